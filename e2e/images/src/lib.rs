@@ -1,0 +1,1 @@
+//! Placeholder, replaced by the first change of this crate.
