@@ -1,0 +1,161 @@
+//! Database: Postgres or Redis with its data.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::{
+    common::{Resources, conditions_schema},
+    project::DeletionPolicy,
+    scalar::{ObjectName, Quantity},
+};
+
+/// A Postgres or Redis server with its data.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "trackbed.dev", version = "v1alpha1", kind = "Database", plural = "databases", namespaced,
+    shortname = "tdb", category = "trackbed", status = "DatabaseStatus", derive = "PartialEq",
+    doc = "A Postgres or Redis server with its data.",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Storage", type_ = "string", json_path = ".spec.storage.size"),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.binding.name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Database's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.engine == oldSelf.engine").message("engine cannot be changed: create another Database and move the data"),
+    validation = Rule::new("self.version == oldSelf.version").message("version cannot be changed in place: create another Database with the new version and move the data"),
+    validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17']").message("version of Postgres must be one of '16' and '17' (the major version, in quotes)"),
+    validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)")
+)]
+pub struct DatabaseSpec {
+    /// Which server.
+    pub engine: Engine,
+    /// Major version, in quotes: '17' for Postgres, '7' for Redis.
+    #[schemars(length(max = 16))]
+    pub version: String,
+    /// Its volume.
+    #[serde(default)]
+    pub storage: Storage,
+    /// CPU and memory. Default: requests 100m and 256Mi, limits 1 and 512Mi.
+    #[serde(default)]
+    pub resources: Resources,
+    /// Settings of the server, by its own names, like `max_connections: "200"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Parameter>", extend("maxProperties" = 64))]
+    #[x_kube(
+        validation = Rule::new("self.all(name, name.matches('^[a-z][a-z0-9_.-]*$'))").message("names of parameters must be the server's own, in lower case, like 'max_connections'"),
+        validation = Rule::new("!self.exists(name, name in ['listen_addresses', 'port', 'data_directory', 'hba_file', 'ident_file', 'config_file', 'unix_socket_directories', 'ssl', 'include', 'include_dir', 'include_if_exists', 'archive_command', 'restore_command', 'shared_preload_libraries', 'dir', 'bind', 'aclfile', 'requirepass', 'user', 'protected-mode', 'unixsocket', 'loadmodule', 'appendonly', 'dbfilename', 'daemonize', 'pidfile', 'logfile'])").message("parameters must leave addresses, paths, access and commands to Trackbed: remove listen_addresses, port, data_directory and the like")
+    )]
+    pub parameters: BTreeMap<String, String>,
+    /// Run no pod; data are kept.
+    #[serde(default)]
+    pub suspend: bool,
+    /// What happens to data and credentials when the Database is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Value of a parameter, for the schema's bounds.
+#[derive(JsonSchema)]
+#[schemars(inline, transparent)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub struct Parameter(#[schemars(length(max = 256), regex(pattern = r"^[^\x00-\x1f\x7f'\\]*$"))] String);
+
+/// Database servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgres,
+    /// Redis.
+    Redis,
+}
+
+impl Engine {
+    /// As it stands in the spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "Postgres",
+            Self::Redis => "Redis",
+        }
+    }
+
+    /// Port that the server listens on.
+    pub fn port(self) -> i32 {
+        match self {
+            Self::Postgres => 5432,
+            Self::Redis => 6379,
+        }
+    }
+}
+
+/// A Database's volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)").message("className cannot be changed: create another Database and move the data"),
+    validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0").message("size can grow, not shrink: data could be lost")
+)]
+pub struct Storage {
+    /// Size of the volume. Grows where the storage class allows it, never shrinks.
+    #[serde(default = "default_size")]
+    pub size: Quantity,
+    /// Storage class. Default: the cluster's default class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<ObjectName>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { size: default_size(), class_name: None }
+    }
+}
+
+fn default_size() -> Quantity {
+    "1Gi".into()
+}
+
+/// What Trackbed observed of a Database.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// Generation of the spec that the rest speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// The binding Secret (Service Binding for Kubernetes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// Host name inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// The volume's claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+    /// Size that the volume really has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<String>,
+    /// Data were written: an empty volume is refused from now on instead of initialised.
+    #[serde(default)]
+    pub initialised: bool,
+}
+
+/// Names the binding Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Binding {
+    /// Name of the Secret.
+    pub name: String,
+}

@@ -1,0 +1,91 @@
+//! Names of the objects that belong together. All are deterministic: a repeated create meets the
+//! object of the first one instead of making a second.
+
+use sha2::{Digest, Sha256};
+
+/// Longest DNS label (RFC 1123).
+const LABEL_MAX: usize = 63;
+
+/// The namespace of a Project's environment.
+pub fn namespace(project: &str, environment: &str) -> String {
+    format!("{project}-{environment}")
+}
+
+/// A Build's name, and that of the Deployment which first releases it.
+pub fn build(service: &str, sequence: u64) -> String {
+    format!("{service}-{sequence}")
+}
+
+/// A Deployment's name. The first revision is called like its Build; later ones (the same image
+/// with another configuration) carry the revision.
+pub fn deployment(service: &str, sequence: u64, revision: u32) -> String {
+    match revision {
+        0 | 1 => build(service, sequence),
+        _ => format!("{service}-{sequence}-{revision}"),
+    }
+}
+
+/// The claim that keeps a Service's build cache.
+pub fn build_cache(service: &str) -> String {
+    format!("{service}-build-cache")
+}
+
+/// The binding Secret of a Database.
+pub fn credentials(database: &str) -> String {
+    format!("{database}-credentials")
+}
+
+/// Database's headless Service, which gives its pods names.
+pub fn headless(database: &str) -> String {
+    format!("{database}-headless")
+}
+
+/// The generated host of a public Service: `{service}-{project}.{domain}`, with the environment in
+/// it unless that is `production`. A label that would be too long is cut and gets a hash.
+pub fn host(service: &str, project: &str, environment: &str, domain: &str) -> String {
+    let label = match environment {
+        "production" => format!("{service}-{project}"),
+        _ => format!("{service}-{project}-{environment}"),
+    };
+    format!("{}.{domain}", shorten(&label, LABEL_MAX))
+}
+
+/// Cuts a name to `max` characters, replacing its end by a hash of the whole.
+pub fn shorten(name: &str, max: usize) -> String {
+    if name.len() <= max {
+        return name.to_owned();
+    }
+    let hash = hash(name.as_bytes());
+    let head: String = name.chars().take(max - 9).collect();
+    format!("{}-{}", head.trim_end_matches('-'), &hash[..8])
+}
+
+/// SHA-256 in lower-case hexadecimal digits.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_name_the_environment_unless_it_is_production() {
+        assert_eq!(host("web", "shop", "production", "example.com"), "web-shop.example.com");
+        assert_eq!(host("web", "shop", "staging", "example.com"), "web-shop-staging.example.com");
+    }
+
+    #[test]
+    fn long_names_stay_labels_and_differ() {
+        let one = shorten(&"a".repeat(70), 63);
+        let other = shorten(&"a".repeat(71), 63);
+        assert_eq!(one.len(), 63);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn later_revisions_are_told_apart() {
+        assert_eq!(deployment("web", 41, 1), "web-41");
+        assert_eq!(deployment("web", 41, 2), "web-41-2");
+    }
+}

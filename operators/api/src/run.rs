@@ -1,0 +1,177 @@
+//! How an application runs: the part of a Service that a release takes a snapshot of.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::Resources,
+    scalar::{Duration, HttpPath, Label, ObjectName, VariableName},
+};
+
+/// How the application's container is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSpec {
+    /// Program and arguments. Default: what the image says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
+    pub command: Vec<String>,
+    /// Port that the application listens on, also given to it as `$PORT`.
+    #[serde(default = "default_port")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message("must be a port between 1 and 65535"))]
+    pub port: i32,
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
+    /// CPU and memory.
+    #[serde(default)]
+    pub resources: Resources,
+    /// When a new release counts as healthy.
+    #[serde(default)]
+    pub healthcheck: Healthcheck,
+}
+
+fn default_port() -> i32 {
+    8080
+}
+
+/// One environment variable: a value, or where it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.value) != has(self.valueFrom)").message("must have exactly one of value and valueFrom"),
+    validation = Rule::new("self.name != 'PORT'").message("PORT is set by Trackbed: write run.port instead")
+)]
+pub struct EnvVar {
+    /// Name of the variable.
+    pub name: VariableName,
+    /// Its value, as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32768))]
+    pub value: Option<String>,
+    /// Where its value comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
+}
+
+/// Source of a variable's value, always in the same namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.secretKeyRef), has(self.configMapKeyRef), has(self.databaseRef), has(self.serviceRef)].filter(set, set).size() == 1").message("must have exactly one of secretKeyRef, configMapKeyRef, databaseRef and serviceRef"))]
+pub struct ValueFrom {
+    /// A key of a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyReference>,
+    /// A key of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyReference>,
+    /// A part of a Database's binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_ref: Option<DatabaseReference>,
+    /// The address of another Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ref: Option<ServiceReference>,
+}
+
+/// A key of a Secret or ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct KeyReference {
+    /// Name of the object.
+    pub name: ObjectName,
+    /// The key in it.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be a key of a Secret or ConfigMap: letters, digits, '-', '_' and '.'"))]
+    pub key: String,
+}
+
+/// A part of a Database's binding Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DatabaseReference {
+    /// Name of the Database.
+    pub name: Label,
+    /// Which part.
+    #[serde(default)]
+    pub key: BindingKey,
+}
+
+/// Keys of a binding Secret that an application may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BindingKey {
+    /// A connection URI with everything in it.
+    #[default]
+    Uri,
+    /// Host name.
+    Host,
+    /// Port.
+    Port,
+    /// Name of the database.
+    Database,
+    /// User.
+    Username,
+    /// Password.
+    Password,
+}
+
+impl BindingKey {
+    /// The key in the binding Secret.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Uri => "uri",
+            Self::Host => "host",
+            Self::Port => "port",
+            Self::Database => "database",
+            Self::Username => "username",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// The address of another Service of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceReference {
+    /// Name of the Service.
+    pub name: Label,
+    /// Which part.
+    #[serde(default)]
+    pub key: AddressKey,
+}
+
+/// Parts of a Service's address inside the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AddressKey {
+    /// `http://host`
+    #[default]
+    Url,
+    /// The host name.
+    Host,
+    /// The port.
+    Port,
+}
+
+/// When a release counts as healthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Healthcheck {
+    /// Path that answers 200 to 399 when the application is well. Default: a connection to the
+    /// port is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<HttpPath>,
+    /// How long a new pod may take from its start to its first good answer.
+    #[serde(default = "default_health_timeout")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('1h')").message("must be between 5s and 1h"))]
+    pub timeout: Duration,
+}
+
+impl Default for Healthcheck {
+    fn default() -> Self {
+        Self { path: None, timeout: default_health_timeout() }
+    }
+}
+
+fn default_health_timeout() -> Duration {
+    "5m".into()
+}

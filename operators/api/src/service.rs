@@ -1,0 +1,262 @@
+//! Service: an application that follows its source.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    build::BuildSettings,
+    common::{SecretReference, conditions_schema},
+    run::RunSpec,
+    scalar::{CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, RefName, RepoPath},
+};
+
+/// An application that follows its source: built, released, routed.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "trackbed.dev", version = "v1alpha1", kind = "Service", plural = "services", namespaced,
+    shortname = "tsvc", category = "trackbed", status = "ServiceStatus", derive = "PartialEq",
+    doc = "An application that follows its source: built, released, routed.",
+    scale(spec_replicas_path = ".spec.scale.replicas", status_replicas_path = ".status.replicas", label_selector_path = ".status.selector"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(name = "Active", type_ = "string", json_path = ".status.activeDeployment"),
+    printcolumn(name = "Latest", type_ = "string", json_path = ".status.latestBuild"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Service's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// Where the application comes from.
+    pub source: Source,
+    /// How its image is built (only with a git source).
+    #[serde(default)]
+    pub build: BuildSettings,
+    /// How it runs. A change makes a new release of the same image.
+    #[serde(default)]
+    pub run: RunSpec,
+    /// How many pods.
+    #[serde(default)]
+    pub scale: Scale,
+    /// How it is reached.
+    #[serde(default)]
+    pub expose: Expose,
+    /// How a release replaces the one before.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// Hold this Deployment active (rollback). Remove it to follow the source again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<ObjectName>,
+    /// Run no pods and make no new Builds; everything else is kept.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Where an application comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.git) != has(self.image)").message("must have exactly one of git and image"))]
+pub struct Source {
+    /// A git repository: each new commit is built and released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitSource>,
+    /// An image that is built elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSource>,
+}
+
+/// A git repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.commit)].filter(set, set).size() <= 1").message("must have at most one of branch, tag and commit"))]
+pub struct GitSource {
+    /// The repository.
+    pub url: GitUrl,
+    /// Follow this branch. Default, with no tag or commit either: the branch that the remote's HEAD names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<RefName>,
+    /// Follow this tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<RefName>,
+    /// Stay at this commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
+    /// Folder of the application in the repository. Default: its root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<RepoPath>,
+    /// Secret of type `kubernetes.io/basic-auth` for the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretReference>,
+    /// How often to look for new commits.
+    #[serde(default = "default_interval")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('24h')").message("must be between 10s and 24h"))]
+    pub interval: Duration,
+}
+
+/// An image in a registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSource {
+    /// The image. A tag is resolved to its digest at every interval.
+    pub reference: ImageReference,
+    /// Secret of type `kubernetes.io/dockerconfigjson` to pull it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_secret_ref: Option<SecretReference>,
+    /// How often to look whether the tag moved.
+    #[serde(default = "default_image_interval")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('24h')").message("must be between 10s and 24h"))]
+    pub interval: Duration,
+}
+
+fn default_interval() -> Duration {
+    "1m".into()
+}
+fn default_image_interval() -> Duration {
+    "5m".into()
+}
+
+/// How many pods run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scale {
+    /// Number of pods.
+    #[serde(default = "default_replicas")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 1000").message("must be between 0 and 1000"))]
+    pub replicas: i32,
+}
+
+impl Default for Scale {
+    fn default() -> Self {
+        Self { replicas: default_replicas() }
+    }
+}
+
+fn default_replicas() -> i32 {
+    1
+}
+
+/// How an application is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.public || !has(self.domains) || self.domains.size() == 0").message("domains need public: true"))]
+pub struct Expose {
+    /// Give it a public host.
+    #[serde(default = "yes")]
+    pub public: bool,
+    /// Hosts besides the generated one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host"]))]
+    pub domains: Vec<Domain>,
+}
+
+impl Default for Expose {
+    fn default() -> Self {
+        Self { public: true, domains: Vec::new() }
+    }
+}
+
+/// A host of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Domain {
+    /// The host name.
+    pub host: HostName,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How a release replaces the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// How long all new pods together may take to become available.
+    #[serde(default = "default_rollout_timeout")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('2h')").message("must be between 10s and 2h"))]
+    pub timeout: Duration,
+    /// Go back to the last good release when a new one fails.
+    #[serde(default = "yes")]
+    pub auto_rollback: bool,
+    /// How many ended Builds and Deployments to keep.
+    #[serde(default = "default_history")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 100").message("must be between 1 and 100"))]
+    pub history_limit: i32,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { timeout: default_rollout_timeout(), auto_rollback: true, history_limit: default_history() }
+    }
+}
+
+fn default_rollout_timeout() -> Duration {
+    "5m".into()
+}
+fn default_history() -> i32 {
+    10
+}
+
+/// What Trackbed observed of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Generation of the spec that the rest speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// What the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+    /// The newest Build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_build: Option<String>,
+    /// The newest Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_deployment: Option<String>,
+    /// The Deployment that serves. Moves only when a new one is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_deployment: Option<String>,
+    /// Public URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Pods (scale subresource).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Selector of the pods (scale subresource).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+}
+
+/// What the source says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// Counts the commits (or digests) that were taken up. Never goes back.
+    pub sequence: i64,
+    /// The commit, of a git source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The ref at which it was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#ref: Option<String>,
+    /// The image by digest, of an image source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Hash of the build's inputs besides the commit: a change builds the same commit again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
+    /// First line of the commit's message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The commit's author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// When it was taken up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Time>,
+}
