@@ -1,0 +1,3 @@
+module trackbed.dev/e2e/tools/git-server
+
+go 1.26
