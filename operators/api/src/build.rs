@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use crate::{
     common::{Resources, SecretReference, conditions_schema},
     reason::Reason,
-    scalar::{CommandLine, CommitId, Duration, GitUrl, ImageReference, Label, ObjectName, RefName, RepoPath},
+    scalar::{
+        CommandLine, CommitId, Duration, GitUrl, ImageReference, Label, ObjectName, RefName,
+        RepoPath,
+    },
 };
 
 /// One image from one commit. Immutable but for `cancel`.
@@ -161,7 +164,9 @@ pub enum Strategy {
 }
 
 /// Where a Build stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum BuildPhase {
     /// Not looked at, or waiting for something that the conditions name.
     #[default]
@@ -185,7 +190,10 @@ pub enum BuildPhase {
 impl BuildPhase {
     /// Nothing more will happen.
     pub fn ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Superseded)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Superseded
+        )
     }
 
     /// As it stands in status.

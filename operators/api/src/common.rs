@@ -56,8 +56,7 @@ impl Resources {
         let empty = ResourceList::default();
         let requests = self.requests.as_ref().unwrap_or(&empty);
         let limits = self.limits.as_ref().unwrap_or(&empty);
-        let (cpu_request, cpu_limit) =
-            pair(&requests.cpu, &limits.cpu, defaults[0], defaults[2]);
+        let (cpu_request, cpu_limit) = pair(&requests.cpu, &limits.cpu, defaults[0], defaults[2]);
         let (memory_request, memory_limit) =
             pair(&requests.memory, &limits.memory, defaults[1], defaults[3]);
         let list = |cpu: Quantity, memory: Quantity| {
@@ -84,12 +83,20 @@ fn pair(
         (Some(request), Some(limit)) => (request.clone(), limit.clone()),
         (Some(request), None) => {
             let limit = Quantity::from(default_limit);
-            let limit = if request.milli() > limit.milli() { request.clone() } else { limit };
+            let limit = if request.milli() > limit.milli() {
+                request.clone()
+            } else {
+                limit
+            };
             (request.clone(), limit)
         }
         (None, Some(limit)) => {
             let request = Quantity::from(default_request);
-            let request = if request.milli() > limit.milli() { limit.clone() } else { request };
+            let request = if request.milli() > limit.milli() {
+                limit.clone()
+            } else {
+                request
+            };
             (request, limit.clone())
         }
         (None, None) => (default_request.into(), default_limit.into()),
@@ -100,7 +107,10 @@ fn pair(
 pub fn conditions_schema(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = Vec::<Condition>::json_schema(generator);
     schema.insert("x-kubernetes-list-type".into(), "map".into());
-    schema.insert("x-kubernetes-list-map-keys".into(), serde_json::json!(["type"]));
+    schema.insert(
+        "x-kubernetes-list-map-keys".into(),
+        serde_json::json!(["type"]),
+    );
     schema
 }
 

@@ -67,7 +67,9 @@ pub struct DatabaseSpec {
 #[derive(JsonSchema)]
 #[schemars(inline, transparent)]
 #[allow(dead_code, reason = "only its schema is used")]
-pub struct Parameter(#[schemars(length(max = 256), regex(pattern = r"^[^\x00-\x1f\x7f'\\]*$"))] String);
+pub struct Parameter(
+    #[schemars(length(max = 256), regex(pattern = r"^[^\x00-\x1f\x7f'\\]*$"))] String,
+);
 
 /// Database servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -114,7 +116,10 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { size: default_size(), class_name: None }
+        Self {
+            size: default_size(),
+            class_name: None,
+        }
     }
 }
 

@@ -67,7 +67,9 @@ impl DeploymentSpec {
 }
 
 /// Where a release stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum DeploymentPhase {
     /// Not applied yet, or waiting for something that the conditions name.
     #[default]

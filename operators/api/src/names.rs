@@ -6,6 +6,16 @@ use sha2::{Digest, Sha256};
 /// Longest DNS label (RFC 1123).
 const LABEL_MAX: usize = 63;
 
+/// Secret in each environment that may push to the registry. Only the push step mounts it.
+pub const PUSH_SECRET: &str = "trackbed-registry-push";
+/// Secret in each environment that pulls images.
+pub const PULL_SECRET: &str = "trackbed-registry-pull";
+/// ConfigMap in each environment with the certificates that builds trust (key `ca.crt`).
+pub const CA_CONFIG_MAP: &str = "trackbed-build-ca";
+/// ClusterRole that the chart installs with what the operator may do inside environments, and name
+/// of the RoleBinding that the Project makes for it in each.
+pub const OPERATOR_ROLE: &str = "trackbed-environment";
+
 /// The namespace of a Project's environment.
 pub fn namespace(project: &str, environment: &str) -> String {
     format!("{project}-{environment}")
@@ -28,6 +38,11 @@ pub fn deployment(service: &str, sequence: u64, revision: u32) -> String {
 /// The claim that keeps a Service's build cache.
 pub fn build_cache(service: &str) -> String {
     format!("{service}-build-cache")
+}
+
+/// The claim that holds a Database's data.
+pub fn data_claim(database: &str) -> String {
+    format!("{database}-data")
 }
 
 /// The binding Secret of a Database.
@@ -62,7 +77,10 @@ pub fn shorten(name: &str, max: usize) -> String {
 
 /// SHA-256 in lower-case hexadecimal digits.
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -71,8 +89,14 @@ mod tests {
 
     #[test]
     fn hosts_name_the_environment_unless_it_is_production() {
-        assert_eq!(host("web", "shop", "production", "example.com"), "web-shop.example.com");
-        assert_eq!(host("web", "shop", "staging", "example.com"), "web-shop-staging.example.com");
+        assert_eq!(
+            host("web", "shop", "production", "example.com"),
+            "web-shop.example.com"
+        );
+        assert_eq!(
+            host("web", "shop", "staging", "example.com"),
+            "web-shop-staging.example.com"
+        );
     }
 
     #[test]

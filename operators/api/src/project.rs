@@ -54,7 +54,9 @@ pub struct ProjectSpec {
 }
 
 fn default_environments() -> Vec<Environment> {
-    vec![Environment { name: "production".into() }]
+    vec![Environment {
+        name: "production".into(),
+    }]
 }
 
 /// A place to run the Project's Services.

@@ -179,7 +179,10 @@ mod tests {
     fn every_reason_reads_back_and_explains_itself() {
         for reason in Reason::ALL {
             assert_eq!(reason.as_str().parse(), Ok(*reason));
-            assert!(reason.explanation().ends_with('.') || reason.explanation().ends_with(')'), "{reason:?}");
+            assert!(
+                reason.explanation().ends_with('.') || reason.explanation().ends_with(')'),
+                "{reason:?}"
+            );
         }
     }
 }

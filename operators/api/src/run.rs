@@ -168,7 +168,10 @@ pub struct Healthcheck {
 
 impl Default for Healthcheck {
     fn default() -> Self {
-        Self { path: None, timeout: default_health_timeout() }
+        Self {
+            path: None,
+            timeout: default_health_timeout(),
+        }
     }
 }
 

@@ -140,7 +140,9 @@ impl Duration {
                 'm' => 60,
                 's' => 1,
                 _ => {
-                    let Some(digit) = c.to_digit(10) else { return 0 };
+                    let Some(digit) = c.to_digit(10) else {
+                        return 0;
+                    };
                     number = number.saturating_mul(10).saturating_add(u64::from(digit));
                     continue;
                 }
@@ -255,7 +257,13 @@ mod tests {
 
     #[test]
     fn durations_add_up() {
-        for (text, seconds) in [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("0s", 0), ("x", 0)] {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("20m", 1200),
+            ("1h30m", 5400),
+            ("0s", 0),
+            ("x", 0),
+        ] {
             assert_eq!(Duration::from(text).seconds(), seconds, "{text}");
         }
     }

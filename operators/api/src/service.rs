@@ -129,7 +129,9 @@ pub struct Scale {
 
 impl Default for Scale {
     fn default() -> Self {
-        Self { replicas: default_replicas() }
+        Self {
+            replicas: default_replicas(),
+        }
     }
 }
 
@@ -153,7 +155,10 @@ pub struct Expose {
 
 impl Default for Expose {
     fn default() -> Self {
-        Self { public: true, domains: Vec::new() }
+        Self {
+            public: true,
+            domains: Vec::new(),
+        }
     }
 }
 
@@ -187,7 +192,11 @@ pub struct Rollout {
 
 impl Default for Rollout {
     fn default() -> Self {
-        Self { timeout: default_rollout_timeout(), auto_rollback: true, history_limit: default_history() }
+        Self {
+            timeout: default_rollout_timeout(),
+            auto_rollback: true,
+            history_limit: default_history(),
+        }
     }
 }
 

@@ -1,1 +1,25 @@
-//! Placeholder, replaced by the first change of this crate.
+//! What every controller shares, so that a controller crate holds decisions and nothing else.
+//!
+//! A reconciler is `observe → plan → apply → finish`: every read from a [`cache`], a pure plan,
+//! [`apply`] for each child, and [`finish`](status::finish), which writes status on every path.
+
+pub mod apply;
+pub mod cache;
+pub mod conditions;
+pub mod config;
+pub mod context;
+pub mod covers;
+pub mod error;
+pub mod harness;
+pub mod meta;
+pub mod metrics;
+pub mod rbac;
+pub mod status;
+
+pub use cache::{Cache, Caches};
+pub use conditions::{Fact, Health};
+pub use config::Config;
+pub use context::Context;
+pub use error::{Class, Error};
+pub use harness::{Kind, StatusParts};
+pub use status::{Plan, finish};
