@@ -1,1 +1,77 @@
-//! Placeholder, replaced by the first change of this crate.
+//! What the end-to-end tests stand on: a cluster as its users see it.
+//!
+//! Everything goes the way that people go: manifests through `kubectl apply`, waiting through
+//! `kubectl wait`, code through `git push`, requests through the ingress controller. There is no
+//! sleep: a test waits for a condition, and what does not come in time fails it with what stands
+//! there instead.
+
+mod git;
+pub mod http;
+mod kubectl;
+mod operator;
+
+use std::{env, path::PathBuf};
+
+pub use git::Credentials;
+pub use http::{Answer, eventually};
+pub use serde_json::Value;
+
+/// The cluster that the tests run on, as `cargo xtask e2e` describes it in the environment.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    kubectl: PathBuf,
+    kubeconfig: PathBuf,
+    /// Address of the node: registries, git server and ingress controller answer there.
+    pub node: String,
+    /// The API server's audit log of Trackbed's own requests.
+    pub audit_log: PathBuf,
+    /// Domain of generated hosts.
+    pub domain: String,
+}
+
+impl Cluster {
+    /// The cluster of this run.
+    ///
+    /// # Panics
+    /// If the environment does not describe one: these tests are not run without a cluster.
+    pub fn connect() -> Self {
+        let variable = |name: &str| {
+            env::var(name).unwrap_or_else(|_| {
+                panic!("{name} is not set: run these tests with 'cargo xtask e2e'")
+            })
+        };
+        Self {
+            kubectl: variable("TRACKBED_E2E_KUBECTL").into(),
+            kubeconfig: variable("TRACKBED_E2E_KUBECONFIG").into(),
+            node: variable("TRACKBED_E2E_NODE"),
+            audit_log: variable("TRACKBED_E2E_AUDIT_LOG").into(),
+            domain: variable("TRACKBED_E2E_DOMAIN"),
+        }
+    }
+
+    /// A Project with the environment `production`, and its namespace.
+    pub fn project(&self, name: &str) -> String {
+        self.apply(&format!(
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Project\nmetadata: {{name: {name}}}\nspec: {{environments: [{{name: production}}]}}\n"
+        ));
+        self.wait("project", "", name, "condition=Ready", 60);
+        format!("{name}-production")
+    }
+
+    /// Host of a public Service in the environment `production`.
+    pub fn host(&self, service: &str, project: &str) -> String {
+        format!("{service}-{project}.{}", self.domain)
+    }
+
+    /// The mirror's busybox: an image that is there without a build.
+    pub fn busybox(&self) -> String {
+        format!("{}:5000/library/busybox:1.36", self.node)
+    }
+}
+
+/// A folder of this repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
+}

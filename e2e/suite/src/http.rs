@@ -1,0 +1,98 @@
+//! Requests through the ingress controller.
+
+use std::time::Duration;
+
+use backon::{BlockingRetryable, ConstantBuilder};
+use serde_json::Value;
+
+use crate::Cluster;
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status; 0 if there was no answer at all.
+    pub status: u16,
+    /// The body, or the error.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+}
+
+impl Cluster {
+    /// One request to a public host.
+    pub fn request(&self, host: &str, path: &str) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(10)))
+            .proxy(None)
+            .build()
+            .into();
+        let answer = agent
+            .get(format!("http://{}{path}", self.node))
+            .header("host", host)
+            .call()
+            .and_then(|mut response| {
+                Ok(Answer {
+                    status: response.status().as_u16(),
+                    body: response.body_mut().read_to_string()?,
+                })
+            });
+        answer.unwrap_or_else(|error| Answer {
+            status: 0,
+            body: error.to_string(),
+        })
+    }
+
+    /// Requests until the answer is what is waited for.
+    ///
+    /// # Panics
+    /// If it does not come in `seconds`; says what came instead.
+    #[track_caller]
+    pub fn answers(
+        &self,
+        host: &str,
+        path: &str,
+        seconds: usize,
+        good: impl Fn(&Answer) -> bool,
+    ) -> Answer {
+        let attempt = || {
+            let answer = self.request(host, path);
+            if good(&answer) {
+                Ok(answer)
+            } else {
+                Err(answer)
+            }
+        };
+        let every = ConstantBuilder::default()
+            .with_delay(Duration::from_millis(500))
+            .with_max_times(seconds * 2);
+        match attempt.retry(every).call() {
+            Ok(answer) => answer,
+            Err(answer) => panic!("http://{host}{path} answered {answer:?}"),
+        }
+    }
+}
+
+/// Tries until it holds.
+///
+/// # Panics
+/// If it does not in `seconds`; says what stood there instead.
+#[track_caller]
+pub fn eventually<T>(seconds: usize, attempt: impl FnMut() -> Result<T, String>) -> T {
+    let every = ConstantBuilder::default()
+        .with_delay(Duration::from_millis(500))
+        .with_max_times(seconds * 2);
+    match attempt.retry(every).call() {
+        Ok(value) => value,
+        Err(found) => panic!("not within {seconds} s: {found}"),
+    }
+}

@@ -1,0 +1,187 @@
+//! `kubectl`, as people use it.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::Cluster;
+
+impl Cluster {
+    /// Runs kubectl; text for its standard input may be empty.
+    ///
+    /// # Panics
+    /// If kubectl cannot be started.
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = Command::new(&self.kubectl)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        // kubectl that refuses its arguments ends before it reads.
+        let _unread = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        child.wait_with_output().expect("kubectl ends")
+    }
+
+    /// Runs kubectl and gives what it prints.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.kubectl(arguments, input);
+        assert!(
+            output.status.success(),
+            "kubectl {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Applies manifests.
+    ///
+    /// # Panics
+    /// If they are refused.
+    #[track_caller]
+    pub fn apply(&self, manifests: &str) {
+        self.run(&["apply", "-f", "-"], manifests);
+    }
+
+    /// What the API server says to manifests that it refuses.
+    ///
+    /// # Panics
+    /// If it takes them.
+    #[track_caller]
+    pub fn refused(&self, manifest: &str) -> String {
+        let output = self.kubectl(&["apply", "--dry-run=server", "-f", "-"], manifest);
+        assert!(!output.status.success(), "not refused:\n{manifest}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Deletes an object and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it does not go.
+    #[track_caller]
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) {
+        let kind = resource(kind);
+        self.run(
+            &[
+                "delete",
+                kind,
+                name,
+                "-n",
+                namespace,
+                "--wait",
+                "--timeout=180s",
+                "--ignore-not-found",
+            ],
+            "",
+        );
+    }
+
+    /// Waits as `kubectl wait --for` does: `condition=Ready`, `jsonpath={.status.phase}=Active`.
+    ///
+    /// # Panics
+    /// If it does not come in `seconds`; says what stands there instead.
+    #[track_caller]
+    pub fn wait(&self, kind: &str, namespace: &str, name: &str, what: &str, seconds: u32) {
+        let (condition, timeout) = (format!("--for={what}"), format!("--timeout={seconds}s"));
+        let kind = resource(kind);
+        let arguments = ["wait", kind, name, "-n", namespace, &condition, &timeout];
+        let output = self.kubectl(&arguments, "");
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            panic!(
+                "{kind} {namespace}/{name} did not reach {what} in {seconds} s: {error}\n{}",
+                self.story(namespace)
+            );
+        }
+    }
+
+    /// Waits until the `Ready` condition of an object has this reason, and gives its message.
+    #[track_caller]
+    pub fn wait_reason(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        reason: &str,
+        seconds: u32,
+    ) -> String {
+        let what = format!("jsonpath={{.status.conditions[?(@.type==\"Ready\")].reason}}={reason}");
+        self.wait(kind, namespace, name, &what, seconds);
+        let object = self.get(kind, namespace, name);
+        let conditions = object["status"]["conditions"].as_array().cloned();
+        let ready = conditions
+            .unwrap_or_default()
+            .into_iter()
+            .find(|condition| condition["type"] == "Ready");
+        let message = ready.map(|ready| ready["message"].as_str().unwrap_or_default().to_owned());
+        message.unwrap_or_default()
+    }
+
+    /// An object.
+    ///
+    /// # Panics
+    /// If it is not there.
+    #[track_caller]
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        let kind = resource(kind);
+        let text = self.run(&["get", kind, name, "-n", namespace, "-o", "json"], "");
+        serde_json::from_str(&text).expect("kubectl prints JSON")
+    }
+
+    /// All objects of a kind in a namespace.
+    #[track_caller]
+    pub fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
+        let kind = resource(kind);
+        let text = self.run(&["get", kind, "-n", namespace, "-o", "json"], "");
+        let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+        list["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What a person would look at first when something is wrong in a namespace.
+    pub fn story(&self, namespace: &str) -> String {
+        let mut story = String::new();
+        let looks: [&[&str]; 4] = [
+            &["get", "trackbed", "-n", namespace, "-o", "wide"],
+            &["get", "pods,jobs,pvc", "-n", namespace, "-o", "wide"],
+            &["get", "events", "-n", namespace, "--sort-by=.lastTimestamp"],
+            &[
+                "logs",
+                "-n",
+                "trackbed-system",
+                "deployment/trackbed",
+                "--tail=40",
+            ],
+        ];
+        for look in looks {
+            let output = self.kubectl(look, "");
+            story += &format!("$ kubectl {}\n", look.join(" "));
+            story += &String::from_utf8_lossy(&output.stdout);
+            story += &String::from_utf8_lossy(&output.stderr);
+        }
+        story
+    }
+}
+
+/// Kinds whose plain name means a core one are named in full.
+fn resource(kind: &str) -> &str {
+    match kind {
+        "project" => "projects.trackbed.dev",
+        "service" => "services.trackbed.dev",
+        "build" => "builds.trackbed.dev",
+        "deployment" => "deployments.trackbed.dev",
+        "database" => "databases.trackbed.dev",
+        other => other,
+    }
+}
