@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How the application's container is run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSpec {
     /// Program and arguments. Default: what the image says.
@@ -31,6 +31,18 @@ pub struct RunSpec {
     /// When a new release counts as healthy.
     #[serde(default)]
     pub healthcheck: Healthcheck,
+}
+
+impl Default for RunSpec {
+    fn default() -> Self {
+        Self {
+            command: Vec::new(),
+            port: default_port(),
+            env: Vec::new(),
+            resources: Resources::default(),
+            healthcheck: Healthcheck::default(),
+        }
+    }
 }
 
 fn default_port() -> i32 {

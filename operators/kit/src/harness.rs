@@ -101,11 +101,11 @@ where
 }
 
 /// Names the owner (of kind `K`) of each changed child.
-pub fn owners<K: Kind, C: Resource<DynamicType = ()>>(
+pub fn owners<K: Kind, C>(
     changes: impl Stream<Item = Arc<C>> + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
 where
-    C: Send + Sync + 'static,
+    C: Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     changes.filter_map(|child| {
         let found = meta::controller(child.as_ref())
@@ -122,12 +122,12 @@ where
 }
 
 /// Names the object of kind `K` that each changed object's label points to, in its namespace.
-pub fn labelled<K: Kind, C: Resource<DynamicType = ()>>(
+pub fn labelled<K: Kind, C>(
     changes: impl Stream<Item = Arc<C>> + Send + 'static,
     label: &'static str,
 ) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
 where
-    C: Send + Sync + 'static,
+    C: Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     changes.filter_map(move |child| {
         let found = meta::label(child.as_ref(), label)
