@@ -1,0 +1,262 @@
+//! The application's environment variables, and what they refer to.
+
+use k8s_openapi::api::core::v1::{ConfigMapKeySelector, EnvVar, EnvVarSource, SecretKeySelector};
+use trackbed_api::{
+    Deployment, names,
+    run::{AddressKey, ServiceReference, ValueFrom},
+};
+use trackbed_kit::Config;
+
+/// Port of every Service's address inside the cluster.
+pub const PORT: i32 = 80;
+/// Sentences about missing references that a message holds.
+const SENTENCES: usize = 4;
+
+/// Something that has to exist before the release is applied.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reference {
+    /// A Secret, and a key in it.
+    Secret(String, Option<String>),
+    /// A ConfigMap and a key in it.
+    ConfigMap(String, String),
+    /// A Database, and a key of its binding Secret.
+    Database(String, String),
+    /// A Service.
+    Service(String),
+}
+
+/// A reference and who needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// What has to exist.
+    pub reference: Reference,
+    /// How it goes away: `remove STRIPE_KEY`.
+    pub way_out: String,
+}
+
+/// What is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// A sentence without its full stop.
+    pub sentence: String,
+    /// Whether a watch tells when it appears.
+    pub watched: bool,
+}
+
+/// Why a reference cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The object itself is not there.
+    Object,
+    /// The key is not in it.
+    Key,
+    /// The Database is there, its credentials are not.
+    Credentials,
+}
+
+/// Everything that a release refers to, in the order of its spec, each once.
+pub fn references(object: &Deployment) -> Vec<Needed> {
+    let pull = object.spec.pull_secret_ref.iter().map(|secret| Needed {
+        reference: Reference::Secret(secret.name.to_string(), None),
+        way_out: "remove source.image.pullSecretRef".to_owned(),
+    });
+    let variables = object.spec.run.env.iter().filter_map(|variable| {
+        Some(Needed {
+            reference: reference(variable.value_from.as_ref()?)?,
+            way_out: format!("remove {}", variable.name),
+        })
+    });
+    let mut found: Vec<Needed> = Vec::new();
+    for needed in pull.chain(variables) {
+        if !found
+            .iter()
+            .any(|known| known.reference == needed.reference)
+        {
+            found.push(needed);
+        }
+    }
+    found
+}
+
+fn reference(from: &ValueFrom) -> Option<Reference> {
+    if let Some(secret) = &from.secret_key_ref {
+        return Some(Reference::Secret(
+            secret.name.to_string(),
+            Some(secret.key.clone()),
+        ));
+    }
+    if let Some(map) = &from.config_map_key_ref {
+        return Some(Reference::ConfigMap(map.name.to_string(), map.key.clone()));
+    }
+    if let Some(database) = &from.database_ref {
+        return Some(Reference::Database(
+            database.name.to_string(),
+            database.key.as_str().to_owned(),
+        ));
+    }
+    let service = from.service_ref.as_ref()?;
+    Some(Reference::Service(service.name.to_string()))
+}
+
+impl Needed {
+    /// The sentence for what is missing.
+    pub fn missing(&self, namespace: &str, lack: Lack) -> Missing {
+        let out = &self.way_out;
+        let (kind, name, key) = match &self.reference {
+            Reference::Secret(name, key) => ("Secret", name, key.as_deref()),
+            Reference::ConfigMap(name, key) => ("ConfigMap", name, Some(key.as_str())),
+            Reference::Database(name, key) => ("Database", name, Some(key.as_str())),
+            Reference::Service(name) => ("Service", name, None),
+        };
+        let sentence = match lack {
+            Lack::Object => format!(
+                "{kind} {name} does not exist in namespace {namespace}: create it, or {out}"
+            ),
+            Lack::Key => format!(
+                "{kind} {name} in namespace {namespace} has no key {}: add it, or {out}",
+                key.unwrap_or_default()
+            ),
+            Lack::Credentials => format!(
+                "Database {name} in namespace {namespace} has no credentials yet: see its own status"
+            ),
+        };
+        Missing {
+            sentence,
+            watched: lack == Lack::Object
+                && matches!(
+                    self.reference,
+                    Reference::Database(..) | Reference::Service(_)
+                ),
+        }
+    }
+}
+
+/// One message for all that is missing.
+pub fn describe(missing: &[Missing]) -> String {
+    let first: Vec<&str> = missing
+        .iter()
+        .take(SENTENCES)
+        .map(|missing| missing.sentence.as_str())
+        .collect();
+    match missing.len().saturating_sub(SENTENCES) {
+        0 => first.join("; "),
+        more => format!("{}; and {more} more", first.join("; ")),
+    }
+}
+
+/// The variables of the container: `PORT` first, so that nothing can be in front of it, then those
+/// of the spec.
+pub fn variables(object: &Deployment, namespace: &str, config: &Config) -> Vec<EnvVar> {
+    let run = &object.spec.run;
+    let port = EnvVar {
+        name: "PORT".to_owned(),
+        value: Some(run.port.to_string()),
+        ..EnvVar::default()
+    };
+    let given = run
+        .env
+        .iter()
+        .filter(|variable| variable.name.as_str() != "PORT");
+    std::iter::once(port)
+        .chain(given.map(|variable| {
+            let name = variable.name.to_string();
+            match &variable.value_from {
+                Some(from) => resolved(name, from, namespace, config),
+                None => plain(name, variable.value.as_deref().unwrap_or_default()),
+            }
+        }))
+        .collect()
+}
+
+fn resolved(name: String, from: &ValueFrom, namespace: &str, config: &Config) -> EnvVar {
+    if let Some(service) = &from.service_ref {
+        return plain(name, &address(service, namespace, &config.cluster_domain));
+    }
+    let source = match (
+        &from.secret_key_ref,
+        &from.config_map_key_ref,
+        &from.database_ref,
+    ) {
+        (Some(secret), _, _) => secret_key(secret.name.to_string(), &secret.key),
+        (None, Some(map), _) => EnvVarSource {
+            config_map_key_ref: Some(ConfigMapKeySelector {
+                name: map.name.to_string(),
+                key: map.key.clone(),
+                optional: None,
+            }),
+            ..EnvVarSource::default()
+        },
+        (None, None, Some(database)) => {
+            secret_key(names::credentials(&database.name), database.key.as_str())
+        }
+        // The schema refuses it.
+        (None, None, None) => return plain(name, ""),
+    };
+    EnvVar {
+        name,
+        value_from: Some(source),
+        ..EnvVar::default()
+    }
+}
+
+fn secret_key(name: String, key: &str) -> EnvVarSource {
+    EnvVarSource {
+        secret_key_ref: Some(SecretKeySelector {
+            name,
+            key: key.to_owned(),
+            optional: None,
+        }),
+        ..EnvVarSource::default()
+    }
+}
+
+fn address(service: &ServiceReference, namespace: &str, cluster_domain: &str) -> String {
+    let host = format!("{}.{namespace}.svc.{cluster_domain}", service.name);
+    match service.key {
+        AddressKey::Url => format!("http://{host}"),
+        AddressKey::Host => host,
+        AddressKey::Port => PORT.to_string(),
+    }
+}
+
+fn plain(name: String, value: &str) -> EnvVar {
+    EnvVar {
+        name,
+        value: Some(literal(value)),
+        ..EnvVar::default()
+    }
+}
+
+/// Text that kubelet leaves as it is. It replaces `$(NAME)` in values and commands, and makes `$`
+/// of `$$`
+/// (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#environment-variables>).
+pub fn literal(text: &str) -> String {
+    if text.contains("$(") || text.contains("$$") {
+        text.replace('$', "$$")
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubelet_gets_back_what_was_written() {
+        for (text, escaped) in [
+            ("plain", "plain"),
+            ("a$b$", "a$b$"),
+            ("$(HOME)", "$$(HOME)"),
+            ("pa$$word$(x)$y", "pa$$$$word$$(x)$$y"),
+        ] {
+            assert_eq!(literal(text), escaped);
+            assert_eq!(expand(escaped), text);
+        }
+    }
+
+    /// What kubelet does where no variable is known (`third_party/forked/golang/expansion`).
+    fn expand(text: &str) -> String {
+        text.replace("$$", "$")
+    }
+}

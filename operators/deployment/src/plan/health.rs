@@ -1,0 +1,131 @@
+//! How a release is, in words.
+
+use trackbed_api::{
+    DeploymentStatus,
+    deployment::DeploymentPhase::{Active, Failed, Pending, Progressing, RolledBack, Superseded},
+    reason::Reason,
+};
+use trackbed_kit::Health;
+
+use super::{
+    environment,
+    order::{Begin, Decision, View},
+    state::State,
+    verdict::Trouble,
+};
+
+/// The health that goes with a decision. Messages of releases that have served their time say
+/// nothing that changes: they are written once.
+pub fn health(
+    state: &State<'_>,
+    view: &View<'_>,
+    decision: Decision,
+    status: &DeploymentStatus,
+) -> Health {
+    let service = &state.object.spec.service;
+    match decision.phase {
+        Pending | Active if !view.running && (view.is_target() || view.me.phase == Active) => {
+            Health::Suspended(format!("Service {service} runs no pods at the moment"))
+        }
+        Pending if !view.is_target() => Health::Ended(
+            Reason::Superseded,
+            format!(
+                "held back: Service {service} is pinned to {}; remove its spec.pin to release this one",
+                state.pin().unwrap_or_default()
+            ),
+        ),
+        Pending => Health::Waiting(
+            Reason::ReferenceMissing,
+            environment::describe(&state.seen.missing),
+        ),
+        Progressing => progressing(state, view, decision, status),
+        Active => active(state, view),
+        Superseded => Health::Ended(
+            Reason::Superseded,
+            format!("another release of Service {service} took over"),
+        ),
+        Failed | RolledBack => failed(view, decision, status),
+    }
+}
+
+fn progressing(
+    state: &State<'_>,
+    view: &View<'_>,
+    decision: Decision,
+    status: &DeploymentStatus,
+) -> Health {
+    match decision.begin {
+        Some(Begin::Anew) => return Health::Progressing("the release is being applied".to_owned()),
+        Some(Begin::Again) => {
+            let tries = status.attempts.unwrap_or(0).saturating_add(1);
+            let why = match &state.before.failure {
+                Some(failure) => format!(", after {}", failure.reason.as_str()),
+                None => String::new(),
+            };
+            return Health::Progressing(format!(
+                "the release is being applied once more (try {tries}{why})"
+            ));
+        }
+        None => {}
+    }
+    if !view.may_replace() {
+        return Health::Progressing("a later release holds the workload".to_owned());
+    }
+    match state.trouble() {
+        Some(trouble) => under_way(state, trouble),
+        None => Health::Progressing(state.count()),
+    }
+}
+
+/// A trouble that may still pass. What others have to bring is named as the reason at once.
+fn under_way(state: &State<'_>, trouble: &Trouble) -> Health {
+    let message = format!("{}: {}", state.count(), trouble.message);
+    match trouble.reason.retryable() {
+        true => Health::Waiting(trouble.reason, message),
+        false => Health::Progressing(message),
+    }
+}
+
+fn active(state: &State<'_>, view: &View<'_>) -> Health {
+    let target = &view.target().name;
+    if !view.carries() {
+        return match (view.is_target(), state.verdict.ready) {
+            (true, _) => Health::Progressing("the release is being put back".to_owned()),
+            (false, 0) => Health::Progressing(format!("{target} is taking over")),
+            (false, _) => Health::Ready(format!("serves until {target} is available")),
+        };
+    }
+    match (state.verdict.available, state.trouble()) {
+        (true, _) => Health::Ready(match state.replicas {
+            1 => "serves with 1 pod".to_owned(),
+            replicas => format!("serves with {replicas} pods"),
+        }),
+        (false, Some(trouble)) if trouble.reason.retryable() => under_way(state, trouble),
+        (false, Some(trouble)) => Health::Stalled(
+            trouble.reason,
+            format!("{}: {}", state.count(), trouble.message),
+        ),
+        (false, None) => Health::Progressing(state.count()),
+    }
+}
+
+fn failed(view: &View<'_>, decision: Decision, status: &DeploymentStatus) -> Health {
+    let (reason, mut message) = match &status.failure {
+        Some(failure) => (failure.reason, failure.message.clone()),
+        None => (Reason::RolloutTimeout, "the release failed".to_owned()),
+    };
+    if decision.phase == RolledBack {
+        message.push_str("; the release before it serves again");
+    }
+    if !(view.is_newest() || view.is_target()) {
+        return Health::Ended(reason, message);
+    }
+    if status
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.retryable)
+    {
+        message.push_str("; it is tried again by itself");
+    }
+    Health::Stalled(reason, message)
+}

@@ -1,0 +1,241 @@
+//! What was seen, in the terms in which decisions are made.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use trackbed_api::{
+    Deployment, DeploymentStatus,
+    build::Failure,
+    common::condition::READY,
+    deployment::DeploymentPhase::{self, Active, Failed, Progressing},
+    reason::Reason,
+    service::{Rollout, Scale},
+};
+use trackbed_kit::conditions::find;
+
+use super::{
+    environment,
+    order::{Holder, Progress, Release, View},
+    verdict::{self, LogOf, Trouble, Verdict},
+    workload::order_of,
+};
+use crate::observe::Seen;
+
+/// First and longest wait before a failed release is tried again, in seconds.
+const BACKOFF: (i64, i64) = (60, 600);
+
+/// One release among the others, at one moment.
+pub struct State<'a> {
+    /// The release.
+    pub object: &'a Deployment,
+    /// Its stored status.
+    pub before: DeploymentStatus,
+    /// What was seen.
+    pub seen: &'a Seen,
+    /// Number of pods that there should be.
+    pub replicas: i32,
+    /// How its pods are.
+    pub verdict: Verdict,
+    rollout: Rollout,
+    me: Release,
+    releases: Vec<Release>,
+    holder: Option<Holder>,
+    now: Timestamp,
+}
+
+impl<'a> State<'a> {
+    /// Judges what was seen.
+    pub fn new(object: &'a Deployment, seen: &'a Seen, now: Timestamp) -> Self {
+        let service = seen.service.as_deref().map(|service| &service.spec);
+        let replicas = match service {
+            Some(service) if service.suspend => 0,
+            Some(service) => service.scale.replicas,
+            None => Scale::default().replicas,
+        };
+        let workload = seen.workload.as_deref();
+        let me = release(object);
+        let mut releases: Vec<Release> = seen
+            .releases
+            .iter()
+            .map(|found| release(found))
+            .filter(|found| found.name != me.name)
+            .collect();
+        releases.push(me.clone());
+        let mut state = Self {
+            verdict: verdict::verdict(
+                &me.name,
+                &object.spec.run,
+                replicas,
+                workload,
+                seen.pods.iter().map(AsRef::as_ref),
+            ),
+            before: object.status.clone().unwrap_or_default(),
+            rollout: service.map_or_else(Rollout::default, |service| service.rollout.clone()),
+            holder: workload.map(|workload| Holder {
+                release: verdict::release_of(workload).map(str::to_owned),
+                order: order_of(workload),
+                available: verdict::available(workload, replicas),
+            }),
+            object,
+            seen,
+            replicas,
+            me,
+            releases,
+            now,
+        };
+        state.name_what_is_missing();
+        state
+    }
+
+    /// kubelet names one missing object at a time, and in its own words.
+    fn name_what_is_missing(&mut self) {
+        let missing = &self.seen.missing;
+        if let Some(trouble) = &mut self.verdict.trouble
+            && trouble.config
+            && !missing.is_empty()
+        {
+            trouble.reason = Reason::ReferenceMissing;
+            trouble.message = environment::describe(missing);
+        }
+    }
+
+    /// What the decision is made from.
+    pub fn view(&self) -> View<'_> {
+        let failing = self.overdue() || self.trouble().is_some_and(|trouble| trouble.fatal);
+        View {
+            me: &self.me,
+            releases: &self.releases,
+            pin: self.pin(),
+            auto_rollback: self.rollout.auto_rollback,
+            running: self.replicas > 0,
+            holder: self.holder.as_ref(),
+            references: self.seen.missing.is_empty(),
+            progress: if self.verdict.available {
+                Progress::Healthy
+            } else if self.me.phase == Progressing && failing {
+                Progress::Failing
+            } else {
+                Progress::Waiting
+            },
+            retry: self.retry_at(&self.before).is_some_and(|at| at <= self.now),
+        }
+    }
+
+    /// The Service's pin.
+    pub fn pin(&self) -> Option<&str> {
+        let service = self.seen.service.as_deref()?;
+        service.spec.pin.as_ref().map(|pin| pin.as_str())
+    }
+
+    /// What is wrong with the release's pods.
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.verdict.trouble.as_ref()
+    }
+
+    /// Whether something is missing that no watch tells of.
+    pub fn unwatched(&self) -> bool {
+        self.seen.missing.iter().any(|missing| !missing.watched)
+    }
+
+    /// When a rollout has taken too long.
+    pub fn deadline(&self, status: &DeploymentStatus) -> Option<Timestamp> {
+        let start = status.start_time.as_ref()?.0;
+        Some(later(start, seconds(&self.rollout)))
+    }
+
+    /// When a failed release is tried again: it failed at its deadline, and waits twice as long
+    /// after each try.
+    pub fn retry_at(&self, status: &DeploymentStatus) -> Option<Timestamp> {
+        let failure = status.failure.as_ref()?;
+        if !failure.retryable || self.replicas == 0 {
+            return None;
+        }
+        let tries = status.attempts.unwrap_or(0).clamp(0, 10);
+        let wait = (BACKOFF.0 << tries).min(BACKOFF.1);
+        self.deadline(status).map(|deadline| later(deadline, wait))
+    }
+
+    /// Why the rollout fails.
+    pub fn failure(&self) -> Failure {
+        let (reason, message, exit_code) = match self.trouble() {
+            Some(trouble) => (trouble.reason, trouble.message.clone(), trouble.exit_code),
+            None => match self.refusal() {
+                Some((reason, message)) => (reason, message, None),
+                None => (Reason::RolloutTimeout, self.late(), None),
+            },
+        };
+        Failure {
+            retryable: reason.retryable(),
+            reason,
+            message,
+            step: None,
+            exit_code,
+        }
+    }
+
+    /// The log that belongs into status when the phase becomes `phase`.
+    pub fn log(&self, phase: DeploymentPhase) -> Option<&LogOf> {
+        let trouble = self.trouble()?;
+        let wanted = match phase {
+            Failed => self.me.phase != Failed,
+            Active => trouble.exit_code.is_some() && self.before.log_tail.is_none(),
+            _ => false,
+        };
+        trouble.log.as_ref().filter(|_| wanted)
+    }
+
+    /// How many pods there are, for messages.
+    pub fn count(&self) -> String {
+        match self.replicas {
+            1 => format!("{} of 1 pod is ready", self.verdict.ready),
+            replicas => format!("{} of {replicas} pods are ready", self.verdict.ready),
+        }
+    }
+
+    fn overdue(&self) -> bool {
+        self.deadline(&self.before)
+            .is_some_and(|deadline| deadline <= self.now)
+    }
+
+    fn late(&self) -> String {
+        format!(
+            "the pods did not become available within {} ({}): see the pods' Events, or raise rollout.timeout",
+            self.rollout.timeout,
+            self.count()
+        )
+    }
+
+    /// What the API server said when the release was to be applied, as the conditions keep it.
+    fn refusal(&self) -> Option<(Reason, String)> {
+        if self.view_carries() {
+            return None;
+        }
+        let ready = find(&self.before.conditions, READY)?;
+        let reason: Reason = ready.reason.parse().ok()?;
+        Some((reason, ready.message.clone()))
+    }
+
+    fn view_carries(&self) -> bool {
+        self.holder
+            .as_ref()
+            .is_some_and(|holder| holder.release.as_ref() == Some(&self.me.name))
+    }
+}
+
+fn release(object: &Deployment) -> Release {
+    let status = object.status.as_ref();
+    Release {
+        name: object.name_any(),
+        order: object.spec.order(),
+        phase: status.map_or_else(DeploymentPhase::default, |status| status.phase),
+        good: status.is_some_and(|status| status.active_since.is_some()),
+    }
+}
+
+fn seconds(rollout: &Rollout) -> i64 {
+    i64::try_from(rollout.timeout.seconds()).unwrap_or(i64::MAX)
+}
+
+fn later(time: Timestamp, seconds: i64) -> Timestamp {
+    time.saturating_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
+}

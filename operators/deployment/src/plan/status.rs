@@ -1,0 +1,61 @@
+//! The status that follows from a decision.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use trackbed_api::{
+    DeploymentStatus,
+    deployment::DeploymentPhase::{Active, Failed, Pending, Progressing, RolledBack, Superseded},
+};
+
+use super::{
+    order::{Begin, Decision},
+    state::State,
+    text,
+};
+
+/// The next status. Its conditions are filled in later.
+pub fn next(state: &State<'_>, decision: Decision, now: Timestamp) -> DeploymentStatus {
+    let mut status = state.before.clone();
+    let moved = status.phase != decision.phase;
+    status.phase = decision.phase;
+    if let Some(begin) = decision.begin {
+        status.start_time = Some(Time(now));
+        status.attempts = match begin {
+            Begin::Anew => None,
+            Begin::Again => Some(status.attempts.unwrap_or(0).saturating_add(1)),
+        };
+    }
+    let log = || state.seen.log.as_deref().and_then(text::log_tail);
+    match decision.phase {
+        Pending => {
+            status.start_time = None;
+            status.attempts = None;
+            status.failure = None;
+            status.log_tail = None;
+        }
+        Progressing => {
+            status.start_time.get_or_insert(Time(now));
+            status.failure = None;
+            status.log_tail = None;
+        }
+        Active => {
+            status.active_since.get_or_insert(Time(now));
+            status.failure = None;
+            if state.verdict.available {
+                status.log_tail = None;
+            } else if status.log_tail.is_none() {
+                status.log_tail = log();
+            }
+        }
+        Failed if moved => {
+            status.failure = Some(state.failure());
+            status.log_tail = log();
+        }
+        Superseded => {
+            status.failure = None;
+            status.log_tail = None;
+        }
+        Failed | RolledBack => {}
+    }
+    status
+}
