@@ -1,0 +1,156 @@
+use std::path::{Path, PathBuf};
+
+use images::oci::ImageBuilder;
+
+use crate::{
+    Name, Network, Result, debian, mirror,
+    paths::cache,
+    tools::{self, Tool},
+};
+
+/// The image that holds a Pod's namespaces, under the name that containerd knows.
+pub const PAUSE_IMAGE: &str = "registry.k8s.io/pause:3.10";
+
+/// An image with one program in it, which the cluster itself runs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemImage {
+    /// What it is called, in the mirror and in manifests.
+    pub name: &'static str,
+    source: Source,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// The first program of a tool.
+    Tool(&'static Tool),
+    /// Kaniko's executor, laid out as its own image is.
+    Kaniko,
+    /// A shell and the file utilities, from Debian.
+    Busybox,
+}
+
+/// Every system image.
+pub const SYSTEM_IMAGES: [SystemImage; 6] = [
+    SystemImage::tool("pause", &tools::PAUSE),
+    SystemImage::tool("coredns", &tools::COREDNS),
+    SystemImage::tool("local-path-provisioner", &tools::LOCAL_PATH),
+    SystemImage::tool("traefik", &tools::TRAEFIK),
+    SystemImage {
+        name: "kaniko",
+        source: Source::Kaniko,
+    },
+    SystemImage {
+        name: "busybox",
+        source: Source::Busybox,
+    },
+];
+
+/// Where the layout of an image says how it was made; part of its hash.
+const LAYOUT_VERSION: &str = "1";
+
+impl SystemImage {
+    const fn tool(name: &'static str, tool: &'static Tool) -> Self {
+        SystemImage {
+            name,
+            source: Source::Tool(tool),
+        }
+    }
+
+    /// The image called `name`.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SYSTEM_IMAGES.iter().find(|image| image.name == name)
+    }
+
+    /// The reference under which Pods of cluster `cluster` name it. What it is made from
+    /// is in the tag: a new pin is a new reference.
+    ///
+    /// # Errors
+    /// When the tool's folder cannot be read.
+    pub fn reference(&self, cluster: Name) -> Result<String> {
+        let mirror = Network::of(cluster).mirror();
+        Ok(format!("{mirror}/system/{}:{}", self.name, self.tag()?))
+    }
+
+    fn tag(&self) -> Result<String> {
+        let tool = match self.source {
+            Source::Tool(tool) => tool,
+            Source::Kaniko => &tools::KANIKO,
+            Source::Busybox => return Ok(format!("debian-{LAYOUT_VERSION}")),
+        };
+        let folder = tool.folder()?;
+        let hash = folder.file_name().unwrap_or_default().to_string_lossy();
+        Ok(format!("{hash}-{LAYOUT_VERSION}"))
+    }
+
+    /// The image as a layout; made when the cache does not have it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn layout(&self) -> Result<PathBuf> {
+        let layout = cache().join("images").join(self.name).join(self.tag()?);
+        if !layout.is_dir() {
+            self.build()?.write(&layout)?;
+        }
+        Ok(layout)
+    }
+
+    pub(super) fn push(&self, cluster: Name) -> Result<()> {
+        let layout = self.layout()?;
+        mirror::push(cluster, &layout, &self.reference(cluster)?)?;
+        if self.name == "pause" {
+            mirror::push(cluster, &layout, PAUSE_IMAGE)?;
+        }
+        Ok(())
+    }
+
+    fn build(&self) -> Result<ImageBuilder> {
+        Ok(match self.source {
+            Source::Tool(tool) => {
+                let (binary, _) = tool.binaries[0];
+                let path = format!("/usr/bin/{binary}");
+                ImageBuilder::new()
+                    .file(tool.path(binary)?, &path, 0o755)
+                    .dir("/tmp", 0o1777)
+                    .bytes("/etc/passwd", 0o644, PASSWD)
+                    .env("PATH", "/usr/bin")
+                    .entrypoint([path])
+            }
+            Source::Kaniko => {
+                let bundle = "/kaniko/ssl/certs/ca-certificates.crt";
+                ImageBuilder::new()
+                    .file(tools::KANIKO.path("executor")?, "/kaniko/executor", 0o755)
+                    .file(CERTIFICATES, bundle, 0o644)
+                    .dir("/kaniko/.docker", 0o755)
+                    .dir("/tmp", 0o1777)
+                    .bytes("/etc/passwd", 0o644, PASSWD)
+                    .bytes("/etc/nsswitch.conf", 0o644, "hosts: files dns\n")
+                    .dir("/workspace", 0o755)
+                    .workdir("/workspace")
+                    .env("HOME", "/root")
+                    .env("USER", "root")
+                    .env("PATH", "/usr/local/bin:/kaniko")
+                    .env("SSL_CERT_DIR", "/kaniko/ssl/certs")
+                    .env("DOCKER_CONFIG", "/kaniko/.docker/")
+                    .entrypoint(["/kaniko/executor"])
+            }
+            Source::Busybox => {
+                let busybox = debian::unpacked("busybox-static")?.join("bin/busybox");
+                BUSYBOX_LINKS.into_iter().fold(
+                    ImageBuilder::new()
+                        .file(busybox, "/bin/busybox", 0o755)
+                        .dir("/tmp", 0o1777)
+                        .env("PATH", "/bin")
+                        .cmd(["/bin/sh"]),
+                    |image, name| image.symlink(Path::new("/bin").join(name), "busybox"),
+                )
+            }
+        })
+    }
+}
+
+const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
+                      nonroot:x:65532:65532:nonroot:/nonexistent:/sbin/nologin\n";
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+const BUSYBOX_LINKS: [&str; 12] = [
+    "sh", "cat", "chmod", "chown", "cp", "echo", "ls", "mkdir", "mv", "rm", "sleep", "wget",
+];

@@ -1,0 +1,153 @@
+//! What a cluster needs beside Kubernetes itself: names, volumes, a way in, and a name
+//! for the git server. The manifests are in `e2e/cluster/addons`.
+
+mod images;
+
+use std::{fs, time::Duration};
+
+pub use images::{PAUSE_IMAGE, SYSTEM_IMAGES, SystemImage};
+
+use crate::{
+    Client, Error, Name, Network, Paths, Result, error::Doing, network::GIT_PORT, ready, tools,
+};
+
+/// A part of the cluster that runs as Pods, or is objects only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addon {
+    /// What it is called on the screen.
+    pub name: &'static str,
+    /// Its manifest.
+    manifest: &'static str,
+    /// Its namespace and workload, where it has one.
+    workload: Option<(&'static str, &'static str)>,
+}
+
+/// The add-ons, in the order in which they are applied.
+pub const ADDONS: [Addon; 4] = [
+    Addon {
+        name: "cluster DNS",
+        manifest: include_str!("../../addons/coredns.yaml"),
+        workload: Some(("kube-system", "deployment/coredns")),
+    },
+    Addon {
+        name: "volumes",
+        manifest: include_str!("../../addons/volumes.yaml"),
+        workload: Some(("local-path-storage", "deployment/local-path-provisioner")),
+    },
+    Addon {
+        name: "ingress",
+        manifest: include_str!("../../addons/ingress.yaml"),
+        workload: Some(("ingress", "deployment/traefik")),
+    },
+    Addon {
+        name: "git",
+        manifest: include_str!("../../addons/git.yaml"),
+        workload: None,
+    },
+];
+
+/// Module of Traefik's that has the Gateway API's own kinds, and their folder in it.
+const GATEWAY_API: (&str, &str) = ("sigs.k8s.io/gateway-api", "config/crd/standard");
+
+/// Makes the system images that are missing and puts them into the cluster's mirror.
+///
+/// # Errors
+/// When an image cannot be made or pushed.
+pub fn push_images(name: Name) -> Result<()> {
+    for image in &SYSTEM_IMAGES {
+        image.push(name)?;
+    }
+    Ok(())
+}
+
+/// Applies the add-ons to cluster `name` and waits until all of them are ready. Their
+/// images are in the mirror by then.
+///
+/// # Errors
+/// When one is refused, or does not become ready.
+pub fn install(name: Name) -> Result<()> {
+    let client = Client::of(name);
+    client.apply(&gateway_kinds()?)?;
+    for addon in &ADDONS {
+        client.apply(&filled(addon.manifest, name)?)?;
+    }
+    for addon in &ADDONS {
+        if let Some((namespace, workload)) = addon.workload {
+            ready::wait_for_pods(&client, namespace, workload, Duration::from_secs(120))?;
+        }
+    }
+    Ok(())
+}
+
+/// The Gateway API's CustomResourceDefinitions, from the module that Traefik is built with.
+fn gateway_kinds() -> Result<String> {
+    let (module, folder) = GATEWAY_API;
+    let folder = tools::module_folder(&tools::TRAEFIK, module)?.join(folder);
+    let reading = || format!("reading {}", folder.display());
+    let mut documents = Vec::new();
+    for entry in fs::read_dir(&folder).doing(reading)? {
+        let path = entry.doing(reading)?.path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        if file.starts_with("gateway.networking.k8s.io_") {
+            documents.push(fs::read_to_string(&path).doing(reading)?);
+        }
+    }
+    Ok(documents.join("\n---\n"))
+}
+
+/// `manifest` with the cluster's own values in it.
+fn filled(manifest: &str, name: Name) -> Result<String> {
+    let network = Network::of(name);
+    let mut values = vec![
+        ("node".to_owned(), network.node.to_string()),
+        ("dns".to_owned(), network.dns_service.to_string()),
+        ("git-port".to_owned(), GIT_PORT.to_string()),
+        (
+            "volumes".to_owned(),
+            Paths::of(name).data("volumes").display().to_string(),
+        ),
+    ];
+    for image in &SYSTEM_IMAGES {
+        let key = format!("image:{}", image.name);
+        if manifest.contains(&key) {
+            values.push((key, image.reference(name)?));
+        }
+    }
+    fill(manifest, &values)
+}
+
+fn fill(manifest: &str, values: &[(String, String)]) -> Result<String> {
+    let mut text = manifest.to_owned();
+    for (key, value) in values {
+        text = text.replace(&format!("${{{key}}}"), value);
+    }
+    match text.find("${") {
+        None => Ok(text),
+        Some(at) => {
+            let name: String = text[at..].chars().take_while(|c| *c != '}').collect();
+            Err(Error::Refused(format!(
+                "a manifest of the cluster's names {name}}}, which nothing fills in"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_manifest_is_filled_in() {
+        for addon in &ADDONS {
+            let text = filled(addon.manifest, Name::Test).unwrap();
+            assert!(!text.contains("10.20"), "{} names dev", addon.name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_refused() {
+        let error = fill("a: ${b}", &[]).unwrap_err();
+        expect_test::expect!["a manifest of the cluster's names ${b}, which nothing fills in"]
+            .assert_eq(&error.to_string());
+    }
+}

@@ -1,0 +1,179 @@
+//! Waiting for the cluster, with what is wrong in the error when it does not come.
+
+use std::{
+    collections::BTreeMap,
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Client, Error, Name, Paths, Result, command::CommandExt, daemon::Identity, node::Running,
+};
+
+/// Lines of a log that an error shows.
+const LOG_LINES: usize = 8;
+
+/// Waits until the API server answers that it is ready.
+///
+/// # Errors
+/// When it does not within a minute, with the logs of the parts that do not run.
+pub fn wait_for_api(name: Name) -> Result<()> {
+    let client = Client::of(name);
+    poll(name, "the API server", Duration::from_secs(60), || {
+        client
+            .kubectl()?
+            .args(["get", "--raw=/readyz", "--request-timeout=5s"])
+            .check()
+    })
+}
+
+/// Waits until the node runs Pods.
+///
+/// # Errors
+/// When it does not within two minutes, with the logs of the parts that do not run.
+pub fn wait_for_node(name: Name) -> Result<()> {
+    let client = Client::of(name);
+    let node = format!("node/{}", name.node());
+    poll(name, "the node", Duration::from_secs(120), || {
+        // At once after a restart the API server still has what it knew before.
+        client
+            .kubectl()?
+            .args(["wait", "--for=condition=Ready", "--timeout=5s", &node])
+            .check()
+    })
+}
+
+/// Waits until what is named, as in `deployment/coredns`, has all its Pods.
+///
+/// # Errors
+/// When it has not within `patience`, with the Pods' states and latest events.
+pub fn wait_for_pods(
+    client: &Client,
+    namespace: &str,
+    what: &str,
+    patience: Duration,
+) -> Result<()> {
+    let outcome = client
+        .kubectl()?
+        .args(["--namespace", namespace, "rollout", "status", what])
+        .arg(format!("--timeout={}s", patience.as_secs()))
+        .check();
+    outcome.map(|_| ()).map_err(|error| Error::Timeout {
+        what: format!("{what} in {namespace}"),
+        seconds: patience.as_secs(),
+        last: format!("{error}\n{}", describe(client, namespace)),
+    })
+}
+
+/// The Pods and latest warnings of `namespace`, for a person to read.
+pub fn describe(client: &Client, namespace: &str) -> String {
+    let ask = |words: &[&str]| {
+        client
+            .kubectl()
+            .and_then(|mut command| command.args(["--namespace", namespace]).args(words).check())
+            .unwrap_or_else(|error| error.to_string())
+    };
+    let events = ask(&[
+        "get",
+        "events",
+        "--field-selector=type=Warning",
+        "--sort-by=.lastTimestamp",
+        "--output=custom-columns=OBJECT:.involvedObject.name,REASON:.reason,MESSAGE:.message",
+    ]);
+    format!(
+        "{}\n{}",
+        ask(&["get", "pods", "--output=wide"]).trim_end(),
+        last_lines(&events, LOG_LINES)
+    )
+}
+
+fn poll(
+    name: Name,
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> Result<String>,
+) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let Err(error) = ask() else { return Ok(()) };
+        if Identity::find(name).is_none() {
+            return Err(Error::Refused(format!(
+                "the cluster ended while it was waited for{}",
+                ending(&Paths::of(name), "daemon")
+            )));
+        }
+        if begun.elapsed() > patience {
+            return Err(Error::Timeout {
+                what: what.to_owned(),
+                seconds: patience.as_secs(),
+                last: format!("{error}{}", troubles(name)),
+            });
+        }
+        // The parts start in any order; there is nothing to subscribe to before the first
+        // answer.
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The ends of the logs of those parts that do not run, or were started again.
+fn troubles(name: Name) -> String {
+    let paths = Paths::of(name);
+    running(&paths)
+        .into_iter()
+        .filter(|(_, part)| part.pid == 0 || part.restarts > 2)
+        .map(|(part, running)| {
+            let times = running.restarts;
+            format!(
+                "\n{part} was started again {times} times{}",
+                ending(&paths, &part)
+            )
+        })
+        .collect()
+}
+
+/// What is known of the parts, by their names.
+pub(crate) fn running(paths: &Paths) -> BTreeMap<String, Running> {
+    fs::read(paths.run("running.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
+}
+
+/// The end of a part's log, with its path.
+pub(crate) fn ending(paths: &Paths, part: &str) -> String {
+    let path = paths.log(part);
+    let text = fs::read(&path).unwrap_or_default();
+    format!(
+        "; the end of {}:\n{}",
+        path.display(),
+        last_lines(&String::from_utf8_lossy(&text), LOG_LINES)
+    )
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(count)..]
+        .iter()
+        .map(|line| format!("    {line}\n"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_log_is_shown() {
+        let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
+        expect_test::expect![[r#"
+                line 18
+                line 19
+        "#]]
+        .assert_eq(&last_lines(&text, 2));
+    }
+
+    #[test]
+    fn a_missing_log_is_no_trouble() {
+        assert_eq!(last_lines("", 3), "");
+    }
+}

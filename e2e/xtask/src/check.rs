@@ -1,0 +1,55 @@
+//! The checks that need no cluster.
+
+use std::process::Command;
+
+use cluster::CommandExt;
+
+use crate::{error::Result, repository};
+
+/// `cargo`, in the repository, with its output on the terminal.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.args(arguments).current_dir(repository("."));
+    command
+}
+
+pub(crate) fn format() -> Result<()> {
+    Ok(cargo(&["fmt", "--all", "--check"]).check_visible()?)
+}
+
+pub(crate) fn clippy() -> Result<()> {
+    Ok(cargo(&[
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ])
+    .check_visible()?)
+}
+
+pub(crate) fn unit() -> Result<()> {
+    Ok(cargo(&["test", "--quiet", "--workspace"]).check_visible()?)
+}
+
+/// Whether there is anything that generates files.
+pub(crate) fn has_codegen() -> bool {
+    repository("operators/codegen/Cargo.toml").exists()
+}
+
+pub(crate) fn codegen(check: bool) -> Result<()> {
+    let mut command = cargo(&["run", "--quiet", "--package", "trackbed-codegen", "--"]);
+    if check {
+        command.arg("--check");
+    }
+    Ok(command.check_visible()?)
+}
+
+/// The end-to-end suite, against the cluster that the variables name.
+pub(crate) fn suite(variables: &[(&str, String)], filter: Option<&str>) -> Result<()> {
+    let mut command = cargo(&["test", "--package", "suite", "--features", "cluster"]);
+    command.args(filter).envs(variables.iter().cloned());
+    Ok(command.check_visible()?)
+}

@@ -1,0 +1,170 @@
+//! `test` and `e2e`.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use cluster::{Credentials, Name, Network, Paths, daemon, daemon::Life, spoken, tools};
+
+use crate::{
+    check,
+    error::{Error, Result},
+    interrupt, operator, up,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only tests whose names contain this
+    filter: Option<String>,
+    /// Leave the cluster up to look at
+    #[arg(long)]
+    keep: bool,
+}
+
+/// The parts of a run, each with its time and outcome.
+#[derive(Debug, Default)]
+struct Report {
+    parts: Vec<(&'static str, Duration, Option<String>)>,
+}
+
+impl Report {
+    /// Runs one part; a failing one does not keep the others from running.
+    fn part(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) -> bool {
+        println!("\n=== {name}");
+        let begun = Instant::now();
+        let failure = work().err().map(|error| error.to_string());
+        if let Some(failure) = &failure {
+            eprintln!("error: {failure}");
+        }
+        let passed = failure.is_none();
+        self.parts.push((name, begun.elapsed(), failure));
+        passed
+    }
+
+    fn finish(self) -> ExitCode {
+        println!("\n=== summary");
+        print!("{}", self.summary());
+        if self.parts.iter().all(|(_, _, failure)| failure.is_none()) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
+    fn summary(&self) -> String {
+        self.parts
+            .iter()
+            .map(|(name, took, failure)| {
+                let outcome = if failure.is_none() { "ok" } else { "FAILED" };
+                format!("{name:<28} {outcome:<7} {}\n", spoken(*took))
+            })
+            .collect()
+    }
+}
+
+/// Everything a change must pass.
+pub(crate) fn all() -> Result<ExitCode> {
+    interrupt::watch()?;
+    let mut report = Report::default();
+    report.part("format", check::format);
+    report.part("clippy", check::clippy);
+    report.part("unit tests", check::unit);
+    if check::has_codegen() {
+        report.part("generated files", || check::codegen(true));
+    }
+    cluster_parts(&mut report, None, false);
+    Ok(report.finish())
+}
+
+pub(crate) fn end_to_end(options: &Options) -> Result<ExitCode> {
+    interrupt::watch()?;
+    let mut report = Report::default();
+    cluster_parts(&mut report, options.filter.as_deref(), options.keep);
+    Ok(report.finish())
+}
+
+/// The parts that need a real cluster, which is gone afterwards unless it is to be kept.
+fn cluster_parts(report: &mut Report, filter: Option<&str>, keep: bool) {
+    let name = Name::Test;
+    let life = if keep { Life::Long } else { Life::Owned };
+    let up = report.part("test cluster", || {
+        // What an earlier run left would be found by this one.
+        daemon::stop(name)?;
+        remove_data(name)?;
+        interrupt::own(name);
+        up::start(name, life)?;
+        up::install_operator(name)
+    });
+    if up {
+        report.part("end-to-end tests", || {
+            check::suite(&variables(name)?, filter)
+        });
+    }
+    if keep {
+        interrupt::disown(name);
+        println!("the cluster stays up: cargo xtask --cluster test kubectl …");
+        return;
+    }
+    report.part("tear down", || up::down(name, false));
+}
+
+fn remove_data(name: Name) -> Result<()> {
+    let root = Paths::of(name).root().to_owned();
+    if root.exists() {
+        std::fs::remove_dir_all(&root).map_err(|source| Error::Io {
+            action: format!("removing {}", root.display()),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// How the suite finds its cluster.
+fn variables(name: Name) -> Result<Vec<(&'static str, String)>> {
+    let paths = Paths::of(name);
+    let login = Credentials::read(&paths)?.git;
+    let kubectl = tools::KUBERNETES.path("kubectl")?;
+    Ok(vec![
+        ("TRACKBED_E2E_KUBECTL", kubectl.display().to_string()),
+        (
+            "TRACKBED_E2E_KUBECONFIG",
+            paths.kubeconfig().display().to_string(),
+        ),
+        ("TRACKBED_E2E_NODE", Network::of(name).node.to_string()),
+        (
+            "TRACKBED_E2E_AUDIT_LOG",
+            paths.audit_log().display().to_string(),
+        ),
+        ("TRACKBED_E2E_DOMAIN", operator::DOMAIN.to_owned()),
+        (
+            "TRACKBED_E2E_GIT_LOGIN",
+            format!("{}:{}", login.user, login.password),
+        ),
+    ])
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn one_failing_part_fails_the_run_and_the_others_still_run() {
+        let mut report = Report::default();
+        assert!(!report.part("first", || Err(Error::Failed("no".to_owned()))));
+        assert!(report.part("second", || Ok(())));
+        for (_, took, _) in &mut report.parts {
+            *took = Duration::from_millis(1500);
+        }
+        expect_test::expect![[r#"
+            first                        FAILED  1.5 s
+            second                       ok      1.5 s
+        "#]]
+        .assert_eq(&report.summary());
+        assert_eq!(
+            format!("{:?}", report.finish()),
+            format!("{:?}", ExitCode::FAILURE)
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! `up` and `down`.
+
+use std::fs;
+
+use clap::Args;
+use cluster::{
+    Client, Name, Paths, addons,
+    daemon::{self, Life},
+    debian, spoken, tools,
+};
+
+use crate::{
+    error::{Doing, Error, Result},
+    example, interrupt, operator,
+    step::step,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Use a cluster of your own: a context of your kubeconfig
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The operator's image that your own cluster pulls
+    #[arg(long, value_name = "REF", requires = "context")]
+    image: Option<String>,
+    /// Leave out the example application
+    #[arg(long)]
+    bare: bool,
+}
+
+pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
+    let begun = std::time::Instant::now();
+    if let Some(context) = &options.context {
+        let client = Client::context(context);
+        operator::install(
+            &client,
+            &operator::Values::elsewhere(options.image.as_deref()),
+        )?;
+        if !options.bare {
+            example::elsewhere(&client)?;
+        }
+        return Ok(());
+    }
+    interrupt::watch()?;
+    start(name, Life::Long)?;
+    interrupt::disown(name);
+    install_operator(name)?;
+    if options.bare {
+        println!("\nThe cluster is up ({}).", spoken(begun.elapsed()));
+    } else {
+        example::here(name)?;
+    }
+    println!(
+        "kubeconfig: {}\n\nTry next:\n  cargo xtask kubectl get trackbed -A\n  cargo xtask publish DIR\n  cargo xtask status",
+        Paths::of(name).kubeconfig().display()
+    );
+    Ok(())
+}
+
+/// From whatever there is to a cluster that runs Pods, without Trackbed.
+pub(crate) fn start(name: Name, life: Life) -> Result<()> {
+    debian::check_machine()?;
+    step("Debian packages", || Ok(debian::install(debian::CLUSTER)?))?;
+    step("programs of the cluster", || {
+        Ok(tools::build(&tools::CLUSTER)?)
+    })?;
+    let running = daemon::Identity::find(name).is_some();
+    if !running {
+        interrupt::own(name);
+    }
+    step("Kubernetes", || {
+        daemon::start(name, life)?;
+        Ok(cluster::wait_for_api(name)?)
+    })?;
+    step("images", || {
+        addons::push_images(name)?;
+        operator::push_base_images(name)
+    })?;
+    step("node and add-ons", || {
+        cluster::wait_for_node(name)?;
+        Ok(addons::install(name)?)
+    })
+}
+
+/// Builds Trackbed and installs it on our cluster `name`.
+pub(crate) fn install_operator(name: Name) -> Result<()> {
+    if !operator::exists() {
+        println!("• there is no chart yet: the cluster is without Trackbed");
+        return Ok(());
+    }
+    let values = step("operator", || operator::build(name))?;
+    step("chart", || operator::install(&Client::of(name), &values))
+}
+
+pub(crate) fn down(name: Name, purge: bool) -> Result<()> {
+    let ran = daemon::stop(name)?;
+    let left = daemon::leftovers(name)?;
+    if !left.is_empty() {
+        return Err(Error::Failed(format!(
+            "the cluster {name} is down, but this is left of it:\n  {}",
+            left.join("\n  ")
+        )));
+    }
+    println!(
+        "the cluster {name} {}",
+        if ran { "is down" } else { "was not running" }
+    );
+    if purge {
+        let others = Name::ALL
+            .into_iter()
+            .filter(|other| *other != name)
+            .find(|other| daemon::Identity::find(*other).is_some());
+        // What another cluster runs from is not taken away from under it.
+        let folder = match others {
+            None => cluster::cache(),
+            Some(_) => Paths::of(name).root().to_owned(),
+        };
+        if folder.exists() {
+            fs::remove_dir_all(&folder).doing(|| format!("removing {}", folder.display()))?;
+        }
+        println!("removed {}", folder.display());
+    }
+    Ok(())
+}
