@@ -1,9 +1,13 @@
-//! The operator's settings. They come from flags, and the flags from the chart's values.
+//! The operator's settings: a YAML file that the chart writes from its values. A key that does not
+//! exist is an error, and so is a misspelt one.
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 /// Everything that the platform team sets once for all Projects.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// Namespace that the operator runs in; its own Secrets are there.
     pub operator_namespace: String,
@@ -11,30 +15,48 @@ pub struct Config {
     pub service_account: String,
     /// Domain under which public Services get their hosts.
     pub base_domain: String,
-    /// Scheme of public URLs, `http` or `https`.
+    /// Scheme of public URLs, `http` or `https`. Default: `https`.
+    #[serde(default = "https")]
     pub url_scheme: String,
     /// Port of public URLs where it is not the scheme's own.
+    #[serde(default)]
     pub url_port: Option<u16>,
     /// IngressClass of the Ingresses. `None`: the cluster's default.
+    #[serde(default)]
     pub ingress_class: Option<String>,
     /// Labels of the namespace that the ingress controller runs in.
     pub ingress_namespace: BTreeMap<String, String>,
     /// Address ranges of pods and Services: not part of "the internet" that pods may reach.
+    #[serde(default)]
     pub cluster_cidrs: Vec<String>,
-    /// The cluster's DNS domain.
+    /// The cluster's DNS domain. Default: `cluster.local`.
+    #[serde(default = "cluster_domain")]
     pub cluster_domain: String,
     /// Where images are pushed unless a Project says otherwise.
     pub registry: Registry,
     /// Images that Trackbed itself runs.
     pub images: Images,
     /// How images are built.
+    #[serde(default)]
     pub build: Build,
-    /// Reconciles of one kind that run at once.
+    /// Reconciles of one kind that run at once. Default: 16.
+    #[serde(default = "concurrency")]
     pub concurrency: u16,
 }
 
+fn https() -> String {
+    "https".to_owned()
+}
+fn cluster_domain() -> String {
+    "cluster.local".to_owned()
+}
+fn concurrency() -> u16 {
+    16
+}
+
 /// The platform's registry.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Registry {
     /// Host and path; an image is `<repository>/<project>/<service>`.
     pub repository: String,
@@ -47,7 +69,8 @@ pub struct Registry {
 }
 
 /// Images that Trackbed itself runs.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Images {
     /// The operator's own: `fetch`, `push` and the database supervisor are in it.
     pub operator: String,
@@ -60,7 +83,8 @@ pub struct Images {
 }
 
 /// How images are built.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Build {
     /// Mirror that Kaniko asks for base images of Docker Hub, host and port.
     pub registry_mirror: Option<String>,
@@ -76,7 +100,7 @@ pub struct Build {
     pub no_proxy: Option<String>,
     /// Certificates (PEM) that builds trust besides those of their image.
     pub ca_bundle: Option<String>,
-    /// Size of a Service's cache claim.
+    /// Size of a Service's cache claim. Empty: 5Gi.
     pub cache_size: String,
 }
 
@@ -122,5 +146,33 @@ impl Config {
             },
             concurrency: 16,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_typing_errors_are_found() {
+        let text = r"
+operatorNamespace: trackbed-system
+serviceAccount: trackbed
+baseDomain: apps.example.com
+ingressClass: traefik
+ingressNamespace: {kubernetes.io/metadata.name: ingress}
+clusterCidrs: [10.201.0.0/16, 10.202.0.0/16]
+registry: {repository: registry.example.com/apps, pushSecret: registry-push}
+images:
+  operator: docker.io/trackbed/operator:1
+  kaniko: example.com/kaniko/executor:v1
+  postgres: docker.io/library/postgres
+  redis: docker.io/library/redis
+build: {cacheSize: 5Gi}
+";
+        let config: Config = serde_saphyr::from_str(text).expect("settings");
+        assert_eq!(config, Config::example());
+        let wrong = text.replace("baseDomain", "baseDomian");
+        assert!(serde_saphyr::from_str::<Config>(&wrong).is_err());
     }
 }
