@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -45,6 +46,8 @@ pub struct Identity {
     pub pid: u32,
     /// When that process started, in clock ticks after the machine did.
     pub start: u64,
+    /// When it started the cluster.
+    pub started: Timestamp,
     /// What the cluster was made from.
     pub fingerprint: String,
 }
@@ -239,6 +242,7 @@ fn own(name: Name, life: Life, inside: &mut Child, fingerprint: String) -> Resul
         return Err(Error::Refused("the cluster cannot be talked to".to_owned()));
     };
     let mut output = BufReader::new(output);
+    let started = Timestamp::now();
     expect(&mut output, node::NAMESPACES_READY)?;
     link::create(&network, inside.id())?;
     writeln!(input, "linked").doing(|| "talking to the cluster".to_owned())?;
@@ -268,6 +272,7 @@ fn own(name: Name, life: Life, inside: &mut Child, fingerprint: String) -> Resul
         let identity = Identity {
             pid,
             start: start_of(pid).unwrap_or_default(),
+            started,
             fingerprint,
         };
         let text = serde_json::to_vec_pretty(&identity).map_err(|source| Error::Json {
@@ -376,6 +381,7 @@ mod tests {
         let other = Identity {
             pid: me,
             start: 1,
+            started: Timestamp::UNIX_EPOCH,
             fingerprint: String::new(),
         };
         assert!(!other.is_alive());

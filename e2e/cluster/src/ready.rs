@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     Client, Error, Name, Paths, Result, command::CommandExt, daemon::Identity, node::Running,
 };
@@ -33,36 +35,78 @@ pub fn wait_for_api(name: Name) -> Result<()> {
 /// When it does not within two minutes, with the logs of the parts that do not run.
 pub fn wait_for_node(name: Name) -> Result<()> {
     let client = Client::of(name);
-    let node = format!("node/{}", name.node());
+    let node = name.node();
     poll(name, "the node", Duration::from_secs(120), || {
-        // At once after a restart the API server still has what it knew before.
-        client
-            .kubectl()?
-            .args(["wait", "--for=condition=Ready", "--timeout=5s", &node])
-            .check()
+        let seen = client.get(&["node", &node])?;
+        let ready = seen["status"]["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|condition| condition["type"] == "Ready")
+            .cloned()
+            .unwrap_or_default();
+        // After a restart the API server still has what it knew before.
+        if ready["status"] == "True" && is_new(name, &ready["lastHeartbeatTime"]) {
+            return Ok(String::new());
+        }
+        Err(Error::Refused(format!(
+            "{}: {}",
+            ready["reason"].as_str().unwrap_or("the node is unknown"),
+            ready["message"].as_str().unwrap_or_default()
+        )))
     })
 }
 
-/// Waits until what is named, as in `deployment/coredns`, has all its Pods.
+/// Whether a time that an object tells is of the cluster's present boot.
+fn is_new(name: Name, time: &serde_json::Value) -> bool {
+    let told = time
+        .as_str()
+        .and_then(|time| time.parse::<Timestamp>().ok());
+    match (told, Identity::find(name)) {
+        // Times in objects are whole seconds.
+        (Some(told), Some(daemon)) => told.as_second() >= daemon.started.as_second(),
+        _ => false,
+    }
+}
+
+/// Waits until what is named, as in `deployment/coredns`, has all its Pods on our cluster
+/// `name`.
 ///
 /// # Errors
-/// When it has not within `patience`, with the Pods' states and latest events.
-pub fn wait_for_pods(
-    client: &Client,
-    namespace: &str,
-    what: &str,
-    patience: Duration,
-) -> Result<()> {
-    let outcome = client
-        .kubectl()?
-        .args(["--namespace", namespace, "rollout", "status", what])
-        .arg(format!("--timeout={}s", patience.as_secs()))
-        .check();
-    outcome.map(|_| ()).map_err(|error| Error::Timeout {
-        what: format!("{what} in {namespace}"),
-        seconds: patience.as_secs(),
-        last: format!("{error}\n{}", describe(client, namespace)),
-    })
+/// When it has not within two minutes, with the Pods' states and latest events.
+pub fn wait_for_pods(name: Name, namespace: &str, what: &str) -> Result<()> {
+    let client = Client::of(name);
+    let patience = Duration::from_secs(120);
+    let outcome = poll(name, what, patience, || {
+        let stale = stale_pods(name, &client.get(&["pods", "--namespace", namespace])?);
+        if !stale.is_empty() {
+            return Err(Error::Refused(format!("not started: {stale}")));
+        }
+        client
+            .kubectl()?
+            .args(["--namespace", namespace, "rollout", "status", what])
+            .arg("--timeout=5s")
+            .check()
+    });
+    outcome.map_err(|error| Error::Refused(format!("{error}\n{}", describe(&client, namespace))))
+}
+
+/// Pods whose containers still are what the API server knew before the cluster was
+/// restarted, in which none survived.
+fn stale_pods(name: Name, pods: &serde_json::Value) -> String {
+    let all = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    all(&pods["items"])
+        .iter()
+        .filter(|pod| pod["status"]["phase"] == "Running")
+        .filter(|pod| {
+            let containers = all(&pod["status"]["containerStatuses"]);
+            containers
+                .iter()
+                .any(|one| !is_new(name, &one["state"]["running"]["startedAt"]))
+        })
+        .filter_map(|pod| pod["metadata"]["name"].as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The Pods and latest warnings of `namespace`, for a person to read.
@@ -165,11 +209,7 @@ mod tests {
     #[test]
     fn only_the_end_of_a_log_is_shown() {
         let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
-        expect_test::expect![[r#"
-                line 18
-                line 19
-        "#]]
-        .assert_eq(&last_lines(&text, 2));
+        assert_eq!(last_lines(&text, 2), "    line 18\n    line 19\n");
     }
 
     #[test]

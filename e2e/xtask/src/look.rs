@@ -119,7 +119,7 @@ pub(crate) fn curl(host: &str, port: u16, arguments: &[String]) -> Command {
     };
     let mut command = Command::new("curl");
     command
-        .args(["--noproxy", "*", "--connect-to"])
+        .args(["--no-progress-meter", "--noproxy", "*", "--connect-to"])
         .arg(format!("::127.0.0.1:{port}"))
         .args(options)
         .arg(format!("http://{name}:{port}{path}"));
@@ -138,9 +138,9 @@ mod tests {
             let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
             curl(host, 8080, &arguments).line()
         };
-        expect!["curl --noproxy * --connect-to ::127.0.0.1:8080 -s http://a.example:8080/x"]
+        expect!["curl --no-progress-meter --noproxy * --connect-to ::127.0.0.1:8080 -s http://a.example:8080/x"]
             .assert_eq(&line("a.example", &["/x", "-s"]));
-        expect!["curl --noproxy * --connect-to ::127.0.0.1:8080 -i http://a.example:8080/"]
+        expect!["curl --no-progress-meter --noproxy * --connect-to ::127.0.0.1:8080 -i http://a.example:8080/"]
             .assert_eq(&line("http://a.example:8080/", &["-i"]));
     }
 }

@@ -97,7 +97,7 @@ fn cluster_parts(report: &mut Report, filter: Option<&str>, keep: bool) {
         up::start(name, life)?;
         up::install_operator(name)
     });
-    if up {
+    if up && operator::exists() {
         report.part("end-to-end tests", || {
             check::suite(&variables(name)?, filter)
         });

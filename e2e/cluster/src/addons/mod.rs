@@ -3,7 +3,7 @@
 
 mod images;
 
-use std::{fs, time::Duration};
+use std::fs;
 
 pub use images::{PAUSE_IMAGE, SYSTEM_IMAGES, SystemImage};
 
@@ -73,7 +73,7 @@ pub fn install(name: Name) -> Result<()> {
     }
     for addon in &ADDONS {
         if let Some((namespace, workload)) = addon.workload {
-            ready::wait_for_pods(&client, namespace, workload, Duration::from_secs(120))?;
+            ready::wait_for_pods(name, namespace, workload)?;
         }
     }
     Ok(())
