@@ -7,7 +7,7 @@ use cluster::CommandExt;
 use crate::{error::Result, repository};
 
 /// `cargo`, in the repository, with its output on the terminal.
-fn cargo(arguments: &[&str]) -> Command {
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command.args(arguments).current_dir(repository("."));
     command
@@ -45,6 +45,23 @@ pub(crate) fn codegen(check: bool) -> Result<()> {
         command.arg("--check");
     }
     Ok(command.check_visible()?)
+}
+
+/// The chart, as Helm sees it.
+pub(crate) fn chart() -> Result<()> {
+    cluster::tools::build(&[&cluster::tools::HELM])?;
+    let helm = cluster::tools::HELM.path("helm")?;
+    let chart = repository("charts/trackbed");
+    Command::new(&helm)
+        .args(["lint", "--strict"])
+        .arg(&chart)
+        .check_visible()?;
+    let text = Command::new(&helm)
+        .args(["template", "trackbed", "--namespace", "trackbed-system"])
+        .arg(&chart)
+        .check()?;
+    println!("renders {} lines", text.lines().count());
+    Ok(())
 }
 
 /// The end-to-end suite, against the cluster that the variables name.

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done with this repository, for people and for CI.
 
 mod check;
+mod collect;
 mod error;
 mod example;
 mod interrupt;
@@ -70,6 +71,18 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the operator's image
+    Image {
+        /// Push it to a registry, under this name
+        #[arg(long, value_name = "REF")]
+        push: Option<String>,
+        /// The registry speaks plain http
+        #[arg(long, requires = "push")]
+        insecure: bool,
+        /// Docker's configuration file with the registry's user
+        #[arg(long, requires = "push", value_name = "FILE")]
+        auth_file: Option<PathBuf>,
+    },
     /// Build the cluster's programs, and nothing else
     Tools,
     #[command(hide = true)]
@@ -122,6 +135,11 @@ fn run(Cli { cluster, task }: Cli) -> Result<ExitCode> {
         Task::Test => return tests::all(),
         Task::E2e(options) => return tests::end_to_end(&options),
         Task::Codegen { check } => check::codegen(check)?,
+        Task::Image {
+            push,
+            insecure,
+            auth_file,
+        } => operator::publish_image(push.as_deref(), insecure, auth_file.as_deref())?,
         Task::Tools => cluster::tools::build(&cluster::tools::CLUSTER)?,
         Task::ClusterDaemon { name, owned } => {
             daemon::run(name, if owned { Life::Owned } else { Life::Long })?;

@@ -1,33 +1,97 @@
 //! Trackbed itself on a cluster: its image, the base images, and the chart.
 
-use cluster::{Client, CommandExt, Credentials, Name, Network, Paths};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cluster::{Client, CommandExt, Credentials, Login, Name, Network, Paths, addons::SystemImage};
+use images::oci::{ImageBuilder, Layout};
+use serde_json::{Value, json};
 
 use crate::{
-    error::{Error, Result},
+    check::cargo,
+    error::{Doing, Error, Result},
     repository,
 };
 
 /// Namespace and Helm release of the operator.
 const NAMESPACE: &str = "trackbed-system";
 const RELEASE: &str = "trackbed";
+/// Secret with the application registry's user, in that namespace.
+const REGISTRY_SECRET: &str = "registry";
 /// Domain of the hosts that public Services get on our clusters. Browsers, and most
 /// resolvers, take names under `localhost` for this machine.
 pub(crate) const DOMAIN: &str = "trackbed.localhost";
+/// Static programs for this machine's architecture; the only target whose C library can
+/// be linked statically here and still looks up names.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What the chart is installed with.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Values {
-    values: serde_json::Value,
+    values: Value,
+    /// What is to be in the operator's namespace before it.
+    documents: Vec<Value>,
 }
 
 impl Values {
     /// For a cluster that is not ours: the chart's own, but for the operator's image.
     pub(crate) fn elsewhere(image: Option<&str>) -> Self {
-        let values = match image {
-            None => serde_json::json!({}),
-            Some(image) => serde_json::json!({"image": {"reference": image}}),
-        };
-        Values { values }
+        Values {
+            values: match image {
+                None => json!({}),
+                Some(image) => json!({"images": {"operator": image}}),
+            },
+            documents: Vec::new(),
+        }
+    }
+
+    /// For our cluster `name`, with the operator's image under `image`.
+    fn ours(name: Name, image: &str, kaniko: &str, login: &Login) -> Self {
+        let network = Network::of(name);
+        let registry = network.registry();
+        let auth = json!({"auths": {&registry: {
+            "username": login.user,
+            "password": login.password,
+        }}});
+        let values = json!({
+            "baseDomain": DOMAIN,
+            "urlScheme": "http",
+            "urlPort": network.forward_port,
+            "ingressClass": "traefik",
+            "ingressNamespace": {"kubernetes.io/metadata.name": "ingress"},
+            "clusterCidrs": [network.pod_range, network.service_range],
+            "registry": {
+                "repository": format!("{registry}/apps"),
+                "pushSecret": REGISTRY_SECRET,
+                "insecure": true,
+            },
+            "images": {"operator": image, "kaniko": kaniko},
+            "build": {
+                "registryMirror": network.mirror(),
+                "insecureRegistries": [network.mirror(), &registry],
+                "httpProxy": network.proxy(),
+                "httpsProxy": network.proxy(),
+                "noProxy": format!(
+                    "{},{},{},{},.svc,.cluster.local,.trackbed-git,localhost,127.0.0.1",
+                    network.node, network.node_range, network.pod_range, network.service_range
+                ),
+            },
+        });
+        let documents = vec![
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
+            json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": REGISTRY_SECRET, "namespace": NAMESPACE},
+                "type": "kubernetes.io/dockerconfigjson",
+                "stringData": {".dockerconfigjson": auth.to_string()},
+            }),
+        ];
+        Values { values, documents }
     }
 }
 
@@ -44,21 +108,108 @@ pub(crate) fn push_base_images(_name: Name) -> Result<()> {
 /// Builds the operator and its image, puts it into the mirror, and says how the chart is
 /// installed with it.
 pub(crate) fn build(name: Name) -> Result<Values> {
-    let _ = (Credentials::read(&Paths::of(name))?, Network::of(name));
-    Ok(Values::default())
+    let layout = image()?;
+    let digest = Layout::open(&layout)?.digest().to_string();
+    let tag: String = digest
+        .trim_start_matches("sha256:")
+        .chars()
+        .take(16)
+        .collect();
+    let mirror = Network::of(name).mirror();
+    let image = format!("{mirror}/trackbed/operator:{tag}");
+    cluster::push(name, &layout, &image)?;
+    let kaniko = SystemImage::named("kaniko")
+        .map(|image| image.reference(name))
+        .transpose()?
+        .unwrap_or_default();
+    let login = Credentials::read(&Paths::of(name))?.registry;
+    Ok(Values::ours(name, &image, &kaniko, &login))
+}
+
+/// The operator's image as a layout: static programs on nothing.
+pub(crate) fn image() -> Result<PathBuf> {
+    let folder = programs()?;
+    let layout = cluster::cache().join("images/operator/current");
+    ImageBuilder::new()
+        .file(folder.join("trackbed"), "/usr/bin/trackbed", 0o755)
+        .file(CERTIFICATES, CERTIFICATES, 0o644)
+        .dir("/tmp", 0o1777)
+        .bytes(
+            "/etc/passwd",
+            0o644,
+            "nonroot:x:65532:65532:nonroot:/nonexistent:/sbin/nologin\n",
+        )
+        .bytes("/etc/nsswitch.conf", 0o644, "hosts: files dns\n")
+        .env("PATH", "/usr/bin")
+        .env("SSL_CERT_FILE", CERTIFICATES)
+        .user("65532:65532")
+        .entrypoint(["/usr/bin/trackbed"])
+        .write(&layout)?;
+    Ok(layout)
+}
+
+/// Builds the operator's image, says where it is, and pushes it where it is wanted.
+pub(crate) fn publish_image(
+    push: Option<&str>,
+    insecure: bool,
+    auth_file: Option<&Path>,
+) -> Result<()> {
+    let layout = image()?;
+    println!("{}", layout.display());
+    let Some(reference) = push else { return Ok(()) };
+    let mut command = Command::new(programs()?.join("trackbed"));
+    command.arg("push").arg("--layout").arg(&layout);
+    command.args(["--image", reference]);
+    if insecure {
+        command.arg("--insecure");
+    }
+    if let Some(file) = auth_file {
+        command.arg("--auth-file").arg(file);
+    }
+    Ok(command.check_visible()?)
+}
+
+/// Builds the operator, and gives the folder that its programs are in.
+fn programs() -> Result<PathBuf> {
+    let mut command: Command = cargo(&["build", "--quiet", "--release", "--target", TARGET]);
+    command
+        .args(["--package", "trackbed", "--bins"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command.check_visible()?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository("target"), PathBuf::from);
+    Ok(target.join(TARGET).join("release"))
+}
+
+/// A file for values, which may hold what is nobody's business.
+fn write_values(path: &Path, values: &Value) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing(|| format!("creating {}", folder.display()))?;
+    }
+    fs::write(path, format!("{values:#}\n")).doing(|| format!("writing {}", path.display()))
 }
 
 /// Installs the chart, or brings it up to date, and waits until the operator is ready.
 pub(crate) fn install(client: &Client, values: &Values) -> Result<()> {
     let chart = repository("charts/trackbed");
+    if !values.documents.is_empty() {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": values.documents});
+        client.apply(&list.to_string())?;
+    }
+    let file = cluster::cache().join(format!("helm/values-{}.json", std::process::id()));
+    write_values(&file, &values.values)?;
     let mut command = client.helm()?;
     command
         .args(["upgrade", "--install", RELEASE])
         .arg(&chart)
         .args(["--namespace", NAMESPACE, "--create-namespace"])
-        .args(["--set-json", &format!("{}", values.values)])
+        .arg("--values")
+        .arg(&file)
         .args(["--wait", "--timeout", "3m"]);
-    command.check().map(|_| ()).map_err(|error| {
+    let outcome = command.check();
+    // If it cannot be removed it is in the user's own cache folder, and no harm.
+    let _ = fs::remove_file(&file);
+    outcome.map(|_| ()).map_err(|error| {
         Error::Failed(format!("{error}\n{}", cluster::describe(client, NAMESPACE)))
     })
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use cluster::{Credentials, Name, Network, Paths, daemon, daemon::Life, spoken, tools};
 
 use crate::{
-    check,
+    check, collect,
     error::{Error, Result},
     interrupt, operator, up,
 };
@@ -74,6 +74,9 @@ pub(crate) fn all() -> Result<ExitCode> {
     if check::has_codegen() {
         report.part("generated files", || check::codegen(true));
     }
+    if operator::exists() {
+        report.part("chart", check::chart);
+    }
     cluster_parts(&mut report, None, false);
     Ok(report.finish())
 }
@@ -98,9 +101,15 @@ fn cluster_parts(report: &mut Report, filter: Option<&str>, keep: bool) {
         up::install_operator(name)
     });
     if up && operator::exists() {
-        report.part("end-to-end tests", || {
+        let passed = report.part("end-to-end tests", || {
             check::suite(&variables(name)?, filter)
         });
+        if !passed {
+            match collect::failure(name) {
+                Ok(folder) => println!("what the cluster looked like: {}", folder.display()),
+                Err(error) => eprintln!("error: {error}"),
+            }
+        }
     }
     if keep {
         interrupt::disown(name);

@@ -37,7 +37,8 @@ pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
             &operator::Values::elsewhere(options.image.as_deref()),
         )?;
         if !options.bare {
-            example::elsewhere(&client)?;
+            let url = example::elsewhere(&client)?;
+            println!("\nThe example is at {url}.");
         }
         return Ok(());
     }
@@ -45,10 +46,11 @@ pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
     start(name, Life::Long)?;
     interrupt::disown(name);
     install_operator(name)?;
-    if options.bare {
+    if options.bare || !operator::exists() {
         println!("\nThe cluster is up ({}).", spoken(begun.elapsed()));
     } else {
-        example::here(name)?;
+        let url = example::here(name)?;
+        println!("\n{url} answers ({}).", spoken(begun.elapsed()));
     }
     println!(
         "kubeconfig: {}\n\nTry next:\n  cargo xtask kubectl get trackbed -A\n  cargo xtask publish DIR\n  cargo xtask status",
