@@ -7,6 +7,8 @@ use std::fs;
 
 pub use images::{PAUSE_IMAGE, SYSTEM_IMAGES, SystemImage};
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     Client, Error, Name, Network, Paths, Result, error::Doing, network::GIT_PORT, ready, tools,
 };
@@ -98,7 +100,9 @@ fn gateway_kinds() -> Result<String> {
 /// `manifest` with the cluster's own values in it.
 fn filled(manifest: &str, name: Name) -> Result<String> {
     let network = Network::of(name);
+    let hash = tools::hex(&Sha256::digest(manifest)[..8]);
     let mut values = vec![
+        ("hash".to_owned(), hash),
         ("node".to_owned(), network.node.to_string()),
         ("dns".to_owned(), network.dns_service.to_string()),
         ("git-port".to_owned(), GIT_PORT.to_string()),
