@@ -1,0 +1,311 @@
+//! Against git's own http server.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use trackbed_git::{Credentials, Error, Fetch, Request, fetch, ls_remote};
+
+/// `git http-backend` behind a socket. Paths under `/private` want `ada:s3cret`.
+struct Server {
+    root: TempDir,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let folder = root.path().to_owned();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let folder = folder.clone();
+                thread::spawn(move || answer(stream, &folder));
+            }
+        });
+        Self { root, port }
+    }
+
+    /// A repository with one commit, and that commit.
+    fn repository(&self, name: &str, files: &[(&str, &str)]) -> String {
+        let bare = self.root.path().join(name);
+        git(
+            self.root.path(),
+            &["init", "--quiet", "--bare", "--initial-branch=main", name],
+        );
+        let work = tempfile::tempdir().expect("a folder");
+        git(work.path(), &["init", "--quiet", "--initial-branch=main"]);
+        for (path, content) in files {
+            fs::write(work.path().join(path), content).expect("a file");
+        }
+        git(work.path(), &["add", "--all"]);
+        let author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+        git(
+            work.path(),
+            &[&author[..], &["commit", "--quiet", "-m", "First"]].concat(),
+        );
+        let tag = ["tag", "-a", "v1", "-m", "one"];
+        git(work.path(), &[&author[..], &tag].concat());
+        let target = bare.display().to_string();
+        git(work.path(), &["push", "--quiet", &target, "main", "v1"]);
+        git(work.path(), &["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
+    fn request(&self, name: &str) -> Request {
+        Request {
+            url: format!("http://127.0.0.1:{}/{name}", self.port),
+            credentials: None,
+            deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("git is installed");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {arguments:?}: {error}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// One request by CGI (RFC 3875).
+fn answer(mut stream: TcpStream, root: &Path) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        match line.trim().split_once(": ") {
+            Some((name, value)) => headers.push((name.to_lowercase(), value.to_owned())),
+            None => break,
+        }
+    }
+    let header = |name: &str| {
+        headers
+            .iter()
+            .find(|(it, _)| it == name)
+            .map(|(_, value)| value.clone())
+    };
+    // "ada:s3cret"
+    let allowed = header("authorization").as_deref() == Some("Basic YWRhOnMzY3JldA==");
+    if path.starts_with("/private") && !allowed {
+        let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        return stream.write_all(refusal.as_bytes()).ok();
+    }
+    if path.starts_with("/elsewhere") {
+        let away = "HTTP/1.1 302 Found\r\nLocation: http://localhost:9/stolen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        return stream.write_all(away.as_bytes()).ok();
+    }
+    let length: usize = header("content-length")
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("REQUEST_METHOD", &method)
+        .env("CONTENT_TYPE", header("content-type").unwrap_or_default())
+        .env("CONTENT_LENGTH", length.to_string())
+        .env(
+            "HTTP_CONTENT_ENCODING",
+            header("content-encoding").unwrap_or_default(),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(&body).ok()?;
+    let output = child.wait_with_output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let status = match text.strip_prefix("Status: ") {
+        Some(rest) => rest.lines().next()?.trim().to_owned(),
+        None => "200 OK".to_owned(),
+    };
+    let body = output.stdout.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
+    let length = output.stdout.len() - body;
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(&output.stdout).ok()
+}
+
+fn fetch_into(
+    server: &Server,
+    name: &str,
+    commit: &str,
+    reference: Option<&str>,
+) -> Result<(PathBuf, TempDir), Error> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let what = Fetch {
+        request: server.request(name),
+        commit: commit.to_owned(),
+        reference: reference.map(str::to_owned),
+        max_bytes: 1 << 20,
+    };
+    fetch(&what, folder.path(), &mut |_, _, _| {})?;
+    Ok((folder.path().to_owned(), folder))
+}
+
+#[test]
+fn refs_and_head_and_tags_are_told() {
+    let server = Server::start();
+    let commit = server.repository("shop.git", &[("a.txt", "a")]);
+    let remote = ls_remote(&server.request("shop.git")).expect("refs");
+    assert_eq!(remote.resolve(None).expect("HEAD").commit, commit);
+    assert_eq!(
+        remote.resolve(None).expect("HEAD").reference,
+        "refs/heads/main"
+    );
+    let tag = remote.resolve(Some("refs/tags/v1")).expect("a tag");
+    assert_eq!(tag.commit, commit, "an annotated tag names its commit");
+}
+
+#[test]
+fn what_does_not_exist_is_named() {
+    let server = Server::start();
+    let error = ls_remote(&server.request("nowhere.git")).expect_err("nothing there");
+    assert_eq!(error.reason(), "RepositoryNotFound", "{error}");
+}
+
+#[test]
+fn credentials_are_needed_used_and_refused() {
+    let server = Server::start();
+    server.repository("private", &[("a.txt", "a")]);
+    let mut request = server.request("private");
+    let error = ls_remote(&request).expect_err("no credentials");
+    assert!(matches!(error, Error::CredentialsNeeded(_)), "{error}");
+    let login = |password: &str| Credentials {
+        username: "ada".to_owned(),
+        password: password.to_owned(),
+    };
+    request.credentials = Some(login("wrong"));
+    let error = ls_remote(&request).expect_err("wrong credentials");
+    assert!(matches!(error, Error::CredentialsRefused(_)), "{error}");
+    assert!(!error.to_string().contains("wrong"), "{error}");
+    request.credentials = Some(login("s3cret"));
+    assert!(ls_remote(&request).is_ok());
+}
+
+#[test]
+fn a_host_that_is_not_there_is_unreachable() {
+    let request = Request {
+        url: "http://127.0.0.1:9/shop.git".to_owned(),
+        credentials: None,
+        deadline: Duration::from_secs(30),
+    };
+    let error = ls_remote(&request).expect_err("nobody listens");
+    assert_eq!(error.reason(), "HostUnreachable", "{error}");
+}
+
+#[test]
+fn a_redirect_is_not_followed_with_credentials() {
+    let server = Server::start();
+    let mut request = server.request("elsewhere");
+    request.credentials = Some(Credentials {
+        username: "ada".to_owned(),
+        password: "s3cret".to_owned(),
+    });
+    let text = ls_remote(&request).expect_err("another host").to_string();
+    assert!(text.contains("redirect"), "{text}");
+}
+
+#[test]
+fn a_commit_is_written_without_git() {
+    let server = Server::start();
+    let commit = server.repository("shop.git", &[("a.txt", "first")]);
+    for reference in [None, Some("refs/heads/main")] {
+        let (folder, _keep) = fetch_into(&server, "shop.git", &commit, reference).expect("files");
+        assert_eq!(
+            fs::read_to_string(folder.join("a.txt")).expect("a file"),
+            "first"
+        );
+        assert!(!folder.join(".git").exists());
+    }
+}
+
+#[test]
+fn an_older_commit_is_found_in_the_history() {
+    let server = Server::start();
+    let first = server.repository("shop.git", &[("a.txt", "first")]);
+    let work = tempfile::tempdir().expect("a folder");
+    let bare = server.root.path().join("shop.git").display().to_string();
+    git(work.path(), &["clone", "--quiet", &bare, "."]);
+    fs::write(work.path().join("a.txt"), "second").expect("a file");
+    let author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+    git(
+        work.path(),
+        &[&author[..], &["commit", "--quiet", "-am", "Second"]].concat(),
+    );
+    git(work.path(), &["push", "--quiet", "origin", "main"]);
+    let (folder, _keep) =
+        fetch_into(&server, "shop.git", &first, Some("refs/heads/main")).expect("files");
+    assert_eq!(
+        fs::read_to_string(folder.join("a.txt")).expect("a file"),
+        "first"
+    );
+}
+
+#[test]
+fn a_commit_that_is_not_there_is_named() {
+    let server = Server::start();
+    server.repository("shop.git", &[("a.txt", "a")]);
+    let error =
+        fetch_into(&server, "shop.git", &"0123456789".repeat(4), None).expect_err("no commit");
+    assert_eq!(error.reason(), "CommitNotFound", "{error}");
+}
+
+#[test]
+fn too_much_is_stopped() {
+    let server = Server::start();
+    let mut noise = String::new();
+    let mut state = 1_u64;
+    while noise.len() < 3 << 20 {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        noise += &format!("{state:x}");
+    }
+    let commit = server.repository("large.git", &[("noise", &noise)]);
+    let error =
+        fetch_into(&server, "large.git", &commit, Some("refs/heads/main")).expect_err("too much");
+    assert_eq!(error.reason(), "RepositoryTooLarge", "{error}");
+}
+
+#[test]
+fn other_schemes_are_refused() {
+    for url in [
+        "file:///etc",
+        "ssh://git@host/r",
+        "--upload-pack=x",
+        "http://ada:pw@host/r",
+    ] {
+        let request = Request {
+            url: url.to_owned(),
+            credentials: None,
+            deadline: Duration::from_secs(5),
+        };
+        let error = ls_remote(&request).expect_err("refused");
+        assert_eq!(error.reason(), "InvalidUrl", "{url}");
+        assert!(!error.to_string().contains("pw"), "{error}");
+    }
+}
