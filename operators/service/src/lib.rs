@@ -1,1 +1,120 @@
-//! Placeholder, replaced by the first change of this crate.
+//! Controller of the kind Service: follows a source, has it built, and has it released.
+//!
+//! Looking at the source happens beside the reconciles ([`source`]) and wakes them when it has an
+//! answer. What follows from it is decided from stored objects alone: a commit is first written
+//! down in status with its place in the order, and only what is written down is built and released,
+//! so a restart at any point neither loses a commit nor builds it twice.
+
+pub mod observe;
+pub mod plan;
+pub mod source;
+mod triggers;
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, runtime::controller::Action};
+use trackbed_api::{Build, Deployment, Service};
+use trackbed_kit::{
+    Caches, Context, Error, Kind,
+    apply::{Fence, apply, delete},
+    finish, harness, meta,
+    rbac::{Right, Scope, WATCH, WRITE},
+};
+
+use observe::{Stores, observe};
+use plan::{Children, plan};
+use source::Sources;
+
+/// What the controller needs.
+pub const RIGHTS: &[Right] = &[
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["services", "builds", "deployments", "projects"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["services/status"],
+        &["update"],
+    ),
+    Right::new(Scope::Cluster, "", &["namespaces"], WATCH),
+    Right::new(Scope::Cluster, "apps", &["deployments"], WATCH),
+    Right::new(
+        Scope::Environment,
+        "trackbed.dev",
+        &["builds", "deployments"],
+        WRITE,
+    ),
+    // Credentials of repositories and registries.
+    Right::new(Scope::Environment, "", &["secrets"], &["get"]),
+];
+
+/// Starts the controller: asks for its caches now, runs until `stop` resolves.
+pub fn start(
+    context: Arc<Context>,
+    caches: &mut Caches,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> BoxFuture<'static, ()> {
+    let stores = Stores::new(caches);
+    let (sources, answered) = Sources::new(context.clone());
+    let controller = harness::controller::<Service>(caches);
+    let controller = triggers::add(controller, caches, &stores).reconcile_on(answered);
+    let shared = context.clone();
+    harness::run(controller, context, stop, move |object| {
+        let (context, stores, sources) = (shared.clone(), stores.clone(), sources.clone());
+        async move { reconcile(&context, &stores, &sources, &object).await }
+    })
+    .boxed()
+}
+
+async fn reconcile(
+    context: &Context,
+    stores: &Stores,
+    sources: &Arc<Sources>,
+    object: &Service,
+) -> Result<Action, Error> {
+    if meta::is_deleted(object) {
+        // Everything that was made goes with its owner.
+        return Ok(Action::await_change());
+    }
+    let api = Api::namespaced(
+        context.client.clone(),
+        &object.namespace().unwrap_or_default(),
+    );
+    let seen = observe(stores, sources, object);
+    let plan = plan(object, &seen, &context.config, Timestamp::now());
+    let applied = write(context, object, plan.children).await;
+    finish(context, &api, object, plan.outcome, applied).await
+}
+
+/// Writes the children. New ones are only ever created: a Build and a Deployment never change.
+async fn write(context: &Context, object: &Service, children: Children) -> Result<(), Error> {
+    let Children {
+        build,
+        release,
+        old_builds,
+        old_releases,
+    } = children;
+    let namespace = object.namespace().unwrap_or_default();
+    let builds: Api<Build> = Api::namespaced(context.client.clone(), &namespace);
+    let releases: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
+    let controller = Service::CONTROLLER;
+    if let Some(build) = build {
+        apply(context, controller, &builds, &build, None, Fence::Observed).await?;
+    }
+    if let Some(release) = release {
+        let fence = Fence::Observed;
+        apply(context, controller, &releases, &release, None, fence).await?;
+    }
+    for old in old_builds {
+        delete(context, controller, &builds, old.as_ref()).await?;
+    }
+    for old in old_releases {
+        delete(context, controller, &releases, old.as_ref()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Every read of a reconcile, all from memory.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::{apps::v1 as appsv1, core::v1::Namespace};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use trackbed_api::{Build, Deployment, Project, Service, labels};
+use trackbed_kit::{Cache, Caches, meta};
+
+use crate::source::{Ask, Look, Sources};
+
+/// The caches that the controller reads.
+#[derive(Clone)]
+pub struct Stores {
+    /// All Services.
+    pub services: Cache<Service>,
+    /// All Builds.
+    pub builds: Cache<Build>,
+    /// All releases.
+    pub releases: Cache<Deployment>,
+    /// All Projects.
+    pub projects: Cache<Project>,
+    /// The environments' namespaces.
+    pub namespaces: Cache<Namespace>,
+    /// The workloads.
+    pub workloads: Cache<appsv1::Deployment>,
+}
+
+impl Stores {
+    /// Asks for the caches.
+    pub fn new(caches: &mut Caches) -> Self {
+        Self {
+            services: caches.all(),
+            builds: caches.all(),
+            releases: caches.all(),
+            projects: caches.all(),
+            namespaces: caches.managed(),
+            workloads: caches.managed(),
+        }
+    }
+}
+
+/// The environment that a namespace is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the Project.
+    pub project: String,
+    /// Name of the environment.
+    pub environment: String,
+}
+
+/// What a plan is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The environment. `None`: the namespace belongs to no Project.
+    pub place: Option<Place>,
+    /// The Project.
+    pub project: Option<Arc<Project>>,
+    /// The Builds that name the Service.
+    pub builds: Vec<Arc<Build>>,
+    /// The releases of the Service.
+    pub releases: Vec<Arc<Deployment>>,
+    /// The live workload.
+    pub workload: Option<Arc<appsv1::Deployment>>,
+    /// What the source says.
+    pub look: Look,
+    /// When to look at the source again. `None`: it never moves.
+    pub again: Option<Duration>,
+}
+
+/// Reads everything, and has the source looked at if it is time.
+pub fn observe(stores: &Stores, sources: &Arc<Sources>, object: &Service) -> Seen {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let place = place(stores, &namespace);
+    let (look, again) = match &place {
+        Some(_) => look(sources, object, &namespace),
+        None => (Look::Unknown, None),
+    };
+    Seen {
+        project: place
+            .as_ref()
+            .and_then(|place| stores.projects.get_cluster(&place.project)),
+        place,
+        builds: stores.builds.list(&namespace, |build| {
+            build.spec.service.as_deref() == Some(name.as_str()) && !meta::is_deleted(build)
+        }),
+        releases: stores.releases.list(&namespace, |release| {
+            release.spec.service.as_str() == name && !meta::is_deleted(release)
+        }),
+        workload: stores.workloads.get(&namespace, &name),
+        look,
+        again,
+    }
+}
+
+fn place(stores: &Stores, namespace: &str) -> Option<Place> {
+    let namespace = stores.namespaces.get_cluster(namespace)?;
+    Some(Place {
+        project: meta::label(namespace.as_ref(), labels::PROJECT)?.to_owned(),
+        environment: meta::label(namespace.as_ref(), labels::ENVIRONMENT)?.to_owned(),
+    })
+}
+
+fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Option<Duration>) {
+    match Ask::of(object, namespace) {
+        Ok(answer) => (answer, None),
+        Err(_) if object.spec.suspend => (Look::Unknown, None),
+        Err(ask) => {
+            // A changed spec is looked at now: whoever changed it waits for it.
+            let changed = object
+                .status
+                .as_ref()
+                .and_then(|status| status.observed_generation)
+                != object.metadata.generation;
+            let asked = meta::annotation(object, labels::RECONCILE_AT);
+            let who = ObjectRef::from_obj(object);
+            let (look, again) = sources.look(who, ask, changed, asked);
+            (look, Some(again))
+        }
+    }
+}

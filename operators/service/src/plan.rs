@@ -1,0 +1,178 @@
+//! What a Service needs next, from what was seen. No I/O and no clock.
+
+pub mod build;
+pub mod health;
+pub mod history;
+pub mod release;
+pub mod source;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use trackbed_api::{
+    Build, Deployment, Service, ServiceStatus, deployment::DeploymentPhase, labels, names,
+};
+use trackbed_kit::{Config, Plan as Outcome};
+
+use crate::observe::{Place, Seen};
+
+/// Everything that follows from a look at a Service.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Status and when to look again.
+    pub outcome: Outcome<ServiceStatus>,
+    /// What to create and to remove.
+    pub children: Children,
+}
+
+/// Objects to create and to remove.
+#[derive(Clone, Debug, Default)]
+pub struct Children {
+    /// A Build to create.
+    pub build: Option<Build>,
+    /// A release to create.
+    pub release: Option<Deployment>,
+    /// Builds beyond the history's limit.
+    pub old_builds: Vec<Arc<Build>>,
+    /// Releases beyond the history's limit.
+    pub old_releases: Vec<Arc<Deployment>>,
+}
+
+/// A Service and what was seen of its surroundings, for the parts of the plan.
+pub struct View<'a> {
+    /// The Service.
+    pub object: &'a Service,
+    /// What was seen.
+    pub seen: &'a Seen,
+    /// The environment.
+    pub place: &'a Place,
+    /// Status as it will be written.
+    pub status: ServiceStatus,
+}
+
+impl View<'_> {
+    /// Name of the Service.
+    pub fn name(&self) -> String {
+        self.object.name_any()
+    }
+
+    /// The Build of the commit that was taken up last.
+    pub fn build(&self) -> Option<&Build> {
+        let sequence = self.status.source.as_ref()?.sequence;
+        let mut builds = self.seen.builds.iter();
+        builds
+            .find(|build| build.spec.sequence == sequence)
+            .map(AsRef::as_ref)
+    }
+
+    /// The newest release.
+    pub fn newest(&self) -> Option<&Deployment> {
+        let releases = self.seen.releases.iter();
+        releases
+            .max_by_key(|release| release.spec.order())
+            .map(AsRef::as_ref)
+    }
+
+    /// The release that serves.
+    pub fn active(&self) -> Option<&Deployment> {
+        let releases = self.seen.releases.iter();
+        releases
+            .filter(|release| phase(release) == DeploymentPhase::Active)
+            .max_by_key(|release| {
+                let pinned = self.object.spec.pin.as_deref() == Some(release.name_any().as_str());
+                (pinned, release.spec.order())
+            })
+            .map(AsRef::as_ref)
+    }
+}
+
+/// Where a release stands.
+pub fn phase(release: &Deployment) -> DeploymentPhase {
+    release
+        .status
+        .as_ref()
+        .map(|status| status.phase)
+        .unwrap_or_default()
+}
+
+/// Decides.
+pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> Plan {
+    let before = object.status.clone().unwrap_or_default();
+    let Some(place) = &seen.place else {
+        return Plan {
+            outcome: health::unmanaged(before),
+            children: Children::default(),
+        };
+    };
+    let taken = source::taken(object, seen, now);
+    // What is not written down yet is neither built nor released.
+    let written = taken == before.source;
+    let mut view = View {
+        object,
+        seen,
+        place,
+        status: ServiceStatus {
+            source: taken,
+            ..before
+        },
+    };
+    let mut children = Children::default();
+    if written && !object.spec.suspend {
+        children.build = build::next(&view);
+        children.release = release::next(&view);
+    }
+    children.old_builds = history::builds(&view);
+    children.old_releases = history::releases(&view);
+    view.status = status(&view, &children, config);
+    let (health, facts) = health::of(&view, &children);
+    Plan {
+        outcome: Outcome {
+            status: view.status,
+            health,
+            facts,
+            requeue: seen.again,
+        },
+        children,
+    }
+}
+
+/// The rest of the status.
+fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatus {
+    let newest_build = view.seen.builds.iter().max_by_key(|it| it.spec.sequence);
+    let created_build = children.build.as_ref().map(ResourceExt::name_any);
+    let created_release = children.release.as_ref().map(ResourceExt::name_any);
+    let workload = view.seen.workload.as_deref();
+    ServiceStatus {
+        latest_build: created_build.or_else(|| newest_build.map(|build| build.name_any())),
+        latest_deployment: created_release
+            .or_else(|| view.newest().map(|release| release.name_any())),
+        active_deployment: view.active().map(ResourceExt::name_any),
+        url: view.object.spec.expose.public.then(|| url(view, config)),
+        replicas: Some(
+            workload
+                .and_then(|workload| workload.status.as_ref()?.replicas)
+                .unwrap_or(0),
+        ),
+        selector: Some(format!(
+            "{}={},{}=app",
+            labels::SERVICE,
+            view.name(),
+            labels::ROLE
+        )),
+        ..view.status.clone()
+    }
+}
+
+fn url(view: &View<'_>, config: &Config) -> String {
+    let project = view.seen.project.as_deref();
+    let domain = project.and_then(|project| project.spec.domain.as_ref());
+    let domain = domain.map_or(config.base_domain.as_str(), |domain| domain.as_str());
+    let place = view.place;
+    config.url(&names::host(
+        &view.name(),
+        &place.project,
+        &place.environment,
+        domain,
+    ))
+}
