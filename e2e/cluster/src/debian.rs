@@ -25,6 +25,7 @@ pub const CLUSTER: &[Needed] = &[
     ("/usr/sbin/ipset", "ipset"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/curl", "curl"),
+    ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/mount", "mount"),
     ("/usr/bin/unshare", "util-linux"),

@@ -24,6 +24,11 @@ pub(crate) fn prepare(network: &Network) -> Result<()> {
         "ip",
         &format!("route add {} dev {NODE_BRIDGE}", network.service_range),
     )?;
+    // Or Pods on one bridge would answer each other past a Service's rules.
+    if !Path::new("/proc/sys/net/bridge").exists() {
+        // Where it is no module, or may not be loaded, kube-proxy says what is missing.
+        let _ = run("modprobe", "br_netfilter");
+    }
     // All of these are the namespace's own.
     for (name, value) in [
         ("net/ipv4/ip_forward", "1"),
