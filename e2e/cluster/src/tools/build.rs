@@ -1,10 +1,11 @@
 use std::{
-    fs,
+    fmt, fs,
+    io::{self, BufRead, BufReader},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::mpsc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
@@ -19,6 +20,11 @@ use crate::{
 
 /// Flags of every build: static programs that are the same wherever they are built.
 const FLAGS: [&str; 3] = ["-trimpath", "-buildvcs=false", "-mod=readonly"];
+
+/// Between two lines about a build that goes on.
+const TELL_EVERY: Duration = Duration::from_secs(15);
+/// Lines of a failed build's output that an error keeps.
+const KEPT_LINES: usize = 30;
 
 /// The folder of the tools' `go.mod` files.
 pub fn tools_folder() -> PathBuf {
@@ -88,14 +94,15 @@ fn build_one(tool: &Tool) -> Result<()> {
     create_dir(&draft)?;
     let source = tools_folder().join(tool.name);
     for (binary, package) in tool.binaries {
-        go(&source)
-            .arg("build")
+        let mut command = go(&source);
+        command
+            .args(["build", "-v"])
             .args(FLAGS)
             .arg(format!("-ldflags={}", ldflags(tool)))
             .arg("-o")
             .arg(draft.join(binary))
-            .arg(package)
-            .check()?;
+            .arg(package);
+        compile(&mut command, || packages(&source, package))?;
     }
     if let Some((first, _)) = tool.binaries.first() {
         for link in tool.links {
@@ -106,6 +113,81 @@ fn build_one(tool: &Tool) -> Result<()> {
         // Somebody else was faster with the same content.
         Err(_) if target.is_dir() => remove(&draft),
         other => other.doing(|| format!("moving {} into place", tool.name)),
+    }
+}
+
+/// How many packages a program consists of.
+fn packages(source: &Path, package: &str) -> Result<usize> {
+    let list = go(source).args(["list", "-deps", package]).check()?;
+    Ok(list.lines().count())
+}
+
+/// Runs a build that tells each package it compiles, and says now and then how far it is.
+fn compile(command: &mut Command, total: impl FnOnce() -> Result<usize>) -> Result<()> {
+    let begun = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .doing(|| format!("starting `{}`", command.line()))?;
+    let mut progress = Progress::default();
+    let mut told = begun;
+    let mut count_all = Some(total);
+    if let Some(output) = child.stderr.take() {
+        for line in BufReader::new(output).lines().map_while(io::Result::ok) {
+            progress.read(&line);
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                // Only a long build is worth the question.
+                if let Some(count) = count_all.take() {
+                    progress.total = count()?;
+                }
+                println!("        {progress}, {}", spoken(begun.elapsed()));
+            }
+        }
+    }
+    let status = child
+        .wait()
+        .doing(|| format!("waiting for `{}`", command.line()))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::Command {
+        command: command.line(),
+        status,
+        output: progress.said.join("\n"),
+    })
+}
+
+/// How far a build is.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Packages compiled; those that were before are not told.
+    compiled: usize,
+    /// Packages of the program; 0 while nobody asked.
+    total: usize,
+    /// What else the build said: its errors.
+    said: Vec<String>,
+}
+
+impl Progress {
+    fn read(&mut self, line: &str) {
+        let is_package = !line.is_empty() && !line.contains([' ', ':', '#', '\t']);
+        if is_package {
+            self.compiled += 1;
+        } else {
+            self.said.push(line.to_owned());
+            if self.said.len() > KEPT_LINES {
+                self.said.remove(0);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} packages", self.compiled, self.total)
     }
 }
 
@@ -177,6 +259,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::tools::CLUSTER;
+
+    #[test]
+    fn packages_are_counted_and_errors_kept() {
+        let mut progress = Progress::default();
+        for line in [
+            "fmt",
+            "k8s.io/api/core/v1",
+            "# example.com/x",
+            "x.go:1:2: no such thing",
+        ] {
+            progress.read(line);
+        }
+        assert_eq!(progress.to_string(), "2 of 0 packages");
+        assert_eq!(
+            progress.said,
+            ["# example.com/x", "x.go:1:2: no such thing"]
+        );
+    }
 
     #[test]
     fn every_tool_is_pinned() {
