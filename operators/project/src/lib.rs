@@ -1,1 +1,191 @@
-//! Placeholder, replaced by the first change of this crate.
+//! Controller of the kind Project: a namespace per environment, with rights, limits and isolation.
+
+mod apply;
+pub mod observe;
+pub mod plan;
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use k8s_openapi::api::{
+    core::v1::{LimitRange, Namespace, PersistentVolumeClaim, ResourceQuota},
+    networking::v1::NetworkPolicy,
+    rbac::v1::RoleBinding,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
+use trackbed_api::{Database, Project, ProjectStatus, labels};
+use trackbed_kit::{
+    Caches, Context, Error, Health, Plan as Outcome, finish, harness, meta,
+    rbac::{Right, Scope, WATCH, WRITE},
+};
+
+use observe::{Stores, observe};
+use plan::plan;
+
+/// Finalizer of Projects: namespaces are removed by us, never by garbage collection.
+pub const FINALIZER: &str = "trackbed.dev/project";
+
+/// What the controller needs.
+pub const RIGHTS: &[Right] = &[
+    // patch: the finalizer.
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["projects"],
+        &["list", "watch", "patch"],
+    ),
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["projects/status"],
+        &["update"],
+    ),
+    Right::new(Scope::Cluster, "trackbed.dev", &["databases"], WATCH),
+    Right::new(
+        Scope::Cluster,
+        "",
+        &["namespaces"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    Right::new(
+        Scope::Cluster,
+        "",
+        &["limitranges", "resourcequotas", "persistentvolumeclaims"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Cluster,
+        "networking.k8s.io",
+        &["networkpolicies"],
+        WATCH,
+    ),
+    // The first binding in an environment gives the right to everything else there.
+    Right::new(
+        Scope::Cluster,
+        "rbac.authorization.k8s.io",
+        &["rolebindings"],
+        &["list", "watch", "create", "patch", "delete"],
+    ),
+    Right {
+        scope: Scope::Cluster,
+        group: "rbac.authorization.k8s.io",
+        resources: &["clusterroles"],
+        verbs: &["bind"],
+        names: &[
+            "trackbed-environment",
+            "trackbed-owner",
+            "trackbed-developer",
+            "trackbed-viewer",
+        ],
+    },
+    Right::new(
+        Scope::Environment,
+        "",
+        &["limitranges", "resourcequotas"],
+        WRITE,
+    ),
+    Right::new(
+        Scope::Environment,
+        "",
+        &["configmaps", "secrets"],
+        &["get", "create", "patch", "delete"],
+    ),
+    Right::new(
+        Scope::Environment,
+        "networking.k8s.io",
+        &["networkpolicies"],
+        WRITE,
+    ),
+    Right::new(Scope::Operator, "", &["secrets"], &["get"]),
+];
+
+/// Starts the controller: asks for its caches now, runs until `stop` resolves.
+pub fn start(
+    context: Arc<Context>,
+    caches: &mut Caches,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> BoxFuture<'static, ()> {
+    let stores = Stores::new(caches);
+    let controller = harness::controller::<Project>(caches)
+        .reconcile_on(of_namespace(caches.changes::<Namespace>()))
+        .reconcile_on(labelled(caches.changes::<RoleBinding>()))
+        .reconcile_on(labelled(caches.changes::<ResourceQuota>()))
+        .reconcile_on(labelled(caches.changes::<LimitRange>()))
+        .reconcile_on(labelled(caches.changes::<NetworkPolicy>()))
+        // A deletion waits for data to be gone, or to be kept.
+        .reconcile_on(deleted(caches.changes::<Database>(), &stores))
+        .reconcile_on(deleted(caches.changes::<PersistentVolumeClaim>(), &stores));
+    let shared = context.clone();
+    harness::run(controller, context, stop, move |object| {
+        let (context, stores) = (shared.clone(), stores.clone());
+        async move { reconcile(&context, &stores, &object).await }
+    })
+    .boxed()
+}
+
+async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Result<Action, Error> {
+    let api: Api<Project> = Api::all(context.client.clone());
+    if meta::is_deleted(object) && !object.finalizers().iter().any(|it| it == FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let seen = match observe(context, stores, object).await {
+        Ok(seen) => seen,
+        Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
+    };
+    let plan = plan(object, &seen, &context.config);
+    let done = apply::apply(context, object, &seen, plan.children).await;
+    if plan.gone && done.is_ok() {
+        apply::release(&api, object).await?;
+        return Ok(Action::await_change());
+    }
+    finish(context, &api, object, plan.outcome, done).await
+}
+
+/// What stays said of a Project that cannot be looked at; the error says the rest.
+fn unseen(object: &Project) -> Outcome<ProjectStatus> {
+    Outcome {
+        status: object.status.clone().unwrap_or_default(),
+        health: Health::Progressing("looks".to_owned()),
+        facts: Vec::new(),
+        requeue: None,
+    }
+}
+
+/// The Project whose label a child carries.
+fn labelled<K: Resource<DynamicType = ()> + Send + Sync + 'static>(
+    changes: impl stream::Stream<Item = Arc<K>> + Send + 'static,
+) -> impl stream::Stream<Item = ObjectRef<Project>> + Send + 'static {
+    changes.filter_map(|child| {
+        let project = meta::label(child.as_ref(), labels::PROJECT).map(ObjectRef::new);
+        futures::future::ready(project)
+    })
+}
+
+/// The Project of an environment.
+fn of_namespace(
+    changes: impl stream::Stream<Item = Arc<Namespace>> + Send + 'static,
+) -> impl stream::Stream<Item = ObjectRef<Project>> + Send + 'static {
+    labelled(changes)
+}
+
+/// The Project, if it is on its way out, of the namespace that something is in.
+fn deleted<K: Resource<DynamicType = ()> + Send + Sync + 'static>(
+    changes: impl stream::Stream<Item = Arc<K>> + Send + 'static,
+    stores: &Stores,
+) -> impl stream::Stream<Item = ObjectRef<Project>> + Send + 'static {
+    let (namespaces, projects) = (stores.namespaces.clone(), stores.projects.clone());
+    changes.filter_map(move |child| {
+        let found = child
+            .namespace()
+            .and_then(|namespace| namespaces.get_cluster(&namespace))
+            .and_then(|namespace| {
+                let name = meta::label(namespace.as_ref(), labels::PROJECT)?.to_owned();
+                let project = projects.get_cluster(&name)?;
+                meta::is_deleted(project.as_ref()).then(|| ObjectRef::new(&name))
+            });
+        futures::future::ready(found)
+    })
+}

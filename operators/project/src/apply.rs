@@ -1,0 +1,208 @@
+//! Every write of a reconcile but status.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{core::v1::Namespace, rbac::v1::RoleBinding},
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use trackbed_api::{Project, labels, names};
+use trackbed_kit::{
+    Context, Error, Kind,
+    apply::{Child, Fence, apply as send, delete},
+    meta,
+};
+
+use crate::{
+    FINALIZER,
+    observe::{Environment, Seen, Source, forbidden},
+    plan::{Children, Desired},
+};
+
+/// How long the API server may take to know a binding that it stored, in seconds.
+const RIGHTS_DELAY: i64 = 30;
+
+/// Writes everything.
+///
+/// # Errors
+/// The API server's refusals, and conflicts with somebody else's objects.
+pub(crate) async fn apply(
+    context: &Context,
+    object: &Project,
+    seen: &Seen,
+    children: Children,
+) -> Result<(), Error> {
+    let Children {
+        environments,
+        retired,
+    } = children;
+    if !environments.is_empty() {
+        hold(context, object).await?;
+    }
+    let missing = |source: &Source| matches!(source, Source::Missing(_));
+    let prune = !missing(&seen.push) && !missing(&seen.pull);
+    for desired in environments {
+        let name = desired.namespace.name_any();
+        let live = seen.environments.iter().find(|it| it.namespace == name);
+        let live = live.cloned().unwrap_or_default();
+        environment(context, &live, desired, prune).await?;
+    }
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    for namespace in retired {
+        delete(context, Project::CONTROLLER, &api, namespace.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// Takes the finalizer before anything is made.
+async fn hold(context: &Context, object: &Project) -> Result<(), Error> {
+    if object.finalizers().iter().any(|it| it == FINALIZER) {
+        return Ok(());
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    finalizers_are(&Api::all(context.client.clone()), object, &finalizers).await
+}
+
+/// Lets the Project go.
+///
+/// # Errors
+/// The API server's refusals.
+pub(crate) async fn release(api: &Api<Project>, object: &Project) -> Result<(), Error> {
+    let left: Vec<String> = object
+        .finalizers()
+        .iter()
+        .filter(|it| *it != FINALIZER)
+        .cloned()
+        .collect();
+    finalizers_are(api, object, &left).await
+}
+
+async fn finalizers_are(
+    api: &Api<Project>,
+    object: &Project,
+    finalizers: &[String],
+) -> Result<(), Error> {
+    let patch = json!({"metadata": {
+        "finalizers": finalizers,
+        "resourceVersion": object.resource_version(),
+    }});
+    let parameters = PatchParams {
+        field_manager: Some(labels::field_manager(Project::CONTROLLER)),
+        ..PatchParams::default()
+    };
+    let name = object.name_any();
+    api.patch_metadata(&name, &parameters, &Patch::Merge(&patch))
+        .await
+        .map(|_| ())
+        .map_err(|source| Error::api(format!("set finalizers of Project {name}"), source))
+}
+
+async fn environment(
+    context: &Context,
+    live: &Environment,
+    desired: Desired,
+    prune: bool,
+) -> Result<(), Error> {
+    let Desired {
+        namespace,
+        bindings,
+        quota,
+        limits,
+        policies,
+        secrets,
+        certificates,
+    } = desired;
+    let known = live.live.as_deref().filter(|it| meta::is_managed(*it));
+    if known.is_none() {
+        write_namespace(context, &without_label(&namespace), None).await?;
+    }
+    let to = To {
+        context,
+        namespace: &live.namespace,
+    };
+    to.all(&bindings, &live.bindings).await?;
+    write_namespace(context, &namespace, known).await?;
+    let rest = async {
+        to.all(quota.as_slice(), &live.quotas).await?;
+        to.all(&[limits], &live.limits).await?;
+        to.all(&policies, &live.policies).await?;
+        to.all(certificates.as_slice(), &live.config_maps).await?;
+        // A copy outlives an original that is missing at the moment.
+        let wanted = |name: &String| prune || secrets.iter().any(|it| it.name_any() == *name);
+        let secrets_live = live.secrets.iter().filter(|(name, _)| wanted(name));
+        let secrets_live: Vec<_> = secrets_live.map(|(_, it)| Arc::new(it.clone())).collect();
+        to.all(&secrets, &secrets_live).await
+    };
+    rest.await.map_err(|error| soften(error, live))
+}
+
+/// Nobody takes a namespace for an environment that does not carry Trackbed's label.
+fn without_label(namespace: &Namespace) -> Namespace {
+    let mut namespace = namespace.clone();
+    if let Some(labels) = &mut namespace.metadata.labels {
+        labels.remove(labels::MANAGED_BY);
+    }
+    namespace
+}
+
+async fn write_namespace(
+    context: &Context,
+    namespace: &Namespace,
+    live: Option<&Namespace>,
+) -> Result<(), Error> {
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    let controller = Project::CONTROLLER;
+    send(context, controller, &api, namespace, live, Fence::None)
+        .await
+        .map(|_| ())
+}
+
+/// A refusal for want of rights that were given a moment ago passes by itself.
+fn soften(error: Error, live: &Environment) -> Error {
+    let young = |binding: &&Arc<RoleBinding>| {
+        let made = binding.creation_timestamp().map(|time| time.0);
+        made.is_none_or(|made| Timestamp::now().as_second() - made.as_second() < RIGHTS_DELAY)
+    };
+    let binding = live
+        .bindings
+        .iter()
+        .find(|it| it.name_any() == names::OPERATOR_ROLE);
+    if forbidden(&error) && binding.as_ref().is_none_or(young) {
+        return Error::Transient(format!("rights were given a moment ago: {error}"));
+    }
+    error
+}
+
+struct To<'a> {
+    context: &'a Context,
+    namespace: &'a str,
+}
+
+impl To<'_> {
+    /// Writes what is desired and removes what is ours and not desired any more.
+    async fn all<K>(&self, desired: &[K], live: &[Arc<K>]) -> Result<(), Error>
+    where
+        K: Child + Resource<Scope = NamespaceResourceScope>,
+    {
+        let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
+        let controller = Project::CONTROLLER;
+        for object in desired {
+            let found = live.iter().find(|it| it.name_any() == object.name_any());
+            let found = found.map(AsRef::as_ref);
+            send(self.context, controller, &api, object, found, Fence::None).await?;
+        }
+        for old in live {
+            if !desired.iter().any(|it| it.name_any() == old.name_any()) {
+                delete(self.context, controller, &api, old.as_ref()).await?;
+            }
+        }
+        Ok(())
+    }
+}
