@@ -31,7 +31,7 @@ pub(crate) fn clippy() -> Result<()> {
 }
 
 pub(crate) fn unit() -> Result<()> {
-    Ok(cargo(&["test", "--quiet", "--workspace"]).check_visible()?)
+    Ok(cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]).check_visible()?)
 }
 
 /// Whether there is anything that generates files.
@@ -66,7 +66,14 @@ pub(crate) fn chart() -> Result<()> {
 
 /// The end-to-end suite, against the cluster that the variables name.
 pub(crate) fn suite(variables: &[(&str, String)], filter: Option<&str>) -> Result<()> {
-    let mut command = cargo(&["test", "--package", "suite", "--features", "cluster"]);
+    let mut command = cargo(&[
+        "test",
+        "--no-fail-fast",
+        "--package",
+        "suite",
+        "--features",
+        "cluster",
+    ]);
     command.args(filter).envs(variables.iter().cloned());
     Ok(command.check_visible()?)
 }
