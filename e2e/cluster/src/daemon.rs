@@ -11,6 +11,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Mutex, PoisonError},
     thread,
@@ -161,7 +162,17 @@ pub fn start(name: Name, life: Life) -> Result<bool> {
 /// When something cannot be removed.
 pub fn stop(name: Name) -> Result<bool> {
     let _guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    stop_now(name)
+    let daemon = Identity::find(name);
+    let ran = stop_now(name)?;
+    // It is the child of whoever takes in orphans, and some bury them only now and then.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while let Some(daemon) = &daemon
+        && Path::new("/proc").join(daemon.pid.to_string()).exists()
+        && Instant::now() < deadline
+    {
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(ran)
 }
 
 fn stop_now(name: Name) -> Result<bool> {
