@@ -32,6 +32,7 @@ pub use client::Client;
 pub use command::{CommandExt, spoken};
 pub use credentials::{Credentials, Login};
 pub use error::{Error, Result};
+pub use host::leftovers::leftovers;
 pub use mirror::push;
 pub use network::{API_PORT, GIT_PORT, MIRROR_PORT, Name, Network, PROXY_PORT, REGISTRY_PORT};
 pub use paths::{Paths, cache, repository};

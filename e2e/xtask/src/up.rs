@@ -96,7 +96,7 @@ pub(crate) fn install_operator(name: Name) -> Result<()> {
 
 pub(crate) fn down(name: Name, purge: bool) -> Result<()> {
     let ran = daemon::stop(name)?;
-    let left = daemon::leftovers(name)?;
+    let left = cluster::leftovers(name)?;
     if !left.is_empty() {
         return Err(Error::Failed(format!(
             "the cluster {name} is down, but this is left of it:\n  {}",

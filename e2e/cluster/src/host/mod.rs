@@ -3,6 +3,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod forward;
+pub(crate) mod leftovers;
 pub(crate) mod link;
 pub(crate) mod mountpoints;
 pub(crate) mod proxy;
