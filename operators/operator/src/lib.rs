@@ -1,1 +1,99 @@
-//! Placeholder, replaced by the first change of this crate.
+//! Trackbed's one binary: the controllers (`run`), and the programs that run inside the pods of
+//! builds (`fetch`, `push`) and databases (`supervisor`).
+
+pub mod error;
+pub mod fetch;
+pub mod push;
+mod registry;
+mod report;
+pub mod run;
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Kubernetes operators that build, release and route what people push
+#[derive(Debug, Parser)]
+#[command(name = "trackbed", version, propagate_version = true)]
+struct Cli {
+    /// How log lines look
+    #[arg(
+        long,
+        env = "TRACKBED_LOG_FORMAT",
+        global = true,
+        value_name = "FORMAT"
+    )]
+    log_format: Option<LogFormat>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// Lines for people
+    Text,
+    /// Lines for machines
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controllers
+    Run(run::Options),
+    /// Fetch one commit and decide how it is built (a step of a Build)
+    Fetch(fetch::Options),
+    /// Push an image layout to a registry (a step of a Build)
+    Push(push::Options),
+}
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.log_format);
+    // One provider for all of TLS, said before anybody asks for it.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    match cli.command {
+        Command::Run(options) => match runtime().map(|runtime| runtime.block_on(run::run(options)))
+        {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => failed(&error.to_string()),
+            Err(error) => failed(&format!("no runtime: {error}")),
+        },
+        Command::Fetch(options) => fetch::run(&options),
+        Command::Push(options) => match runtime() {
+            Ok(runtime) => runtime.block_on(push::run(&options)),
+            Err(error) => failed(&format!("no runtime: {error}")),
+        },
+    }
+}
+
+fn failed(message: &str) -> ExitCode {
+    tracing::error!("{message}");
+    ExitCode::FAILURE
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+/// JSON where nobody looks on, text in a terminal.
+fn log(format: Option<LogFormat>) {
+    let default = if std::io::stderr().is_terminal() {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    };
+    let filter = EnvFilter::try_from_env("TRACKBED_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=warn,kube_runtime=warn"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format.unwrap_or(default) {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,268 @@
+//! `trackbed fetch`: one commit on disk, and the Dockerfile that builds it.
+
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use trackbed_api::build::BuildPlan;
+use trackbed_detect::{Settings, Tree, detect};
+use trackbed_git::{Credentials, Fetch, Request, fetch};
+
+use crate::report;
+
+/// Folder of the source under `--out`.
+pub const SOURCE: &str = "source";
+/// The Dockerfile under `--out`, the repository's or the generated one.
+pub const DOCKERFILE: &str = "Dockerfile";
+
+/// Largest file that detection reads.
+const READ_MAX: u64 = 1 << 20;
+/// How deep and how many files detection lists.
+const LIST_MAX: (usize, usize) = (3, 20_000);
+
+/// Writes OUT/source (the commit) and OUT/Dockerfile.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// http:// or https:// URL of the repository
+    #[arg(long)]
+    url: String,
+    /// Full id of the commit
+    #[arg(long)]
+    commit: String,
+    /// Full ref at which it was found, for servers that hand out refs only
+    #[arg(long = "ref", value_name = "REF")]
+    reference: Option<String>,
+    /// Folder of the application in the repository
+    #[arg(long, default_value = ".")]
+    path: String,
+    /// Whether a Dockerfile must be there
+    #[arg(long, value_enum, default_value_t = Strategy::Auto)]
+    strategy: Strategy,
+    /// The Dockerfile, relative to --path
+    #[arg(long, default_value = "Dockerfile")]
+    dockerfile: String,
+    /// Command that builds the application when there is no Dockerfile
+    #[arg(long, value_name = "COMMAND")]
+    build_command: Option<String>,
+    /// Where to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Folder with the files username and password
+    #[arg(long, value_name = "DIR")]
+    credentials_dir: Option<PathBuf>,
+    /// Where to write what was found, or why not, as JSON
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
+    /// Most bytes to take from the server
+    #[arg(long, default_value_t = 2 << 30, value_name = "BYTES")]
+    max_size: u64,
+    /// Longest time, in seconds
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+/// How to find out how to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Strategy {
+    /// The Dockerfile if there is one, else the recognised language
+    Auto,
+    /// The Dockerfile, and nothing else
+    Dockerfile,
+}
+
+/// What the Build controller is told.
+#[derive(Serialize)]
+struct Found {
+    plan: BuildPlan,
+    message: String,
+    author: String,
+}
+
+/// A reason and a sentence.
+type Refusal = (&'static str, String);
+
+/// Runs the command.
+pub fn run(options: &Options) -> ExitCode {
+    match work(options) {
+        Ok(found) => report::done(options.result.as_deref(), &found),
+        Err((reason, message)) => report::failed(options.result.as_deref(), reason, &message),
+    }
+}
+
+fn work(options: &Options) -> Result<Found, Refusal> {
+    let source = options.out.join(SOURCE);
+    fs::create_dir_all(&source).map_err(|error| disk(&source, &error))?;
+    println!("fetches commit {} of {}", options.commit, options.url);
+    let what = Fetch {
+        request: Request {
+            url: options.url.clone(),
+            credentials: credentials(options.credentials_dir.as_deref())?,
+            deadline: Duration::from_secs(options.timeout),
+        },
+        commit: options.commit.clone(),
+        reference: options.reference.clone(),
+        max_bytes: options.max_size,
+    };
+    let mut said = 0;
+    let commit = fetch(&what, &source, &mut |received, total, bytes| {
+        let tenth = (received * 10).checked_div(total).unwrap_or(0);
+        if tenth > said {
+            said = tenth;
+            println!("  {received} of {total} objects, {bytes} bytes");
+        }
+    })
+    .map_err(|error| (error.reason(), error.to_string()))?;
+    println!(
+        "got \"{}\" by {}: {} bytes",
+        commit.message, commit.author, commit.received
+    );
+    let root = folder(&source, &options.path)?;
+    let plan = dockerfile(options, &source, &root)?;
+    println!("builds {} ({} Dockerfile)", plan.language, plan.dockerfile);
+    Ok(Found {
+        plan,
+        message: commit.message,
+        author: commit.author,
+    })
+}
+
+fn disk(path: &Path, error: &std::io::Error) -> Refusal {
+    ("BuildJobFailed", format!("{}: {error}", path.display()))
+}
+
+fn credentials(folder: Option<&Path>) -> Result<Option<Credentials>, Refusal> {
+    let Some(folder) = folder else {
+        return Ok(None);
+    };
+    let read = |key: &str| {
+        let path = folder.join(key);
+        fs::read_to_string(&path).map_err(|_| {
+            (
+                "SecretInvalid",
+                format!("the repository's Secret has no key {key}"),
+            )
+        })
+    };
+    Ok(Some(Credentials {
+        username: read("username")?,
+        password: read("password")?,
+    }))
+}
+
+/// The application's folder, which must not lead out of the source, by `..` or by a link.
+fn folder(source: &Path, path: &str) -> Result<PathBuf, Refusal> {
+    let missing = || ("PathNotFound", format!("the commit has no folder {path}"));
+    let folder = inside(source, Path::new(path)).ok_or_else(missing)?;
+    if !folder.is_dir() {
+        return Err(missing());
+    }
+    Ok(folder)
+}
+
+/// A path under a root, with no link anywhere on the way.
+fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
+    let mut found = root.to_owned();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::Normal(name) => {
+                found.push(name);
+                if fs::symlink_metadata(&found).ok()?.is_symlink() {
+                    return None;
+                }
+            }
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(found)
+}
+
+/// Writes the Dockerfile beside the source: nothing is added to what the user pushed.
+fn dockerfile(options: &Options, source: &Path, root: &Path) -> Result<BuildPlan, Refusal> {
+    let target = options.out.join(DOCKERFILE);
+    let own = inside(root, Path::new(&options.dockerfile)).filter(|path| path.is_file());
+    if let Some(own) = own {
+        fs::copy(&own, &target).map_err(|error| disk(&target, &error))?;
+        return Ok(BuildPlan {
+            language: "dockerfile".to_owned(),
+            dockerfile: "repository".to_owned(),
+            ..BuildPlan::default()
+        });
+    }
+    if options.strategy == Strategy::Dockerfile || options.dockerfile != "Dockerfile" {
+        let place = root
+            .strip_prefix(source)
+            .unwrap_or(root)
+            .join(&options.dockerfile);
+        return Err((
+            "DockerfileNotFound",
+            format!("the commit has no file {}", place.display()),
+        ));
+    }
+    let settings = Settings {
+        build_command: options.build_command.clone(),
+    };
+    let plan =
+        detect(&tree(root), &settings).map_err(|error| (error.reason(), error.to_string()))?;
+    fs::write(&target, &plan.dockerfile).map_err(|error| disk(&target, &error))?;
+    println!("--- generated Dockerfile\n{}---", plan.dockerfile);
+    Ok(BuildPlan {
+        language: plan.language.to_owned(),
+        version: Some(plan.version),
+        framework: plan.framework,
+        dockerfile: "generated".to_owned(),
+    })
+}
+
+/// Lists a folder. Links are not followed: a repository could point them at our credentials.
+fn tree(root: &Path) -> Tree {
+    let mut tree = Tree::default();
+    let mut folders = vec![(root.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() && depth < LIST_MAX.0 {
+                folders.push((path, depth + 1));
+            } else if kind.is_file() && tree.files.len() < LIST_MAX.1 {
+                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
+                if Tree::wanted(&name)
+                    && entry.metadata().is_ok_and(|it| it.len() <= READ_MAX)
+                    && let Ok(text) = fs::read_to_string(&path)
+                {
+                    tree.content.insert(name.clone().into_owned(), text);
+                }
+                tree.files.insert(name.into_owned());
+            }
+        }
+    }
+    tree
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leads_out_of_the_source() {
+        let outside = tempfile::tempdir().expect("a folder");
+        fs::write(outside.path().join("package.json"), "secret").expect("a file");
+        let source = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink(outside.path(), source.path().join("link")).expect("a link");
+        let secret = outside.path().join("package.json");
+        std::os::unix::fs::symlink(secret, source.path().join("package.json")).expect("a link");
+        for path in ["link", "..", "a/../..", "/etc", "nowhere"] {
+            let refused = folder(source.path(), path).expect_err(path);
+            assert_eq!(refused.0, "PathNotFound", "{path}");
+        }
+        assert!(folder(source.path(), ".").is_ok());
+        assert!(tree(source.path()).content.is_empty(), "links are not read");
+    }
+}

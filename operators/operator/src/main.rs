@@ -1,0 +1,7 @@
+//! The binary `trackbed`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trackbed::main()
+}

@@ -1,0 +1,279 @@
+//! `trackbed push`: an image layout (<https://github.com/opencontainers/image-spec>) to a registry.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use axum::http::HeaderValue;
+use backon::{ExponentialBuilder, Retryable};
+use clap::Args;
+use oci_distribution::{
+    Client, Reference, RegistryOperation,
+    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
+    errors::{OciDistributionError, OciErrorCode},
+};
+use serde::{Deserialize, Serialize};
+use tokio::fs;
+use tokio_util::io::ReaderStream;
+
+use crate::{registry::credentials, report};
+
+/// Attempts of each upload that fails for a reason that may pass.
+const ATTEMPTS: usize = 5;
+
+/// Pushes an image layout and prints its digest.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Folder of the image layout
+    #[arg(long, value_name = "DIR")]
+    layout: PathBuf,
+    /// Where to: repository and tag
+    #[arg(long, value_name = "REFERENCE")]
+    image: String,
+    /// Talk plain http
+    #[arg(long)]
+    insecure: bool,
+    /// Docker configuration with the registry's credentials
+    #[arg(long, value_name = "FILE")]
+    auth_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Where to write the digest, or why there is none, as JSON
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
+}
+
+/// What the Build controller is told.
+#[derive(Debug, Serialize)]
+struct Pushed {
+    /// Repository and digest.
+    image: String,
+    digest: String,
+}
+
+/// A reason and a sentence.
+type Refusal = (&'static str, String);
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: String,
+    digest: String,
+    size: u64,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+/// Runs the command.
+pub async fn run(options: &Options) -> ExitCode {
+    match work(options).await {
+        Ok(pushed) => {
+            println!("pushed {}", pushed.image);
+            report::done(options.result.as_deref(), &pushed)
+        }
+        Err((reason, message)) => report::failed(options.result.as_deref(), reason, &message),
+    }
+}
+
+async fn work(options: &Options) -> Result<Pushed, Refusal> {
+    let image: Reference = options
+        .image
+        .parse()
+        .map_err(|error| ("PushRejected", format!("{}: {error}", options.image)))?;
+    let layout = Layout::open(&options.layout).await?;
+    let auth = credentials(options.auth_file.as_deref(), image.registry())
+        .map_err(|message| ("SecretInvalid", message))?;
+    let client = client(options, image.registry()).await?;
+    let refused = |error: OciDistributionError| refusal(image.registry(), &error);
+    retry(|| client.auth(&image, &auth, RegistryOperation::Push))
+        .await
+        .map_err(refused)?;
+    let blobs: Vec<&Descriptor> = std::iter::once(&layout.manifest.config)
+        .chain(&layout.manifest.layers)
+        .collect();
+    for (at, blob) in blobs.iter().enumerate() {
+        let short = blob.digest.get(7..19).unwrap_or(&blob.digest);
+        let place = format!("[{}/{}] {short}, {} bytes", at + 1, blobs.len(), blob.size);
+        // A registry that does not tell is sent the blob.
+        if client
+            .blob_exists(&image, &blob.digest)
+            .await
+            .unwrap_or(false)
+        {
+            println!("{place}: is there already");
+            continue;
+        }
+        println!("{place}");
+        retry(|| upload(&client, &image, &layout, blob))
+            .await
+            .map_err(refused)?;
+    }
+    let media = layout.descriptor.media_type.parse().map_err(|_| {
+        (
+            "PushRejected",
+            format!("{} is no media type", layout.descriptor.media_type),
+        )
+    });
+    let media: HeaderValue = media?;
+    retry(|| client.push_manifest_raw(&image, layout.raw.clone(), media.clone()))
+        .await
+        .map_err(refused)?;
+    let digest = layout.descriptor.digest.clone();
+    Ok(Pushed {
+        image: format!("{}/{}@{digest}", image.registry(), image.repository()),
+        digest,
+    })
+}
+
+async fn upload(
+    client: &Client,
+    image: &Reference,
+    layout: &Layout,
+    blob: &Descriptor,
+) -> Result<(), OciDistributionError> {
+    let file = fs::File::open(layout.blob(&blob.digest)).await?;
+    let stream = futures::StreamExt::map(ReaderStream::with_capacity(file, 1 << 20), |part| {
+        part.map_err(OciDistributionError::IoError)
+    });
+    client
+        .push_blob_stream(image, stream, &blob.digest, Some(blob.size))
+        .await
+        .map(|_| ())
+}
+
+async fn retry<T, F: Future<Output = Result<T, OciDistributionError>>>(
+    attempt: impl FnMut() -> F,
+) -> Result<T, OciDistributionError> {
+    attempt
+        .retry(
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_secs(1))
+                .with_max_delay(Duration::from_secs(20))
+                .with_jitter()
+                .with_max_times(ATTEMPTS),
+        )
+        .when(|error| reason(error) == "RegistryUnavailable")
+        .notify(|error, delay| println!("{error}: tries again in {delay:?}"))
+        .await
+}
+
+async fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
+    let mut certificates = Vec::new();
+    if let Some(file) = &options.ca_file {
+        let data = fs::read(file)
+            .await
+            .map_err(|error| ("SecretInvalid", format!("{}: {error}", file.display())))?;
+        certificates.push(Certificate {
+            encoding: CertificateEncoding::Pem,
+            data,
+        });
+    }
+    Ok(Client::new(ClientConfig {
+        protocol: if options.insecure {
+            ClientProtocol::HttpsExcept(vec![registry.to_owned()])
+        } else {
+            ClientProtocol::Https
+        },
+        extra_root_certificates: certificates,
+        use_monolithic_push: true,
+        ..ClientConfig::default()
+    }))
+}
+
+/// The class of a registry's error.
+fn reason(error: &OciDistributionError) -> &'static str {
+    use OciDistributionError as E;
+    match error {
+        E::AuthenticationFailure(_) | E::UnauthorizedError { .. } => "RegistryUnauthorized",
+        E::RegistryError { envelope, .. } => {
+            let denied = envelope
+                .errors
+                .iter()
+                .any(|it| matches!(it.code, OciErrorCode::Denied | OciErrorCode::Unauthorized));
+            if denied {
+                "RegistryUnauthorized"
+            } else {
+                "PushRejected"
+            }
+        }
+        E::ServerError {
+            code: 401 | 403, ..
+        } => "RegistryUnauthorized",
+        E::ServerError {
+            code: 429 | 500.., ..
+        } => "RegistryUnavailable",
+        E::ServerError { .. } => "PushRejected",
+        E::RequestError(_) | E::SpecViolationError(_) | E::RegistryNoLocationError => {
+            "RegistryUnavailable"
+        }
+        _ => "PushRejected",
+    }
+}
+
+fn refusal(registry: &str, error: &OciDistributionError) -> Refusal {
+    let reason = reason(error);
+    let sentence = match reason {
+        "RegistryUnauthorized" => format!(
+            "registry {registry} refused the push: check the credentials in the Secret that the operator's settings, or the Project's registry.secretRef, name"
+        ),
+        "RegistryUnavailable" => format!("registry {registry} cannot be reached: {error}"),
+        _ => format!("registry {registry} refused the image: {error}"),
+    };
+    (reason, sentence)
+}
+
+/// An image layout with one image.
+struct Layout {
+    folder: PathBuf,
+    descriptor: Descriptor,
+    raw: Vec<u8>,
+    manifest: Manifest,
+}
+
+impl Layout {
+    async fn open(folder: &Path) -> Result<Self, Refusal> {
+        let broken = |what: String| ("BuildJobFailed", format!("{}: {what}", folder.display()));
+        let index = fs::read(folder.join("index.json"))
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        let index: Index =
+            serde_json::from_slice(&index).map_err(|error| broken(error.to_string()))?;
+        let [descriptor] = &index.manifests[..] else {
+            return Err(broken(format!(
+                "{} images instead of one",
+                index.manifests.len()
+            )));
+        };
+        let path = blob(folder, &descriptor.digest);
+        let raw = fs::read(path)
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        let manifest = serde_json::from_slice(&raw).map_err(|error| broken(error.to_string()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            descriptor: descriptor.clone(),
+            raw,
+            manifest,
+        })
+    }
+
+    fn blob(&self, digest: &str) -> PathBuf {
+        blob(&self.folder, digest)
+    }
+}
+
+fn blob(folder: &Path, digest: &str) -> PathBuf {
+    folder.join("blobs").join(digest.replace(':', "/"))
+}
