@@ -1,0 +1,47 @@
+{{/* Labels of every object. */}}
+{{- define "trackbed.labels" -}}
+app.kubernetes.io/part-of: trackbed
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{ include "trackbed.selector" . }}
+{{- end }}
+
+{{/* Labels that select the operator's pods. */}}
+{{- define "trackbed.selector" -}}
+app.kubernetes.io/name: trackbed
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "trackbed.image" -}}
+{{- .Values.images.operator | default (printf "docker.io/trackbed/operator:%s" .Chart.AppVersion) -}}
+{{- end }}
+
+{{/* The operator's settings. What is empty is left out: the operator knows the defaults. */}}
+{{- define "trackbed.config" -}}
+{{- $config := dict
+  "operatorNamespace" .Release.Namespace
+  "serviceAccount" "trackbed"
+  "baseDomain" .Values.baseDomain
+  "urlScheme" .Values.urlScheme
+  "ingressNamespace" (include "trackbed.filled" .Values.ingressNamespace | fromYaml)
+  "clusterCidrs" .Values.clusterCidrs
+  "clusterDomain" .Values.clusterDomain
+  "registry" (include "trackbed.filled" .Values.registry | fromYaml)
+  "images" (merge (dict "operator" (include "trackbed.image" .)) .Values.images)
+  "build" (include "trackbed.filled" .Values.build | fromYaml)
+  "concurrency" (int .Values.concurrency)
+-}}
+{{- with .Values.urlPort }}{{ $_ := set $config "urlPort" (int .) }}{{ end }}
+{{- with .Values.ingressClass }}{{ $_ := set $config "ingressClass" . }}{{ end }}
+{{- toYaml $config }}
+{{- end }}
+
+{{/* A map without its empty values. */}}
+{{- define "trackbed.filled" -}}
+{{- $filled := dict }}
+{{- range $key, $value := . }}
+{{- if $value }}{{ $_ := set $filled $key $value }}{{ end }}
+{{- end }}
+{{- toYaml $filled }}
+{{- end }}
