@@ -28,36 +28,41 @@ use crate::{
 /// How long the API server may take to know a binding that it stored, in seconds.
 const RIGHTS_DELAY: i64 = 30;
 
-/// Writes everything.
-///
-/// # Errors
-/// The API server's refusals, and conflicts with somebody else's objects.
+/// Writes everything. Gives what failed, by namespace: one environment does not hold up another.
 pub(crate) async fn apply(
     context: &Context,
     object: &Project,
     seen: &Seen,
     children: Children,
-) -> Result<(), Error> {
+) -> Vec<(String, Error)> {
     let Children {
         environments,
         retired,
     } = children;
-    if !environments.is_empty() {
-        hold(context, object).await?;
+    if !environments.is_empty()
+        && let Err(error) = hold(context, object).await
+    {
+        return vec![(String::new(), error)];
     }
     let missing = |source: &Source| matches!(source, Source::Missing(_));
     let prune = !missing(&seen.push) && !missing(&seen.pull);
+    let mut failures = Vec::new();
     for desired in environments {
         let name = desired.namespace.name_any();
         let live = seen.environments.iter().find(|it| it.namespace == name);
         let live = live.cloned().unwrap_or_default();
-        environment(context, &live, desired, prune).await?;
+        if let Err(error) = environment(context, &live, desired, prune).await {
+            failures.push((name, error));
+        }
     }
     let api: Api<Namespace> = Api::all(context.client.clone());
     for namespace in retired {
-        delete(context, Project::CONTROLLER, &api, namespace.as_ref()).await?;
+        let name = namespace.name_any();
+        if let Err(error) = delete(context, Project::CONTROLLER, &api, namespace.as_ref()).await {
+            failures.push((name, error));
+        }
     }
-    Ok(())
+    failures
 }
 
 /// Takes the finalizer before anything is made.
@@ -121,14 +126,19 @@ async fn environment(
     } = desired;
     let known = live.live.as_deref().filter(|it| meta::is_managed(*it));
     if known.is_none() {
-        write_namespace(context, &without_label(&namespace), None).await?;
+        // Onto nothing, or onto what was handed over: never onto a namespace that somebody else
+        // made since we looked.
+        let fence = match live.live {
+            None => Fence::Observed,
+            Some(_) => Fence::None,
+        };
+        write_namespace(context, &without_label(&namespace), None, fence).await?;
     }
     let to = To {
         context,
         namespace: &live.namespace,
     };
     to.all(&bindings, &live.bindings).await?;
-    write_namespace(context, &namespace, known).await?;
     let rest = async {
         to.all(quota.as_slice(), &live.quotas).await?;
         to.all(&[limits], &live.limits).await?;
@@ -140,7 +150,9 @@ async fn environment(
         let secrets_live: Vec<_> = secrets_live.map(|(_, it)| Arc::new(it.clone())).collect();
         to.all(&secrets, &secrets_live).await
     };
-    rest.await.map_err(|error| soften(error, live))
+    rest.await.map_err(|error| soften(error, live))?;
+    // Last: by now the API server knows the rights that the other controllers need.
+    write_namespace(context, &namespace, known, Fence::None).await
 }
 
 /// Nobody takes a namespace for an environment that does not carry Trackbed's label.
@@ -156,10 +168,11 @@ async fn write_namespace(
     context: &Context,
     namespace: &Namespace,
     live: Option<&Namespace>,
+    fence: Fence,
 ) -> Result<(), Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
     let controller = Project::CONTROLLER;
-    send(context, controller, &api, namespace, live, Fence::None)
+    send(context, controller, &api, namespace, live, fence)
         .await
         .map(|_| ())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use k8s_openapi::api::{
-    core::v1::{LimitRange, Namespace, PersistentVolumeClaim, ResourceQuota},
+    core::v1::{LimitRange, Namespace, ResourceQuota},
     networking::v1::NetworkPolicy,
     rbac::v1::RoleBinding,
 };
@@ -53,9 +53,11 @@ pub const RIGHTS: &[Right] = &[
     Right::new(
         Scope::Cluster,
         "",
-        &["limitranges", "resourcequotas", "persistentvolumeclaims"],
+        &["limitranges", "resourcequotas"],
         WATCH,
     ),
+    // Before a namespace is deleted, in it.
+    Right::new(Scope::Cluster, "", &["persistentvolumeclaims"], &["list"]),
     Right::new(
         Scope::Cluster,
         "networking.k8s.io",
@@ -115,9 +117,8 @@ pub fn start(
         .reconcile_on(labelled(caches.changes::<ResourceQuota>()))
         .reconcile_on(labelled(caches.changes::<LimitRange>()))
         .reconcile_on(labelled(caches.changes::<NetworkPolicy>()))
-        // A deletion waits for data to be gone, or to be kept.
-        .reconcile_on(deleted(caches.changes::<Database>(), &stores))
-        .reconcile_on(deleted(caches.changes::<PersistentVolumeClaim>(), &stores));
+        // What was kept for its data may go when they are gone.
+        .reconcile_on(kept(caches, &stores));
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
         let (context, stores) = (shared.clone(), stores.clone());
@@ -135,12 +136,15 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Resu
         Ok(seen) => seen,
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
-    let plan = plan(object, &seen, &context.config);
-    let done = apply::apply(context, object, &seen, plan.children).await;
-    if plan.gone && done.is_ok() {
+    let mut plan = plan(object, &seen, &context.config);
+    let failures = apply::apply(context, object, &seen, plan.children).await;
+    if plan.gone && failures.is_empty() {
+        let (_, _, message) = plan.outcome.health.ready();
+        tracing::info!(project = %object.name_any(), message, "lets the Project go");
         apply::release(&api, object).await?;
         return Ok(Action::await_change());
     }
+    let done = plan::report(&mut plan.outcome.status, failures);
     finish(context, &api, object, plan.outcome, done).await
 }
 
@@ -171,21 +175,25 @@ fn of_namespace(
     labelled(changes)
 }
 
-/// The Project, if it is on its way out, of the namespace that something is in.
-fn deleted<K: Resource<DynamicType = ()> + Send + Sync + 'static>(
-    changes: impl stream::Stream<Item = Arc<K>> + Send + 'static,
+/// The Project of a namespace whose Databases change, if it wants to be rid of the namespace.
+fn kept(
+    caches: &mut Caches,
     stores: &Stores,
 ) -> impl stream::Stream<Item = ObjectRef<Project>> + Send + 'static {
     let (namespaces, projects) = (stores.namespaces.clone(), stores.projects.clone());
-    changes.filter_map(move |child| {
-        let found = child
-            .namespace()
-            .and_then(|namespace| namespaces.get_cluster(&namespace))
-            .and_then(|namespace| {
-                let name = meta::label(namespace.as_ref(), labels::PROJECT)?.to_owned();
-                let project = projects.get_cluster(&name)?;
-                meta::is_deleted(project.as_ref()).then(|| ObjectRef::new(&name))
-            });
+    // The cache is asked for, because a stream alone would watch another selection.
+    let _databases = caches.all::<Database>();
+    caches.changes::<Database>().filter_map(move |database| {
+        let found = database.namespace().and_then(|namespace| {
+            let namespace = namespaces.get_cluster(&namespace)?;
+            let project =
+                projects.get_cluster(meta::label(namespace.as_ref(), labels::PROJECT)?)?;
+            let environment = meta::label(namespace.as_ref(), labels::ENVIRONMENT)?;
+            let mut wanted = project.spec.environments.iter();
+            let wanted = wanted.any(|it| it.name.as_str() == environment);
+            (meta::is_deleted(project.as_ref()) || !wanted)
+                .then(|| ObjectRef::from_obj(project.as_ref()))
+        });
         futures::future::ready(found)
     })
 }

@@ -1,9 +1,9 @@
 //! Every read of a reconcile: from the caches, and by GET what nobody watches.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use k8s_openapi::{
-    ByteString,
+    ByteString, NamespaceResourceScope,
     api::{
         core::v1::{
             ConfigMap, LimitRange, Namespace, PersistentVolumeClaim, ResourceQuota, Secret,
@@ -12,8 +12,8 @@ use k8s_openapi::{
         rbac::v1::RoleBinding,
     },
 };
-use kube::{Api, Resource, ResourceExt};
-use trackbed_api::{Database, Project, labels, names};
+use kube::{Api, Resource, ResourceExt, api::ListParams};
+use trackbed_api::{Database, Project, labels, names, project::DeletionPolicy};
 use trackbed_kit::{Cache, Caches, Context, Error, cache::Watched, meta};
 
 /// The caches that the controller reads.
@@ -23,13 +23,10 @@ pub struct Stores {
     pub projects: Cache<Project>,
     /// The environments' namespaces.
     pub namespaces: Cache<Namespace>,
-    /// All Databases.
-    pub databases: Cache<Database>,
     bindings: Cache<RoleBinding>,
     quotas: Cache<ResourceQuota>,
     limits: Cache<LimitRange>,
     policies: Cache<NetworkPolicy>,
-    claims: Cache<PersistentVolumeClaim>,
 }
 
 impl Stores {
@@ -38,12 +35,10 @@ impl Stores {
         Self {
             projects: caches.all(),
             namespaces: caches.managed(),
-            databases: caches.all(),
             bindings: caches.managed(),
             quotas: caches.managed(),
             limits: caches.managed(),
             policies: caches.managed(),
-            claims: caches.managed(),
         }
     }
 }
@@ -58,6 +53,29 @@ pub enum Source {
     Missing(String),
     /// Its data.
     Found(BTreeMap<String, ByteString>),
+}
+
+/// Something that holds data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// A Database.
+    Database {
+        /// Its name.
+        name: String,
+        /// What its owner wants to happen to its data.
+        policy: DeletionPolicy,
+    },
+    /// A claim, of a Database that was or of anybody.
+    Claim(String),
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database { name, .. } => write!(f, "Database {name}"),
+            Self::Claim(name) => write!(f, "claim {name}"),
+        }
+    }
 }
 
 /// An environment as it is.
@@ -79,8 +97,8 @@ pub struct Environment {
     pub config_maps: Vec<Arc<ConfigMap>>,
     /// The Secrets that the Project makes, by name.
     pub secrets: BTreeMap<String, Secret>,
-    /// What holds data in it, in words: `Database db`, `claim x`.
-    pub data: Vec<String>,
+    /// What holds data in it. Looked for only where the namespace may have to go.
+    pub data: Vec<Data>,
 }
 
 /// What a plan is made from.
@@ -115,21 +133,29 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Project) -> Re
             environment.live = get(Api::<Namespace>::all(context.client.clone()), namespace)
                 .await?
                 .map(Arc::new);
-        } else if !meta::is_deleted(object) {
+        }
+        let ours = environment
+            .live
+            .as_deref()
+            .is_some_and(|live| meta::label(live, labels::PROJECT) == Some(name.as_str()));
+        if ours && !meta::is_deleted(object) {
             environment.secrets = secrets(context, namespace).await?;
             environment.config_maps = certificates(context, namespace).await?;
+        } else if ours {
+            environment.data = data(context, namespace).await?;
         }
         seen.environments.push(environment);
     }
-    seen.former = stores
-        .namespaces
-        .list_all(|namespace| {
-            meta::label(namespace, labels::PROJECT) == Some(name.as_str())
-                && !wanted.contains(&namespace.name_any())
-        })
-        .iter()
-        .map(|namespace| cached(stores, &namespace.name_any()))
-        .collect();
+    let former = stores.namespaces.list_all(|namespace| {
+        meta::label(namespace, labels::PROJECT) == Some(name.as_str())
+            && !wanted.contains(&namespace.name_any())
+    });
+    for namespace in former {
+        let namespace = namespace.name_any();
+        let mut environment = cached(stores, &namespace);
+        environment.data = data(context, &namespace).await?;
+        seen.former.push(environment);
+    }
     let (push, pull) = credentials(context, object);
     seen.push = source(context, push).await?;
     seen.pull = source(context, pull).await?;
@@ -158,14 +184,6 @@ fn credentials<'a>(
 }
 
 fn cached(stores: &Stores, namespace: &str) -> Environment {
-    let databases = stores.databases.list(namespace, |_| true);
-    let claims = stores.claims.list(namespace, |claim| {
-        meta::label(claim, labels::DATABASE).is_some()
-    });
-    let data = databases
-        .iter()
-        .map(|it| format!("Database {}", it.name_any()));
-    let data = data.chain(claims.iter().map(|it| format!("claim {}", it.name_any())));
     Environment {
         namespace: namespace.to_owned(),
         live: stores.namespaces.get_cluster(namespace),
@@ -175,8 +193,47 @@ fn cached(stores: &Stores, namespace: &str) -> Environment {
         policies: ours(&stores.policies, namespace),
         config_maps: Vec::new(),
         secrets: BTreeMap::new(),
-        data: data.collect(),
+        data: Vec::new(),
     }
+}
+
+/// What holds data in a namespace that may have to go. Asked of the API server: a cache may be
+/// late, knows only Trackbed's claims, and this deletion has no way back.
+async fn data(context: &Context, namespace: &str) -> Result<Vec<Data>, Error> {
+    let databases = list::<Database>(context, namespace).await?;
+    let claims = list::<PersistentVolumeClaim>(context, namespace).await?;
+    let databases = databases.iter().map(|it| Data::Database {
+        name: it.name_any(),
+        policy: it.spec.deletion_policy,
+    });
+    let claims = claims
+        .iter()
+        .filter(|claim| !is_cache(claim))
+        .map(|claim| Data::Claim(claim.name_any()));
+    Ok(databases.chain(claims).collect())
+}
+
+/// Whether a claim is a build's cache, which can be made again.
+fn is_cache(claim: &PersistentVolumeClaim) -> bool {
+    let role = meta::label(claim, labels::ROLE) == Some("build");
+    meta::is_managed(claim) && (role || meta::label(claim, labels::BUILD).is_some())
+}
+
+async fn list<K>(context: &Context, namespace: &str) -> Result<Vec<K>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let found = api.list(&ListParams::default()).await.map_err(|source| {
+        Error::api(
+            format!("list {}s of namespace {namespace}", K::kind(&())),
+            source,
+        )
+    })?;
+    Ok(found.items)
 }
 
 /// Children of the Project itself: those of Databases and Services have an owner.

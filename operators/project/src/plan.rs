@@ -22,13 +22,15 @@ use trackbed_api::{
     project::{DeletionPolicy, EnvironmentStatus},
     reason::Reason,
 };
-use trackbed_kit::{Config, Health, Plan as Outcome, meta};
+use trackbed_kit::{Config, Error, Health, Plan as Outcome, meta};
 
-use crate::observe::{Environment, Seen, Source};
+use crate::observe::{Data, Environment, Seen, Source};
 use namespace::Standing;
 
 /// How often the registry's credentials, which nobody watches, are compared.
 const CREDENTIALS: Duration = Duration::from_secs(600);
+/// How often a deletion looks whether what it waits for is gone.
+const LEFTOVERS: Duration = Duration::from_secs(5);
 
 /// Everything that follows from a look at a Project.
 #[derive(Clone, Debug)]
@@ -104,7 +106,12 @@ pub fn plan(object: &Project, seen: &Seen, config: &Config) -> Plan {
             message,
         });
     }
-    let (retired, kept) = retire(object, &seen.former);
+    let Retirement {
+        retired,
+        mut kept,
+        blocked,
+    } = retire(object, &seen.former);
+    kept.extend(blocked);
     children.retired = retired;
     let health = problem
         .or_else(|| missing(seen))
@@ -169,45 +176,71 @@ fn ready(status: &ProjectStatus, kept: &[String]) -> Health {
     Health::Ready(message)
 }
 
-/// Namespaces to delete, and sentences about those that are kept.
-fn retire(object: &Project, former: &[Environment]) -> (Vec<Arc<Namespace>>, Vec<String>) {
-    let (mut retired, mut kept) = (Vec::new(), Vec::new());
+/// What becomes of the namespaces that are not to be any more.
+#[derive(Default)]
+struct Retirement {
+    /// To delete.
+    retired: Vec<Arc<Namespace>>,
+    /// Kept on purpose, in words.
+    kept: Vec<String>,
+    /// Kept because a Database in them says so, though the Project does not, in words.
+    blocked: Vec<String>,
+}
+
+fn retire(object: &Project, former: &[Environment]) -> Retirement {
+    let mut result = Retirement::default();
+    let retain = object.spec.deletion_policy == DeletionPolicy::Retain;
     for environment in former {
         let Some(live) = &environment.live else {
             continue;
         };
+        let holds =
+            |data: Vec<String>| format!("{} (holds {})", environment.namespace, data.join(", "));
+        let retaining = environment.data.iter().filter(|data| {
+            matches!(
+                data,
+                Data::Database {
+                    policy: DeletionPolicy::Retain,
+                    ..
+                }
+            )
+        });
+        let retaining: Vec<String> = retaining.map(ToString::to_string).collect();
         if !namespace::made_by_us(live) {
-            kept.push(format!("{} (it was there before)", environment.namespace));
-        } else if object.spec.deletion_policy == DeletionPolicy::Retain
-            && !environment.data.is_empty()
-        {
-            kept.push(format!(
-                "{} (holds {})",
-                environment.namespace,
-                environment.data.join(", ")
-            ));
+            let kept = format!("{} (it was there before)", environment.namespace);
+            result.kept.push(kept);
+        } else if meta::is_deleted(live.as_ref()) {
+            result.retired.push(live.clone());
+        } else if retain && !environment.data.is_empty() {
+            let data = environment.data.iter().map(ToString::to_string);
+            result.kept.push(holds(data.collect()));
+        } else if !retaining.is_empty() {
+            result.blocked.push(holds(retaining));
         } else {
-            retired.push(live.clone());
+            result.retired.push(live.clone());
         }
     }
-    (retired, kept)
+    result
 }
 
 /// The Project goes: so do its namespaces, but for those that hold data or were there before.
 fn deletion(object: &Project, seen: &Seen) -> Plan {
+    let name = object.name_any();
     let all: Vec<Environment> = seen
         .environments
         .iter()
         .chain(&seen.former)
         .filter(|environment| {
             let live = environment.live.as_deref();
-            live.is_some_and(|live| {
-                meta::label(live, labels::PROJECT) == Some(object.name_any().as_str())
-            })
+            live.is_some_and(|live| meta::label(live, labels::PROJECT) == Some(name.as_str()))
         })
         .cloned()
         .collect();
-    let (retired, kept) = retire(object, &all);
+    let Retirement {
+        retired,
+        kept,
+        blocked,
+    } = retire(object, &all);
     let names: Vec<String> = retired.iter().map(|it| it.name_any()).collect();
     let mut message = match names.is_empty() {
         true => "nothing is left to delete".to_owned(),
@@ -216,19 +249,52 @@ fn deletion(object: &Project, seen: &Seen) -> Plan {
     if !kept.is_empty() {
         message += &format!("; keeps {}", kept.join(", "));
     }
+    let health = match blocked.is_empty() {
+        true => Health::Terminating(message),
+        false => Health::Stalled(Reason::DeletionBlocked, blocking(&blocked)),
+    };
     Plan {
         outcome: Outcome {
             status: object.status.clone().unwrap_or_default(),
-            health: Health::Terminating(message),
+            health,
             facts: Vec::new(),
-            requeue: Some(Duration::from_secs(5)),
+            // Claims of others are not watched.
+            requeue: Some(LEFTOVERS),
         },
-        gone: retired.is_empty(),
+        gone: retired.is_empty() && blocked.is_empty(),
         children: Children {
             environments: Vec::new(),
             retired,
         },
     }
+}
+
+fn blocking(blocked: &[String]) -> String {
+    format!(
+        "the Project deletes its data, but a Database keeps its own: {}. Set deletionPolicy: Delete on the Database, or deletionPolicy: Retain on the Project to leave the namespace behind",
+        blocked.join(", ")
+    )
+}
+
+/// Says of each environment that could not be written why; gives what is to be said of the whole.
+///
+/// # Errors
+/// The first failure: its class decides when to try again.
+pub fn report(status: &mut ProjectStatus, failures: Vec<(String, Error)>) -> Result<(), Error> {
+    for (namespace, error) in &failures {
+        let found = status
+            .environments
+            .iter_mut()
+            .find(|it| it.namespace == *namespace);
+        if let Some(environment) = found {
+            environment.ready = false;
+            environment.message = Some(error.to_string());
+        }
+    }
+    failures
+        .into_iter()
+        .next()
+        .map_or(Ok(()), |(_, error)| Err(error))
 }
 
 /// One environment of a Project, for the children.

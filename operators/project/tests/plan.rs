@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use expect_test::{Expect, expect};
-use k8s_openapi::{ByteString, api::core::v1::Namespace};
+use k8s_openapi::{ByteString, api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
-use trackbed_api::{Project, names};
-use trackbed_kit::Config;
+use trackbed_api::{Project, names, project::DeletionPolicy, reason::Reason};
+use trackbed_kit::{Config, Error};
 use trackbed_project::{
-    observe::{Environment, Seen, Source},
-    plan::{Plan, plan},
+    observe::{Data, Environment, Seen, Source},
+    plan::{Plan, plan, report},
 };
 
 fn project(spec: &str) -> Project {
@@ -21,12 +21,19 @@ fn namespace(yaml: &str) -> Namespace {
     serde_saphyr::from_str(yaml).expect("a Namespace")
 }
 
-fn live(name: &str, namespace: Option<Namespace>, data: &[&str]) -> Environment {
+fn live(name: &str, namespace: Option<Namespace>, data: &[Data]) -> Environment {
     Environment {
         namespace: name.to_owned(),
         live: namespace.map(Arc::new),
-        data: data.iter().map(|it| (*it).to_owned()).collect(),
+        data: data.to_vec(),
         ..Environment::default()
+    }
+}
+
+fn database(name: &str, policy: DeletionPolicy) -> Data {
+    Data::Database {
+        name: name.to_owned(),
+        policy,
     }
 }
 
@@ -224,9 +231,7 @@ fn a_namespace_that_was_handed_over_is_used_and_never_deleted() {
         .annotations;
     assert_eq!(annotations, &None, "not marked as made by Trackbed");
     let mut deleted = object.clone();
-    deleted.metadata.deletion_timestamp = Some(
-        k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
-    );
+    deleted.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
     check(
         &deleted,
         &seen,
@@ -237,42 +242,251 @@ fn a_namespace_that_was_handed_over_is_used_and_never_deleted() {
     );
 }
 
+/// A Project on its way out with data in production and none in staging.
+fn leaving(policy: &str, data: &[Data]) -> (Project, Seen) {
+    let mut object = project(&format!(
+        "{{environments: [{{name: production}}, {{name: staging}}], deletionPolicy: {policy}}}"
+    ));
+    object.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    let mut seen = seen(&object);
+    seen.environments = vec![
+        live("shop-production", Some(made("production")), data),
+        live("shop-staging", Some(made("staging")), &[]),
+    ];
+    (object, seen)
+}
+
 #[test]
-fn deletion_keeps_namespaces_with_data_unless_told_otherwise() {
-    for (policy, expected) in [
-        (
-            "Retain",
-            expect![[r#"
+fn deletion_keeps_namespaces_that_hold_data() {
+    let data = [
+        database("db", DeletionPolicy::Delete),
+        Data::Claim("uploads".to_owned()),
+    ];
+    let (object, mut seen) = leaving("Retain", &data);
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
         delete: shop-staging
-        Ready=False Terminating: deletes shop-staging; keeps shop-production (holds Database db)
+        Ready=False Terminating: deletes shop-staging; keeps shop-production (holds Database db, claim uploads)
     "#]],
-        ),
-        (
-            "Delete",
-            expect![[r#"
+    );
+    seen.environments[1].live = None;
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        Ready=False Terminating: nothing is left to delete; keeps shop-production (holds Database db, claim uploads)
+        the Project may go
+    "#]],
+    );
+}
+
+#[test]
+fn deletion_of_data_waits_for_databases_that_keep_theirs() {
+    let data = [
+        database("db", DeletionPolicy::Retain),
+        database("cache", DeletionPolicy::Delete),
+    ];
+    let (object, mut seen) = leaving("Delete", &data);
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        delete: shop-staging
+        Ready=False DeletionBlocked: the Project deletes its data, but a Database keeps its own: shop-production (holds Database db). Set deletionPolicy: Delete on the Database, or deletionPolicy: Retain on the Project to leave the namespace behind
+    "#]],
+    );
+    seen.environments[1].live = None;
+    let plan = plan(&object, &seen, &Config::example());
+    assert!(!plan.gone, "the Project stays while something blocks");
+
+    let data = [
+        database("cache", DeletionPolicy::Delete),
+        Data::Claim("uploads".to_owned()),
+    ];
+    let (object, seen) = leaving("Delete", &data);
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
         delete: shop-production
         delete: shop-staging
         Ready=False Terminating: deletes shop-production, shop-staging
     "#]],
-        ),
-    ] {
-        let mut object = project(&format!(
-            "{{environments: [{{name: production}}, {{name: staging}}], deletionPolicy: {policy}}}"
-        ));
-        object.metadata.deletion_timestamp = Some(
-            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
-        );
-        let mut seen = seen(&object);
-        seen.environments = vec![
-            live(
-                "shop-production",
-                Some(made("production")),
-                &["Database db"],
-            ),
-            live("shop-staging", Some(made("staging")), &[]),
-        ];
-        check(&object, &seen, &expected);
-    }
+    );
+}
+
+#[test]
+fn the_children_of_an_environment() {
+    let object = project(
+        "{environments: [{name: production}], quota: {cpu: 2, memory: 4Gi}, members: [{kind: Group, name: \"team: {a}\\n- b\", role: Viewer}]}",
+    );
+    let mut config = Config::example();
+    config.build.ca_bundle = Some("-----BEGIN CERTIFICATE-----".to_owned());
+    let planned = plan(&object, &seen(&object), &config);
+    let desired = &planned.children.environments[0];
+    let yaml = |text: Result<String, _>| text.expect("YAML");
+    let documents = [
+        yaml(serde_saphyr::to_string(&desired.namespace)),
+        yaml(serde_saphyr::to_string(&desired.bindings)),
+        yaml(serde_saphyr::to_string(&desired.quota)),
+        yaml(serde_saphyr::to_string(&desired.limits)),
+        yaml(serde_saphyr::to_string(&desired.secrets)),
+        yaml(serde_saphyr::to_string(&desired.certificates)),
+    ];
+    expect![[r#"
+        apiVersion: v1
+        kind: Namespace
+        metadata:
+          annotations:
+            trackbed.dev/created: "true"
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            pod-security.kubernetes.io/enforce: baseline
+            pod-security.kubernetes.io/warn: restricted
+            trackbed.dev/environment: production
+            trackbed.dev/project: shop
+          name: shop-production
+        ---
+        - apiVersion: rbac.authorization.k8s.io/v1
+          kind: RoleBinding
+          metadata:
+            labels:
+              app.kubernetes.io/managed-by: trackbed
+              trackbed.dev/project: shop
+            name: trackbed-environment
+            namespace: shop-production
+          roleRef:
+            apiGroup: rbac.authorization.k8s.io
+            kind: ClusterRole
+            name: trackbed-environment
+          subjects:
+          - kind: ServiceAccount
+            name: trackbed
+            namespace: trackbed-system
+        - apiVersion: rbac.authorization.k8s.io/v1
+          kind: RoleBinding
+          metadata:
+            labels:
+              app.kubernetes.io/managed-by: trackbed
+              trackbed.dev/project: shop
+            name: trackbed-viewer-6b96c8cc16
+            namespace: shop-production
+          roleRef:
+            apiGroup: rbac.authorization.k8s.io
+            kind: ClusterRole
+            name: trackbed-viewer
+          subjects:
+          - apiGroup: rbac.authorization.k8s.io
+            kind: Group
+            name: |-
+              team: {a}
+              - b
+        ---
+        apiVersion: v1
+        kind: ResourceQuota
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+          name: trackbed
+          namespace: shop-production
+        spec:
+          hard:
+            requests.cpu: "2"
+            requests.memory: 4Gi
+        ---
+        apiVersion: v1
+        kind: LimitRange
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+          name: trackbed
+          namespace: shop-production
+        spec:
+          limits:
+          - default:
+              cpu: 500m
+              memory: 512Mi
+            defaultRequest:
+              cpu: 100m
+              memory: 128Mi
+            type: Container
+        ---
+        - apiVersion: v1
+          kind: Secret
+          data:
+            .dockerconfigjson: e30=
+          metadata:
+            labels:
+              app.kubernetes.io/managed-by: trackbed
+              trackbed.dev/project: shop
+            name: trackbed-registry-push
+            namespace: shop-production
+          type: kubernetes.io/dockerconfigjson
+        - apiVersion: v1
+          kind: Secret
+          data:
+            .dockerconfigjson: e30=
+          metadata:
+            labels:
+              app.kubernetes.io/managed-by: trackbed
+              trackbed.dev/project: shop
+            name: trackbed-registry-pull
+            namespace: shop-production
+          type: kubernetes.io/dockerconfigjson
+        ---
+        apiVersion: v1
+        kind: ConfigMap
+        data:
+          ca.crt: -----BEGIN CERTIFICATE-----
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+          name: trackbed-build-ca
+          namespace: shop-production
+    "#]]
+    .assert_eq(&documents.join("---\n"));
+}
+
+#[test]
+fn a_failure_is_said_of_its_environment() {
+    let object = project("{environments: [{name: production}, {name: staging}]}");
+    let mut status = plan(&object, &seen(&object), &Config::example())
+        .outcome
+        .status;
+    let failed = Error::refused(Reason::Rejected, "the quota is no amount");
+    let result = report(&mut status, vec![("shop-staging".to_owned(), failed)]);
+    assert_eq!(result.map_err(|it| it.reason()), Err(Reason::Rejected));
+    expect![[r#"
+        - name: production
+          namespace: shop-production
+          ready: true
+        - name: staging
+          namespace: shop-staging
+          ready: false
+          message: the quota is no amount
+    "#]]
+    .assert_eq(&serde_saphyr::to_string(&status.environments).expect("YAML"));
+}
+
+#[test]
+fn a_namespace_that_is_still_going_is_waited_for() {
+    let object = project("{environments: [{name: production}]}");
+    let mut seen = seen(&object);
+    let mut ending = made("production");
+    ending.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    seen.environments[0].live = Some(Arc::new(ending));
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        Ready=False Progressing: waits for namespace shop-production of before to be gone
+    "#]],
+    );
 }
 
 #[test]
@@ -282,7 +496,11 @@ fn an_environment_that_was_removed_goes() {
     seen.environments[0].live = Some(Arc::new(made("production")));
     seen.former = vec![
         live("shop-old", Some(made("old")), &[]),
-        live("shop-data", Some(made("data")), &["claim db-data"]),
+        live(
+            "shop-data",
+            Some(made("data")),
+            &[Data::Claim("db-data".to_owned())],
+        ),
     ];
     check(
         &object,
