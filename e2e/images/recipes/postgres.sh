@@ -1,0 +1,96 @@
+# Server programs of one package, client programs of another, where Postgres' own
+# packages for Debian have them.
+groupadd --system --gid 999 postgres
+useradd --system --gid postgres --uid 999 --home-dir /var/lib/postgresql --shell /bin/bash postgres
+install_packages gosu locales xz-utils zstd \
+    libgssapi-krb5-2 liblz4-1 libreadline8 libssl3 libzstd1 zlib1g
+ln -s /usr/sbin/gosu /usr/local/bin/gosu
+localedef -i en_US -c -f UTF-8 -A /usr/share/locale/locale.alias en_US.UTF-8 ||
+    localedef -i en_US -c -f UTF-8 en_US.UTF-8
+
+home=/usr/lib/postgresql/$PG_MAJOR
+mkdir -p "$home/clients" /usr/share/postgresql
+cp -R /mnt/server/native/bin /mnt/server/native/lib /mnt/server/native/share "$home/"
+rm -rf "$home"/lib/*.a "$home/lib/pkgconfig" "$home/lib/postgresql/pgxs"
+chmod 755 "$home"/bin/*
+sed 's/},/}\n/g' /mnt/server/native/pg-symlinks.json |
+    sed -n 's#.*"source":"native/\([^"]*\)","target":"native/\([^"]*\)".*#\1 \2#p' |
+    while read -r source target; do
+        ln -sf "$(basename "$source")" "$home/$target"
+    done
+
+# The clients find their libraries beside themselves: they stay in their own folders.
+cp -R /mnt/clients/. "$home/clients/"
+rm -rf "$home"/clients/*/pginstall/share "$home"/clients/*/pginstall/include
+find "$home/clients" -name '*.a' -delete -o -name '*.py' -delete
+find "$home"/clients/*/pginstall/lib -name '*.so' ! -name 'lib*' -delete
+for program in "$home"/clients/*/pginstall/bin/*; do
+    name=$(basename "$program")
+    case $name in
+    postgres | initdb | pg_ctl | pg_config | ecpg) rm "$program" ;;
+    *)
+        chmod 755 "$program"
+        ln -s "..${program#"$home"}" "$home/bin/$name"
+        ;;
+    esac
+done
+
+ln -s "$home/share/postgresql" "/usr/share/postgresql/$PG_MAJOR"
+ln -s "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample
+cat >> "$home/share/postgresql/postgresql.conf.sample" <<'LINES'
+
+listen_addresses = '*'
+unix_socket_directories = '/var/run/postgresql, /tmp'
+LINES
+
+install -d -o postgres -g postgres -m 1777 /var/lib/postgresql "$PGDATA"
+install -d -o postgres -g postgres -m 3777 /var/run/postgresql
+mkdir /docker-entrypoint-initdb.d
+
+cat > /usr/local/bin/docker-entrypoint.sh <<'SCRIPT'
+#!/bin/bash
+# Makes a database in an empty data folder, as the variables say, and serves it.
+set -euo pipefail
+[ "${1:0:1}" != - ] || set -- postgres "$@"
+if [ "$1" != postgres ]; then exec "$@"; fi
+if [ "$(id -u)" = 0 ]; then
+    mkdir -p "$PGDATA"
+    chown -R postgres: "$PGDATA"
+    chmod 700 "$PGDATA"
+    exec gosu postgres "$0" "$@"
+fi
+from_file() {
+    local file="$1_FILE"
+    if [ -n "${!file:-}" ]; then export "$1=$(cat "${!file}")"; fi
+}
+from_file POSTGRES_PASSWORD
+from_file POSTGRES_USER
+from_file POSTGRES_DB
+if ! [ -s "$PGDATA/PG_VERSION" ]; then
+    user=${POSTGRES_USER:-postgres}
+    name=${POSTGRES_DB:-$user}
+    method=${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}
+    if [ -z "${POSTGRES_PASSWORD:-}" ] && [ "$method" != trust ]; then
+        echo 'POSTGRES_PASSWORD must be given, or POSTGRES_HOST_AUTH_METHOD=trust.' >&2
+        exit 1
+    fi
+    eval "extra=(${POSTGRES_INITDB_ARGS:-})"
+    initdb --username="$user" --pwfile=<(printf '%s\n' "${POSTGRES_PASSWORD:-}") ${extra[@]+"${extra[@]}"}
+    printf '\nhost all all all %s\n' "$method" >> "$PGDATA/pg_hba.conf"
+    pg_ctl start -w -o "-c listen_addresses=''"
+    export PGUSER=$user PGHOST=/var/run/postgresql
+    run() { psql -v ON_ERROR_STOP=1 --no-password --no-psqlrc --dbname "$name" "$@"; }
+    [ "$name" = postgres ] || createdb --maintenance-db postgres "$name"
+    for file in /docker-entrypoint-initdb.d/*; do
+        case $file in
+        *.sql) run -f "$file" ;;
+        *.sql.gz) gunzip -c "$file" | run ;;
+        *.sh) if [ -x "$file" ]; then "$file"; else . "$file"; fi ;;
+        esac
+    done
+    pg_ctl stop -w -m fast
+    unset PGUSER PGHOST
+fi
+exec "$@"
+SCRIPT
+chmod 755 /usr/local/bin/docker-entrypoint.sh
