@@ -1,1 +1,134 @@
-//! Placeholder, replaced by the first change of this crate.
+//! Controller of the kind Build: one image from one commit.
+//!
+//! A Job does the work in three containers that run one after the other. *fetch* has the
+//! repository's credentials, *push* the registry's; *build*, between them, runs the user's lines and
+//! has neither, nor a token for the API server.
+
+pub mod observe;
+pub mod plan;
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
+use kube::{Api, ResourceExt, runtime::controller::Action};
+use trackbed_api::{Build, labels};
+use trackbed_kit::{
+    Caches, Context, Error, Fact, Health, Kind, Plan as Outcome,
+    apply::{Fence, apply, delete},
+    finish, harness, meta,
+    rbac::{Right, Scope, WATCH, WRITE},
+};
+
+use observe::{Stores, observe};
+use plan::{Children, plan};
+
+/// What the controller needs.
+pub const RIGHTS: &[Right] = &[
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["builds", "projects"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["builds/status"],
+        &["update"],
+    ),
+    Right::new(
+        Scope::Cluster,
+        "",
+        &["namespaces", "pods", "persistentvolumeclaims"],
+        WATCH,
+    ),
+    Right::new(Scope::Cluster, "batch", &["jobs"], WATCH),
+    Right::new(Scope::Environment, "batch", &["jobs"], WRITE),
+    Right::new(
+        Scope::Environment,
+        "",
+        &["persistentvolumeclaims"],
+        &["create", "patch"],
+    ),
+    Right::new(Scope::Environment, "", &["pods/log", "secrets"], &["get"]),
+];
+
+/// Starts the controller: asks for its caches now, runs until `stop` resolves.
+pub fn start(
+    context: Arc<Context>,
+    caches: &mut Caches,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> BoxFuture<'static, ()> {
+    let stores = Stores::new(caches);
+    let controller = harness::controller::<Build>(caches)
+        .reconcile_on(harness::owners(caches.changes::<Job>()))
+        .reconcile_on(harness::labelled(caches.changes::<Pod>(), labels::BUILD));
+    let shared = context.clone();
+    harness::run(controller, context, stop, move |object| {
+        let (context, stores) = (shared.clone(), stores.clone());
+        async move { reconcile(&context, &stores, &object).await }
+    })
+    .boxed()
+}
+
+async fn reconcile(context: &Context, stores: &Stores, object: &Build) -> Result<Action, Error> {
+    if meta::is_deleted(object) {
+        // The Job and its pods go with their owner.
+        return Ok(Action::await_change());
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Build> = Api::namespaced(context.client.clone(), &namespace);
+    let now = Timestamp::now();
+    let seen = match observe(context, stores, object, now).await {
+        Ok(seen) => seen,
+        Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
+    };
+    let plan = plan(object, &seen, &context.config, now);
+    // What a stop takes away (logs) is in status first.
+    if !plan.children.stop.is_empty() && object.status.as_ref() != Some(&plan.outcome.status) {
+        let action = finish(context, &api, object, plan.outcome, Ok(())).await?;
+        write(context, object, plan.children).await?;
+        return Ok(action);
+    }
+    let done = write(context, object, plan.children).await;
+    finish(context, &api, object, plan.outcome, done).await
+}
+
+async fn write(context: &Context, object: &Build, children: Children) -> Result<(), Error> {
+    let Children { claim, job, stop } = children;
+    let namespace = object.namespace().unwrap_or_default();
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &namespace);
+    let controller = Build::CONTROLLER;
+    if let Some(claim) = claim {
+        apply(context, controller, &claims, &claim, None, Fence::None).await?;
+    }
+    if let Some(job) = job {
+        // Only ever created: a Job that is there already is met again by its name.
+        apply(context, controller, &jobs, &job, None, Fence::Observed).await?;
+    }
+    for job in stop {
+        delete(context, controller, &jobs, job.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// What stays said of a Build that cannot be looked at; the error says the rest.
+fn unseen(object: &Build) -> Outcome<trackbed_api::BuildStatus> {
+    Outcome {
+        status: object.status.clone().unwrap_or_default(),
+        health: Health::Progressing("looks".to_owned()),
+        facts: vec![Fact::new(
+            trackbed_api::common::condition::SUCCEEDED,
+            None,
+            "Unknown",
+            "the Build cannot be looked at",
+        )],
+        requeue: None,
+    }
+}

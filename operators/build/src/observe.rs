@@ -1,0 +1,175 @@
+//! Every read of a reconcile: from the caches, and by GET what nobody watches.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::AsyncReadExt;
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret},
+};
+use kube::{Api, ResourceExt, api::LogParams};
+use trackbed_api::{Build, Project, labels, names};
+use trackbed_kit::{Cache, Caches, Context, Error, meta};
+
+use crate::plan;
+
+/// Lines and bytes of a log that are read at most, and how long that may take.
+const LOG: (i64, i64, Duration) = (200, 64 * 1024, Duration::from_secs(10));
+
+/// The caches that the controller reads.
+#[derive(Clone)]
+pub struct Stores {
+    builds: Cache<Build>,
+    projects: Cache<Project>,
+    namespaces: Cache<Namespace>,
+    jobs: Cache<Job>,
+    pods: Cache<Pod>,
+    claims: Cache<PersistentVolumeClaim>,
+}
+
+impl Stores {
+    /// Asks for the caches.
+    pub fn new(caches: &mut Caches) -> Self {
+        Self {
+            builds: caches.all(),
+            projects: caches.all(),
+            namespaces: caches.managed(),
+            jobs: caches.managed(),
+            pods: caches.managed(),
+            claims: caches.managed(),
+        }
+    }
+}
+
+/// What a plan is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Name of the Project that the namespace belongs to.
+    pub project_name: Option<String>,
+    /// The Project.
+    pub project: Option<Arc<Project>>,
+    /// The Build's Jobs, the oldest attempt first.
+    pub jobs: Vec<Arc<Job>>,
+    /// Pods of the newest Job.
+    pub pods: Vec<Arc<Pod>>,
+    /// Whether the Service's cache claim is there.
+    pub claim: bool,
+    /// Whether another Build of the Service is under way.
+    pub busy: bool,
+    /// What is wrong with the repository's Secret, if it was looked at.
+    pub secret: Option<String>,
+    /// The log of the step that ended badly, as far as it could be read.
+    pub log: Option<String>,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// The API server's, of the GETs.
+pub async fn observe(
+    context: &Context,
+    stores: &Stores,
+    object: &Build,
+    now: Timestamp,
+) -> Result<Seen, Error> {
+    let mut seen = cached(stores, object);
+    if plan::starts(object, &seen)
+        && let Some(secret) = &object.spec.source.git.secret_ref
+    {
+        seen.secret = wrong_secret(context, object, &secret.name).await?;
+    }
+    if let Some((pod, container)) = plan::needs_log(object, &seen, now) {
+        seen.log = read_log(context, object, &pod, container).await;
+    }
+    Ok(seen)
+}
+
+fn cached(stores: &Stores, object: &Build) -> Seen {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let project_name = stores
+        .namespaces
+        .get_cluster(&namespace)
+        .and_then(|it| meta::label(it.as_ref(), labels::PROJECT).map(str::to_owned));
+    let mut jobs = stores
+        .jobs
+        .list(&namespace, |job| meta::is_controlled_by(job, object));
+    jobs.sort_by_key(|job| plan::attempt(&job.name_any(), &name));
+    let newest = jobs.last().map(|job| job.name_any());
+    let pods = stores.pods.list(&namespace, |pod| {
+        newest.is_some() && meta::label(pod, plan::job::JOB_NAME) == newest.as_deref()
+    });
+    let service = object.spec.service.as_deref();
+    let busy = !stores
+        .builds
+        .list(&namespace, |other| {
+            other.name_any() != name
+                && service.is_some()
+                && other.spec.service.as_deref() == service
+                && other.status.as_ref().is_some_and(|it| !it.phase.ended())
+        })
+        .is_empty();
+    Seen {
+        project: project_name
+            .as_deref()
+            .and_then(|name| stores.projects.get_cluster(name)),
+        project_name,
+        jobs,
+        pods,
+        claim: service.is_some_and(|it| {
+            stores
+                .claims
+                .get(&namespace, &names::build_cache(it))
+                .is_some()
+        }),
+        busy,
+        secret: None,
+        log: None,
+    }
+}
+
+/// What is wrong with the Secret, in a sentence.
+async fn wrong_secret(
+    context: &Context,
+    object: &Build,
+    name: &str,
+) -> Result<Option<String>, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    let found = api
+        .get_opt(name)
+        .await
+        .map_err(|source| Error::api(format!("get Secret {name}"), source))?;
+    let Some(secret) = found else {
+        return Ok(Some(format!(
+            "Secret {name}, which source.git.secretRef names, does not exist: create it with type kubernetes.io/basic-auth"
+        )));
+    };
+    let data = secret.data.unwrap_or_default();
+    let missing = ["username", "password"]
+        .into_iter()
+        .find(|key| !data.contains_key(*key));
+    Ok(missing.map(|key| {
+        format!("Secret {name} has no key {key}: it must be of type kubernetes.io/basic-auth")
+    }))
+}
+
+/// A log is for people. Where it cannot be read, the failure is told without it.
+async fn read_log(context: &Context, object: &Build, pod: &str, container: &str) -> Option<String> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let parameters = LogParams {
+        container: Some(container.to_owned()),
+        tail_lines: Some(LOG.0),
+        limit_bytes: Some(LOG.1),
+        ..LogParams::default()
+    };
+    let read = async {
+        let mut stream = api.log_stream(pod, &parameters).await.ok()?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    tokio::time::timeout(LOG.2, read).await.ok().flatten()
+}

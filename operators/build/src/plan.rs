@@ -1,0 +1,219 @@
+//! What a Build needs next, from what was seen. No I/O and no clock.
+
+pub mod claim;
+pub mod job;
+pub mod status;
+pub mod step;
+pub mod verdict;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::Job, core::v1::PersistentVolumeClaim};
+use kube::ResourceExt;
+use trackbed_api::{
+    Build, BuildStatus,
+    build::BuildPhase,
+    common::condition::SUCCEEDED,
+    reason::{Reason, progress},
+};
+use trackbed_kit::{Config, Fact, Health, Plan as Outcome};
+
+use crate::observe::Seen;
+use verdict::Verdict;
+
+/// Jobs that a Build has at most.
+const ATTEMPTS: usize = 3;
+/// How long an attempt waits after the failure of the one before, times its number.
+const PAUSE: i64 = 15;
+
+/// Everything that follows from a look at a Build.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Status and when to look again.
+    pub outcome: Outcome<BuildStatus>,
+    /// What to create and to stop.
+    pub children: Children,
+}
+
+/// Objects to create and to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Children {
+    /// The Service's cache, if it is not there.
+    pub claim: Option<PersistentVolumeClaim>,
+    /// A Job to create.
+    pub job: Option<Job>,
+    /// Jobs that must not go on.
+    pub stop: Vec<Arc<Job>>,
+}
+
+/// The number of an attempt, from its Job's name.
+pub fn attempt(job: &str, build: &str) -> u32 {
+    let number = job
+        .strip_prefix(build)
+        .and_then(|rest| rest.strip_prefix("-try"));
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+/// Whether the next step is a first Job.
+pub fn starts(object: &Build, seen: &Seen) -> bool {
+    seen.project_name.is_some() && seen.jobs.is_empty() && !ended(object) && !object.spec.cancel
+}
+
+/// Whose log the plan wants: that of a step which ended badly or took too long.
+pub fn needs_log(object: &Build, seen: &Seen, now: Timestamp) -> Option<(String, &'static str)> {
+    if ended(object) {
+        return None;
+    }
+    let pod = seen.pods.first()?;
+    let step = match verdict::of(object, seen, now) {
+        Verdict::Failed(failed) => failed.step?,
+        _ => return None,
+    };
+    Some((pod.name_any(), step.container()))
+}
+
+fn ended(object: &Build) -> bool {
+    object
+        .status
+        .as_ref()
+        .is_some_and(|status| status.phase.ended())
+}
+
+/// Decides.
+pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Plan {
+    let status = object.status.clone().unwrap_or_default();
+    if ended(object) {
+        return still(seen, status);
+    }
+    let Some(project) = seen.project_name.as_deref() else {
+        let health = Health::Stalled(
+            Reason::NamespaceNotManaged,
+            "this namespace belongs to no Project: create the Build in a namespace of a Project's environment".to_owned(),
+        );
+        return of(status, health, None);
+    };
+    if object.spec.cancel {
+        return cancelled(object, seen, status, now);
+    }
+    if let Some(message) = &seen.secret {
+        let health = Health::Waiting(Reason::SecretInvalid, message.clone());
+        // Nobody watches Secrets.
+        return of(status, health, Some(Duration::from_secs(30)));
+    }
+    let verdict = verdict::of(object, seen, now);
+    let mut status = status::next(object, seen, &verdict, now);
+    let mut children = Children::default();
+    let mut requeue = remaining(object, seen, now);
+    let number = seen.jobs.len();
+    let health = match verdict {
+        Verdict::NoJob => {
+            let place = job::Place::new(object, project, seen, config);
+            children.claim = claim::next(&place, seen);
+            children.job = Some(job::desired(&place, 1));
+            Health::Progressing("starts".to_owned())
+        }
+        Verdict::Running(message) => Health::Progressing(message),
+        Verdict::Waiting(reason, message) => Health::Waiting(reason, message),
+        Verdict::Succeeded(image) => {
+            requeue = None;
+            Health::Ready(format!("made {image}"))
+        }
+        Verdict::Failed(failed) if failed.reason.retryable() && number < ATTEMPTS => {
+            let pause = i64::try_from(number).unwrap_or(1) * PAUSE;
+            let waited = now.as_second() - failed.at.unwrap_or(now).as_second();
+            status.phase = BuildPhase::Pending;
+            let message = format!("{}: attempt {} follows", failed.message, number + 1);
+            if waited >= pause {
+                let place = job::Place::new(object, project, seen, config);
+                children.job = Some(job::desired(&place, number + 1));
+            }
+            let left = u64::try_from(pause - waited).unwrap_or(0).max(1);
+            requeue = Some(Duration::from_secs(left));
+            Health::Waiting(failed.reason, message)
+        }
+        Verdict::Failed(failed) => {
+            requeue = None;
+            if failed.reason == Reason::BuildTimeout {
+                children.stop = running(seen);
+            }
+            Health::Stalled(failed.reason, failed.message)
+        }
+    };
+    let mut plan = of(status, health, requeue);
+    plan.children = children;
+    plan
+}
+
+/// Jobs that are not at their end.
+fn running(seen: &Seen) -> Vec<Arc<Job>> {
+    let ended = |job: &Job| verdict::job_ended(job).is_some();
+    seen.jobs
+        .iter()
+        .filter(|job| !ended(job))
+        .cloned()
+        .collect()
+}
+
+/// Nothing changes any more, but for what still runs.
+fn still(seen: &Seen, status: BuildStatus) -> Plan {
+    let health = match (status.phase, &status.failure) {
+        (BuildPhase::Succeeded, _) => {
+            Health::Ready(format!("made {}", status.image.clone().unwrap_or_default()))
+        }
+        (BuildPhase::Cancelled, _) => Health::Ended(Reason::Cancelled, "was cancelled".to_owned()),
+        (BuildPhase::Superseded, _) => {
+            Health::Ended(Reason::Superseded, "a newer commit took over".to_owned())
+        }
+        (_, Some(failure)) => Health::Stalled(failure.reason, failure.message.clone()),
+        (_, None) => Health::Stalled(Reason::BuildFailed, "it failed".to_owned()),
+    };
+    // Others end by themselves, and their pods stay to be looked at.
+    let halt = matches!(
+        health,
+        Health::Ended(..) | Health::Stalled(Reason::BuildTimeout, _)
+    );
+    let mut plan = of(status, health, None);
+    if halt {
+        plan.children.stop = running(seen);
+    }
+    plan
+}
+
+fn cancelled(object: &Build, seen: &Seen, mut status: BuildStatus, now: Timestamp) -> Plan {
+    status.phase = BuildPhase::Cancelled;
+    status.short_commit = Some(status::short(object));
+    status.completion_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    let health = Health::Ended(Reason::Cancelled, "was cancelled".to_owned());
+    let mut plan = of(status, health, None);
+    plan.children.stop = running(seen);
+    plan
+}
+
+/// When the time is up, counted from the Job's creation: a pod that never starts counts too.
+fn remaining(object: &Build, seen: &Seen, now: Timestamp) -> Option<Duration> {
+    let begun = seen.jobs.last()?.metadata.creation_timestamp.as_ref()?.0;
+    let limit = i64::try_from(object.spec.build.timeout.seconds()).unwrap_or(i64::MAX);
+    let left = limit - (now.as_second() - begun.as_second());
+    Some(Duration::from_secs(u64::try_from(left).unwrap_or(0) + 1))
+}
+
+fn of(status: BuildStatus, health: Health, requeue: Option<Duration>) -> Plan {
+    let fact = match (&health, status.phase) {
+        (_, BuildPhase::Succeeded) => (Some(true), progress::READY),
+        (Health::Stalled(reason, _) | Health::Ended(reason, _), phase) if phase.ended() => {
+            (Some(false), reason.as_str())
+        }
+        _ => (None, progress::PROGRESSING),
+    };
+    let message = health.ready().2.to_owned();
+    Plan {
+        outcome: Outcome {
+            status,
+            facts: vec![Fact::new(SUCCEEDED, fact.0, fact.1, message)],
+            health,
+            requeue,
+        },
+        children: Children::default(),
+    }
+}

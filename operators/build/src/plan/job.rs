@@ -1,0 +1,208 @@
+//! The Job of a build.
+
+mod containers;
+
+use k8s_openapi::api::{
+    batch::v1::{Job, JobSpec},
+    core::v1::{
+        ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource,
+        PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecretVolumeSource, Volume,
+    },
+};
+use kube::ResourceExt;
+use trackbed_api::{Build, Project, labels, names};
+use trackbed_kit::{Config, meta};
+
+use crate::observe::Seen;
+
+/// Label that the Job controller puts on pods.
+pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// Value of [`labels::ROLE`] on the pods.
+pub const ROLE: &str = "build";
+/// How much later than us the Job controller itself ends a build, in seconds: we read the log first.
+const GRACE: i64 = 60;
+
+/// A Build and what its Job is made from.
+pub struct Place<'a> {
+    /// The Build.
+    pub object: &'a Build,
+    /// Its namespace.
+    pub namespace: String,
+    /// Name of the Project.
+    pub project_name: &'a str,
+    /// The Project.
+    pub project: Option<&'a Project>,
+    /// The operator's settings.
+    pub config: &'a Config,
+    busy: bool,
+}
+
+impl<'a> Place<'a> {
+    /// Brings together what was seen.
+    pub fn new(
+        object: &'a Build,
+        project_name: &'a str,
+        seen: &'a Seen,
+        config: &'a Config,
+    ) -> Self {
+        Self {
+            object,
+            namespace: object.namespace().unwrap_or_default(),
+            project_name,
+            project: seen.project.as_deref(),
+            config,
+            busy: seen.busy,
+        }
+    }
+
+    /// The Service whose cache is used. Two builds at once would write to it at once: the later one
+    /// does without.
+    pub fn cache(&self) -> Option<&'a str> {
+        let owned = self
+            .object
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|owner| owner.kind == "Service");
+        (self.object.spec.build.cache && !self.busy && owned)
+            .then_some(self.object.spec.service.as_deref())
+            .flatten()
+    }
+
+    /// Repository and tag that the image is pushed to.
+    pub fn image(&self) -> String {
+        if let Some(image) = &self.object.spec.image {
+            return image.to_string();
+        }
+        let own = self.project.and_then(|it| it.spec.registry.as_ref());
+        let repository = match own {
+            Some(registry) => registry.repository.to_string(),
+            None => format!("{}/{}", self.config.registry.repository, self.project_name),
+        };
+        let name = match &self.object.spec.service {
+            Some(service) => service.to_string(),
+            None => self.object.name_any(),
+        };
+        format!("{repository}/{name}:{}", self.object.spec.source.git.commit)
+    }
+
+    /// Whether the registry wants credentials.
+    pub fn registry_login(&self) -> bool {
+        match self.project.and_then(|it| it.spec.registry.as_ref()) {
+            Some(registry) => registry.secret_ref.is_some(),
+            None => self.config.registry.push_secret.is_some(),
+        }
+    }
+}
+
+/// The Job of an attempt.
+pub fn desired(place: &Place<'_>, attempt: usize) -> Job {
+    let object = place.object;
+    let name = match attempt {
+        1 => object.name_any(),
+        number => format!("{}-try{number}", object.name_any()),
+    };
+    let mut metadata = meta::owned(object, &name);
+    let mut labels = meta::managed();
+    labels.insert(labels::BUILD.to_owned(), object.name_any());
+    labels.insert(labels::ROLE.to_owned(), ROLE.to_owned());
+    labels.insert(labels::PROJECT.to_owned(), place.project_name.to_owned());
+    if let Some(service) = &object.spec.service {
+        labels.insert(labels::SERVICE.to_owned(), service.to_string());
+    }
+    metadata.labels = Some(labels.clone());
+    let seconds = i64::try_from(object.spec.build.timeout.seconds()).unwrap_or(i64::MAX);
+    Job {
+        metadata,
+        spec: Some(JobSpec {
+            // Attempts are ours: each is a Job, so that each keeps its pod.
+            backoff_limit: Some(0),
+            active_deadline_seconds: Some(seconds.saturating_add(GRACE)),
+            template: PodTemplateSpec {
+                metadata: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                    labels: Some(labels),
+                    ..Default::default()
+                }),
+                spec: Some(pod(place)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn pod(place: &Place<'_>) -> PodSpec {
+    PodSpec {
+        init_containers: Some(vec![containers::fetch(place), containers::build(place)]),
+        containers: vec![containers::push(place)],
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(5),
+        security_context: Some(PodSecurityContext {
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            // What fetch and push write and read as a user without rights.
+            fs_group: Some(containers::USER),
+            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+            ..PodSecurityContext::default()
+        }),
+        volumes: Some(volumes(place)),
+        ..PodSpec::default()
+    }
+}
+
+fn volumes(place: &Place<'_>) -> Vec<Volume> {
+    let empty = |name: &str| Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    };
+    let secret = |name: &str, secret: &str, items: Option<Vec<KeyToPath>>| Volume {
+        name: name.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            items,
+            // For the group of the pod only.
+            default_mode: Some(0o440),
+            optional: None,
+        }),
+        ..Volume::default()
+    };
+    let mut volumes = vec![empty("workspace"), empty("tmp")];
+    if let Some(git) = &place.object.spec.source.git.secret_ref {
+        volumes.push(secret("git", &git.name, None));
+    }
+    if place.registry_login() {
+        let item = KeyToPath {
+            key: ".dockerconfigjson".to_owned(),
+            path: "config.json".to_owned(),
+            mode: None,
+        };
+        volumes.push(secret("registry", names::PUSH_SECRET, Some(vec![item])));
+    }
+    if place.config.build.ca_bundle.is_some() {
+        volumes.push(Volume {
+            name: "ca".to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: names::CA_CONFIG_MAP.to_owned(),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+    }
+    if let Some(service) = place.cache() {
+        volumes.push(Volume {
+            name: "cache".to_owned(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: names::build_cache(service),
+                read_only: None,
+            }),
+            ..Volume::default()
+        });
+    }
+    volumes
+}

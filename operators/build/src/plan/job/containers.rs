@@ -1,0 +1,235 @@
+//! The three containers of a build. Everything that a user wrote is one whole argument.
+
+use k8s_openapi::{
+    api::core::v1::{Capabilities, Container, ResourceRequirements, SecurityContext, VolumeMount},
+    apimachinery::pkg::api::resource::Quantity,
+};
+use std::collections::BTreeMap;
+use trackbed_api::{build::Strategy, common::ResourceDefaults};
+
+use super::Place;
+
+/// User and group of fetch and push.
+pub(super) const USER: i64 = 65532;
+const WORKSPACE: &str = "/workspace";
+const CACHE: &str = "/cache";
+const GIT: &str = "/etc/trackbed/git";
+const REGISTRY: &str = "/etc/trackbed/registry";
+const CA: &str = "/etc/trackbed/ca";
+/// Where the kubelet reads a container's last words.
+const RESULT: &str = "/dev/termination-log";
+/// What a build gets when its spec says nothing.
+const BUILD_RESOURCES: ResourceDefaults = ["250m", "512Mi", "2", "4Gi"];
+/// What Kaniko needs as root: it unpacks file systems and changes users. All of them are within the
+/// Pod Security Standard `baseline`.
+const CAPABILITIES: [&str; 9] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "SETFCAP",
+    "SETGID",
+    "SETUID",
+];
+
+/// Fetches the commit with the repository's credentials.
+pub(super) fn fetch(place: &Place<'_>) -> Container {
+    let spec = &place.object.spec;
+    let git = &spec.source.git;
+    let mut args = vec![
+        "fetch".to_owned(),
+        format!("--url={}", git.url),
+        format!("--commit={}", git.commit),
+        format!("--out={WORKSPACE}"),
+        format!("--result={RESULT}"),
+        format!("--dockerfile={}", spec.build.dockerfile),
+        format!("--timeout={}", spec.build.timeout.seconds()),
+    ];
+    args.extend(git.r#ref.as_ref().map(|it| format!("--ref={it}")));
+    args.extend(git.path.as_ref().map(|it| format!("--path={it}")));
+    if spec.build.strategy == Strategy::Dockerfile {
+        args.push("--strategy=dockerfile".to_owned());
+    }
+    let command = spec.build.command.as_ref();
+    args.extend(command.map(|it| format!("--build-command={it}")));
+    let mut mounts = vec![
+        mount("workspace", WORKSPACE, false),
+        mount("tmp", "/tmp", false),
+    ];
+    if git.secret_ref.is_some() {
+        args.push(format!("--credentials-dir={GIT}"));
+        mounts.push(mount("git", GIT, true));
+    }
+    own(place, "fetch", args, mounts)
+}
+
+/// Makes the image. Nothing is mounted here that is worth stealing.
+pub(super) fn build(place: &Place<'_>) -> Container {
+    let spec = &place.object.spec;
+    let settings = &place.config.build;
+    let path = spec.source.git.path.as_deref().unwrap_or(".");
+    let context = match path {
+        "." => format!("dir://{WORKSPACE}/source"),
+        path => format!("dir://{WORKSPACE}/source/{path}"),
+    };
+    let mut args = vec![
+        format!("--context={context}"),
+        format!("--dockerfile={WORKSPACE}/Dockerfile"),
+        "--no-push".to_owned(),
+        format!("--oci-layout-path={WORKSPACE}/image"),
+        format!("--destination={}", place.image()),
+        // Kaniko asks whether it is in a container and does not know all runtimes.
+        "--force".to_owned(),
+        "--log-format=text".to_owned(),
+        "--image-download-retry=3".to_owned(),
+        "--ignore-path=/etc/trackbed".to_owned(),
+    ];
+    args.extend(
+        spec.build
+            .target
+            .as_ref()
+            .map(|it| format!("--target={it}")),
+    );
+    let arguments = spec.build.args.iter();
+    args.extend(arguments.map(|(name, value)| format!("--build-arg={name}={value}")));
+    let given = [
+        ("HTTP_PROXY", settings.http_proxy.as_deref()),
+        ("HTTPS_PROXY", settings.https_proxy.as_deref()),
+        ("NO_PROXY", settings.no_proxy.as_deref()),
+        (
+            "TRACKBED_CA_FILE",
+            settings
+                .ca_bundle
+                .is_some()
+                .then_some("/etc/trackbed/ca/ca.crt"),
+        ),
+    ];
+    args.extend(given.into_iter().filter_map(|(name, value)| {
+        let own = spec.build.args.contains_key(name);
+        value
+            .filter(|_| !own)
+            .map(|value| format!("--build-arg={name}={value}"))
+    }));
+    let mirror = settings.registry_mirror.as_ref();
+    args.extend(mirror.map(|it| format!("--registry-mirror={it}")));
+    args.extend(
+        settings
+            .registry_maps
+            .iter()
+            .map(|it| format!("--registry-map={it}")),
+    );
+    let plain = settings.insecure_registries.iter();
+    args.extend(plain.map(|it| format!("--insecure-registry={it}")));
+    if !settings.insecure_registries.is_empty() {
+        args.push("--insecure-pull".to_owned());
+    }
+    let mut mounts = vec![mount("workspace", WORKSPACE, false)];
+    if settings.ca_bundle.is_some() {
+        mounts.push(mount("ca", CA, true));
+    }
+    if place.cache().is_some() {
+        args.push("--cache=true".to_owned());
+        args.push(format!("--cache-repo=oci:{CACHE}/layers"));
+        args.push("--compressed-caching=false".to_owned());
+        mounts.push(mount("cache", CACHE, false));
+    }
+    Container {
+        name: "build".to_owned(),
+        image: Some(place.config.images.kaniko.clone()),
+        args: Some(literal(args)),
+        volume_mounts: Some(mounts),
+        resources: Some(spec.build.resources.with_defaults(BUILD_RESOURCES)),
+        security_context: Some(SecurityContext {
+            run_as_user: Some(0),
+            run_as_group: Some(0),
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                add: Some(CAPABILITIES.iter().map(|it| (*it).to_owned()).collect()),
+                drop: Some(vec!["ALL".to_owned()]),
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// Pushes the image with the registry's credentials.
+pub(super) fn push(place: &Place<'_>) -> Container {
+    let mut args = vec![
+        "push".to_owned(),
+        format!("--layout={WORKSPACE}/image"),
+        format!("--image={}", place.image()),
+        format!("--result={RESULT}"),
+    ];
+    if place.config.registry.insecure {
+        args.push("--insecure".to_owned());
+    }
+    let mut mounts = vec![
+        mount("workspace", WORKSPACE, true),
+        mount("tmp", "/tmp", false),
+    ];
+    if place.registry_login() {
+        args.push(format!("--auth-file={REGISTRY}/config.json"));
+        mounts.push(mount("registry", REGISTRY, true));
+    }
+    if place.config.build.ca_bundle.is_some() {
+        args.push(format!("--ca-file={CA}/ca.crt"));
+        mounts.push(mount("ca", CA, true));
+    }
+    own(place, "push", args, mounts)
+}
+
+/// A container with Trackbed's own binary and no rights.
+fn own(place: &Place<'_>, name: &str, args: Vec<String>, mounts: Vec<VolumeMount>) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(place.config.images.operator.clone()),
+        command: Some(vec!["/trackbed".to_owned()]),
+        args: Some(literal(args)),
+        volume_mounts: Some(mounts),
+        resources: Some(amounts()),
+        security_context: Some(SecurityContext {
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            run_as_non_root: Some(true),
+            read_only_root_filesystem: Some(true),
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                add: None,
+                drop: Some(vec!["ALL".to_owned()]),
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// Kubernetes puts variables into arguments (`$(NAME)`) unless the `$` is doubled.
+fn literal(args: Vec<String>) -> Vec<String> {
+    args.into_iter().map(|it| it.replace('$', "$$")).collect()
+}
+
+fn amounts() -> ResourceRequirements {
+    let list = |cpu: &str, memory: &str| {
+        Some(BTreeMap::from([
+            ("cpu".to_owned(), Quantity(cpu.to_owned())),
+            ("memory".to_owned(), Quantity(memory.to_owned())),
+        ]))
+    };
+    ResourceRequirements {
+        requests: list("50m", "64Mi"),
+        limits: list("1", "512Mi"),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
