@@ -31,7 +31,6 @@ const RIGHTS_DELAY: i64 = 30;
 /// Writes everything. Gives what failed, by namespace: one environment does not hold up another.
 pub(crate) async fn apply(
     context: &Context,
-    object: &Project,
     seen: &Seen,
     children: Children,
 ) -> Vec<(String, Error)> {
@@ -39,11 +38,6 @@ pub(crate) async fn apply(
         environments,
         retired,
     } = children;
-    if !environments.is_empty()
-        && let Err(error) = hold(context, object).await
-    {
-        return vec![(String::new(), error)];
-    }
     let missing = |source: &Source| matches!(source, Source::Missing(_));
     let prune = !missing(&seen.push) && !missing(&seen.pull);
     let mut failures = Vec::new();
@@ -65,14 +59,14 @@ pub(crate) async fn apply(
     failures
 }
 
-/// Takes the finalizer before anything is made.
-async fn hold(context: &Context, object: &Project) -> Result<(), Error> {
-    if object.finalizers().iter().any(|it| it == FINALIZER) {
-        return Ok(());
-    }
+/// Takes the finalizer.
+///
+/// # Errors
+/// The API server's refusals.
+pub(crate) async fn hold(api: &Api<Project>, object: &Project) -> Result<(), Error> {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
-    finalizers_are(&Api::all(context.client.clone()), object, &finalizers).await
+    finalizers_are(api, object, &finalizers).await
 }
 
 /// Lets the Project go.

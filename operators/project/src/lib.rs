@@ -129,7 +129,11 @@ pub fn start(
 
 async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Result<Action, Error> {
     let api: Api<Project> = Api::all(context.client.clone());
-    if meta::is_deleted(object) && !object.finalizers().iter().any(|it| it == FINALIZER) {
+    if !object.finalizers().iter().any(|it| it == FINALIZER) {
+        // Held before anything is made. The write itself brings us back, with the new version.
+        if !meta::is_deleted(object) {
+            apply::hold(&api, object).await?;
+        }
         return Ok(Action::await_change());
     }
     let seen = match observe(context, stores, object).await {
@@ -137,7 +141,7 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Resu
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
     let mut plan = plan(object, &seen, &context.config);
-    let failures = apply::apply(context, object, &seen, plan.children).await;
+    let failures = apply::apply(context, &seen, plan.children).await;
     if plan.gone && failures.is_empty() {
         let (_, _, message) = plan.outcome.health.ready();
         tracing::info!(project = %object.name_any(), message, "lets the Project go");

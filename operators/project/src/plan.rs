@@ -29,6 +29,9 @@ use namespace::Standing;
 
 /// How often the registry's credentials, which nobody watches, are compared.
 const CREDENTIALS: Duration = Duration::from_secs(600);
+/// How soon to look again at what nobody watches, where it stands in the way: namespaces of
+/// others, and missing credentials.
+const OBSTACLE: Duration = Duration::from_secs(20);
 /// How often a deletion looks whether what it waits for is gone.
 const LEFTOVERS: Duration = Duration::from_secs(5);
 
@@ -113,15 +116,15 @@ pub fn plan(object: &Project, seen: &Seen, config: &Config) -> Plan {
     } = retire(object, &seen.former);
     kept.extend(blocked);
     children.retired = retired;
-    let health = problem
-        .or_else(|| missing(seen))
-        .unwrap_or_else(|| ready(&status, &kept));
+    let problem = problem.or_else(|| missing(seen));
+    let requeue = problem.as_ref().map_or(CREDENTIALS, |_| OBSTACLE);
+    let health = problem.unwrap_or_else(|| ready(&status, &kept));
     Plan {
         outcome: Outcome {
             status,
             health,
             facts: Vec::new(),
-            requeue: Some(CREDENTIALS),
+            requeue: Some(requeue),
         },
         children,
         gone: false,
