@@ -31,6 +31,7 @@ pub const RIGHTS: &[(&str, &[Right])] = &[
     ("common", COMMON),
     ("project", trackbed_project::RIGHTS),
     ("service", trackbed_service::RIGHTS),
+    ("build", trackbed_build::RIGHTS),
     ("deployment", trackbed_deployment::RIGHTS),
 ];
 

@@ -213,10 +213,11 @@ async fn data(context: &Context, namespace: &str) -> Result<Vec<Data>, Error> {
     Ok(databases.chain(claims).collect())
 }
 
-/// Whether a claim is a build's cache, which can be made again.
+/// Whether a claim is a Service's build cache, which can be made again.
 fn is_cache(claim: &PersistentVolumeClaim) -> bool {
-    let role = meta::label(claim, labels::ROLE) == Some("build");
-    meta::is_managed(claim) && (role || meta::label(claim, labels::BUILD).is_some())
+    meta::is_managed(claim)
+        && meta::label(claim, labels::SERVICE)
+            .is_some_and(|service| claim.name_any() == names::build_cache(service))
 }
 
 async fn list<K>(context: &Context, namespace: &str) -> Result<Vec<K>, Error>
@@ -304,4 +305,23 @@ async fn source(context: &Context, name: Option<&str>) -> Result<Source, Error> 
         )));
     }
     Ok(Source::Found(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trackbeds_own_build_cache_is_no_data() {
+        let claim = |yaml: &str| {
+            let claim = serde_saphyr::from_str(&format!("metadata: {yaml}\n"));
+            is_cache(&claim.expect("a claim"))
+        };
+        let labels = "app.kubernetes.io/managed-by: trackbed, trackbed.dev/service: web";
+        assert!(claim(&format!(
+            "{{name: web-build-cache, labels: {{{labels}}}}}"
+        )));
+        assert!(!claim(&format!("{{name: web-data, labels: {{{labels}}}}}")));
+        assert!(!claim("{name: web-build-cache}"));
+    }
 }
