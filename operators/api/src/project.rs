@@ -48,7 +48,8 @@ pub struct ProjectSpec {
     #[serde(default)]
     pub isolation: Isolation,
     /// What happens to the namespaces when the Project is deleted. `Retain` keeps those that hold
-    /// a Database or a claim, `Delete` deletes them all.
+    /// a Database or a claim, `Delete` deletes them all, and waits for a person where a Database in
+    /// them says `Retain` itself.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

@@ -1,6 +1,6 @@
 //! The files in the repository are those that follow from the types.
 
-use trackbed_codegen::{drift, files, root};
+use trackbed_codegen::{drift, files, rbac::RIGHTS, root};
 
 /// `kubectl apply` keeps what it applied in an annotation, and annotations may hold 256 KiB.
 const MAX: usize = 200 * 1024;
@@ -40,6 +40,23 @@ fn a_changed_a_missing_and_a_superfluous_file_are_found_and_mended() {
     trackbed_codegen::write(&folder, &files, &drifted).expect("mended");
     assert_eq!(drift(&folder, &files).expect("readable"), [""; 0]);
     std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+/// A controller whose rights nobody asks for would start and be refused everything.
+#[test]
+fn no_controller_is_forgotten() {
+    let mut found = 0;
+    for entry in std::fs::read_dir(root().join("operators")).expect("the folder is there") {
+        let folder = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap_or_default();
+        if text.contains("\npub const RIGHTS: ") {
+            let name = folder.file_name().and_then(|name| name.to_str());
+            let known = RIGHTS.iter().any(|(who, _)| Some(*who) == name);
+            assert!(known, "{name:?} is not in trackbed_codegen::rbac::RIGHTS");
+            found += 1;
+        }
+    }
+    assert!(found >= 4, "only {found} controllers were found");
 }
 
 #[test]
