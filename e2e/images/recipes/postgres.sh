@@ -13,7 +13,7 @@ mkdir -p "$home/clients" /usr/share/postgresql
 cp -R /mnt/server/native/bin /mnt/server/native/lib /mnt/server/native/share "$home/"
 rm -rf "$home"/lib/*.a "$home/lib/pkgconfig" "$home/lib/postgresql/pgxs"
 chmod 755 "$home"/bin/*
-sed 's/},/}\n/g' /mnt/server/native/pg-symlinks.json |
+sed 's/}/}\n/g' /mnt/server/native/pg-symlinks.json |
     sed -n 's#.*"source":"native/\([^"]*\)","target":"native/\([^"]*\)".*#\1 \2#p' |
     while read -r source target; do
         ln -sf "$(basename "$source")" "$home/$target"

@@ -27,13 +27,18 @@ mkdir -p "$lib/site-packages"
 
 # Debian's own install scheme, which puts things beside those of its packages.
 edit "s/'posix_local'\$/'posix_prefix'/; s/'posix_local')/'posix_prefix')/" "$lib/sysconfig.py"
-edit 's/if is_virtual_environment:/if True:/' "$lib/site.py"
-edit '/"local\/lib",$/,/sitepackages.append(path)/d' "$lib/site.py"
 edit 's/elif is_default_prefix and not is_virtual_environment():/elif False:/' "$lib/distutils/sysconfig.py"
 edit 's/or is_virtual_environment()):/or True):/' "$lib/distutils/command/install.py"
 edit '/^    _ensurepip_is_disabled_in_debian_for_system()$/d' "$lib/ensurepip/__init__.py"
 edit "s#'/usr/\(bin\|include\|lib/python3.11\|share/man\)#'/usr/local/\1#g" "$lib/_sysconfigdata__x86_64-linux-gnu.py"
 edit "s#'prefix': '/usr'#'prefix': '/usr/local'#g" "$lib/_sysconfigdata__x86_64-linux-gnu.py"
+
+# The module `site` is part of the program itself and cannot be edited: what it looks for
+# in Debian's folder leads it to the usual one.
+mkdir "$lib/dist-packages"
+cat > "$lib/dist-packages/site-packages.pth" <<'LINES'
+import site; site.getsitepackages = lambda prefixes=None: [prefix + "/lib/python3.11/site-packages" for prefix in dict.fromkeys(prefixes or PREFIXES)]; site.addsitedir("/usr/local/lib/python3.11/site-packages")
+LINES
 
 export PYTHONDONTWRITEBYTECODE=1
 wheel=$(ls /mnt/pip/*.whl)

@@ -80,22 +80,8 @@ pub fn ensure(names: &[&str]) -> Result<Vec<Image>> {
         // Somebody else may have made them while this waited.
         let missing: Vec<_> = wanted.iter().copied().filter(missing).collect();
         let mut kitchen = Kitchen::new(&workshop);
-        for (index, image) in missing.iter().enumerate() {
-            println!(
-                "  image {} ({} of {}) …",
-                image.name,
-                index + 1,
-                missing.len()
-            );
-            let start = Instant::now();
+        for image in missing {
             image.make(&mut kitchen)?;
-            let size = Layout::open(image.layout())?.size()?;
-            println!(
-                "  image {}: {} MB in {:.0} s",
-                image.name,
-                size / 1_000_000,
-                start.elapsed().as_secs_f64()
-            );
         }
     }
     Ok(wanted
@@ -158,17 +144,20 @@ impl BaseImage {
         if layout.is_dir() {
             return Ok(());
         }
+        if self.content != Content::Debian {
+            catalog::DEBIAN.make(kitchen)?;
+        }
+        println!("  image {} …", self.name);
+        let start = Instant::now();
         let builder = self.configure(match self.content {
             Content::Debian => ImageBuilder::new().tree(kitchen.debian()?),
             Content::Changes => {
-                catalog::DEBIAN.make(kitchen)?;
                 let (before, after) = kitchen.cook(self)?;
                 ImageBuilder::new()
                     .base(catalog::DEBIAN.layout())
                     .changes(before, after)
             }
             Content::Out => {
-                catalog::DEBIAN.make(kitchen)?;
                 let (_, after) = kitchen.cook(self)?;
                 ImageBuilder::new().tree(after.join("out"))
             }
@@ -177,6 +166,12 @@ impl BaseImage {
             cache::create(folder)?;
         }
         builder.write(&layout)?;
+        println!(
+            "  image {}: {} MB in {:.0} s",
+            self.name,
+            Layout::open(&layout)?.size()? / 1_000_000,
+            start.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
