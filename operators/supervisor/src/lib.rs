@@ -1,1 +1,189 @@
-//! Placeholder, replaced by the first change of this crate.
+//! Process 1 of database pods.
+//!
+//! It runs in the official images of Postgres and Redis, copied there by an init container, and
+//! guards the data: a volume is only initialised when nothing says that there were data, and a
+//! server only starts on data that carry its Database's identity. Passwords come from mounted files
+//! and go to the servers by files and standard input, never as arguments or variables.
+
+mod error;
+mod marker;
+mod postgres;
+mod probe;
+mod process;
+mod redis;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+pub use error::Error;
+pub use marker::{Decision, Found, Marker, State, decide};
+
+/// Commands that run inside a database's pod.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Cli {
+    /// Copy this program to a volume that the server's container sees
+    Install {
+        /// Where to
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Guard and run Postgres
+    Postgres(Options),
+    /// Guard and run Redis
+    Redis(Options),
+    /// Ask a server on this machine whether it answers with the credentials
+    Probe {
+        /// Which server
+        #[arg(value_enum)]
+        engine: Engine,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// PostgreSQL
+    Postgres,
+    /// Redis
+    Redis,
+}
+
+/// Where things are in the pod.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The volume
+    #[arg(long, default_value = "/data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// The files username, password and database
+    #[arg(long, default_value = "/etc/trackbed/credentials", value_name = "DIR")]
+    pub credentials: PathBuf,
+    /// The files identity and initialised, and the server's settings
+    #[arg(long, default_value = "/etc/trackbed/state", value_name = "DIR")]
+    pub state: PathBuf,
+    /// A folder in memory for sockets and files with passwords
+    #[arg(long, default_value = "/run/trackbed", value_name = "DIR")]
+    pub run: PathBuf,
+    /// Folder of the server's programs. Default: as the official image has them
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Major version
+    #[arg(long, default_value = "")]
+    pub version: String,
+    /// Port to listen on
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+}
+
+/// What the controller reads from the container's termination message.
+#[derive(Serialize)]
+struct Refusal {
+    reason: &'static str,
+    message: String,
+}
+
+/// Where the kubelet reads a container's last words.
+const TERMINATION: &str = "/dev/termination-log";
+
+/// Runs a command.
+pub fn run(command: Cli) -> ExitCode {
+    let result = match &command {
+        Cli::Install { to } => install(to).map(|()| 0),
+        Cli::Postgres(options) => postgres::run(options),
+        Cli::Redis(options) => redis::run(options),
+        Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("trackbed: {error}");
+            if !matches!(command, Cli::Probe { .. }) {
+                report(&error);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(error: &Error) {
+    let refusal = Refusal {
+        reason: error.reason(),
+        message: error.to_string(),
+    };
+    let text = serde_json::to_vec(&refusal).unwrap_or_default();
+    // Outside of a pod there is nobody to tell.
+    if Path::new(TERMINATION).exists() {
+        let _unheard = fs::write(TERMINATION, text);
+    }
+}
+
+fn install(to: &Path) -> Result<(), Error> {
+    let own = std::env::current_exe().map_err(|e| Error::io("finding this program", e))?;
+    let draft = to.with_extension("new");
+    fs::copy(&own, &draft).map_err(|e| Error::io(format!("writing {}", draft.display()), e))?;
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o555))
+        .and_then(|()| fs::rename(&draft, to))
+        .map_err(|e| Error::io(format!("writing {}", to.display()), e))
+}
+
+impl Options {
+    /// One of the mounted credentials.
+    ///
+    /// # Errors
+    /// That it is missing or could not stand in a line of SQL or of a configuration.
+    pub(crate) fn credential(&self, name: &str) -> Result<String, Error> {
+        let path = self.credentials.join(name);
+        let text = fs::read_to_string(&path)
+            .map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err(Error::Credential(name.to_owned()));
+        }
+        Ok(text)
+    }
+
+    /// What the controller says of the data.
+    pub(crate) fn state(&self) -> Result<State, Error> {
+        let read = |name: &str| {
+            let path = self.state.join(name);
+            fs::read_to_string(&path)
+                .map_err(|e| Error::io(format!("reading {}", path.display()), e))
+        };
+        Ok(State {
+            identity: read("identity")?.trim().to_owned(),
+            initialised: read("initialised")?.trim() == "true",
+        })
+    }
+
+    /// A program of the server.
+    pub(crate) fn program(&self, default: &str, name: &str) -> PathBuf {
+        match &self.programs {
+            Some(folder) => folder.join(name),
+            None => Path::new(default).join(name),
+        }
+    }
+}
+
+/// Writes a file that only its owner reads.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let doing = || format!("writing {}", path.display());
+    let _absent = fs::remove_file(path);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| Error::io(doing(), e))?;
+    file.write_all(text.as_bytes())
+        .map_err(|e| Error::io(doing(), e))
+}
