@@ -29,6 +29,7 @@ pub const CLUSTER: &[Needed] = &[
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/mount", "mount"),
     ("/usr/bin/unshare", "util-linux"),
+    ("/usr/bin/mmdebstrap", "mmdebstrap"),
 ];
 
 /// Says what to do when this machine cannot run a cluster.

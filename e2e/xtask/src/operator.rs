@@ -100,8 +100,11 @@ pub(crate) fn exists() -> bool {
     repository("charts/trackbed/Chart.yaml").exists()
 }
 
-/// Makes the base images that are missing and puts them into the mirror.
-pub(crate) fn push_base_images(_name: Name) -> Result<()> {
+/// Puts the base images, which are made by now, into the mirror.
+pub(crate) fn push_base_images(name: Name) -> Result<()> {
+    for image in images::base::ensure(&[])? {
+        cluster::push(name, &image.layout, &image.reference)?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `up` and `down`.
 
-use std::fs;
+use std::{fs, thread};
 
 use clap::Args;
 use cluster::{
@@ -63,8 +63,17 @@ pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
 pub(crate) fn start(name: Name, life: Life) -> Result<()> {
     debian::check_machine()?;
     step("Debian packages", || Ok(debian::install(debian::CLUSTER)?))?;
-    step("programs of the cluster", || {
-        Ok(tools::build(&tools::CLUSTER)?)
+    step("programs and base images", || {
+        thread::scope(|scope| {
+            // They mostly wait for downloads and disks, the compiler does not.
+            let images = scope.spawn(|| images::base::ensure(&[]));
+            tools::build(&tools::CLUSTER)?;
+            match images.join() {
+                Ok(made) => made?,
+                Err(_) => return Err(Error::Failed("making base images panicked".to_owned())),
+            };
+            Ok(())
+        })
     })?;
     let running = daemon::Identity::find(name).is_some();
     if !running {
