@@ -12,7 +12,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use trackbed_api::{Project, labels, names};
+use trackbed_api::{Database, Project, labels, names};
 use trackbed_kit::{
     Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
@@ -36,6 +36,7 @@ pub(crate) async fn apply(
 ) -> Vec<(String, Error)> {
     let Children {
         environments,
+        databases,
         retired,
     } = children;
     let missing = |source: &Source| matches!(source, Source::Missing(_));
@@ -46,6 +47,13 @@ pub(crate) async fn apply(
         let live = seen.environments.iter().find(|it| it.namespace == name);
         let live = live.cloned().unwrap_or_default();
         if let Err(error) = environment(context, &live, desired, prune).await {
+            failures.push((name, error));
+        }
+    }
+    for database in databases {
+        let name = database.namespace().unwrap_or_default();
+        let api: Api<Database> = Api::namespaced(context.client.clone(), &name);
+        if let Err(error) = delete(context, Project::CONTROLLER, &api, database.as_ref()).await {
             failures.push((name, error));
         }
     }

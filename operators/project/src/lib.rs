@@ -101,6 +101,13 @@ pub const RIGHTS: &[Right] = &[
         &["networkpolicies"],
         WRITE,
     ),
+    // Before their namespace goes.
+    Right::new(
+        Scope::Environment,
+        "trackbed.dev",
+        &["databases"],
+        &["delete"],
+    ),
     Right::new(Scope::Operator, "", &["secrets"], &["get"]),
 ];
 

@@ -13,7 +13,7 @@ use k8s_openapi::{
     },
 };
 use kube::{Api, Resource, ResourceExt, api::ListParams};
-use trackbed_api::{Database, Project, labels, names, project::DeletionPolicy};
+use trackbed_api::{Database, Project, labels, names};
 use trackbed_kit::{Cache, Caches, Context, Error, cache::Watched, meta};
 
 /// The caches that the controller reads.
@@ -56,15 +56,10 @@ pub enum Source {
 }
 
 /// Something that holds data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Data {
     /// A Database.
-    Database {
-        /// Its name.
-        name: String,
-        /// What its owner wants to happen to its data.
-        policy: DeletionPolicy,
-    },
+    Database(Arc<Database>),
     /// A claim, of a Database that was or of anybody.
     Claim(String),
 }
@@ -72,7 +67,7 @@ pub enum Data {
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Database { name, .. } => write!(f, "Database {name}"),
+            Self::Database(database) => write!(f, "Database {}", database.name_any()),
             Self::Claim(name) => write!(f, "claim {name}"),
         }
     }
@@ -202,10 +197,7 @@ fn cached(stores: &Stores, namespace: &str) -> Environment {
 async fn data(context: &Context, namespace: &str) -> Result<Vec<Data>, Error> {
     let databases = list::<Database>(context, namespace).await?;
     let claims = list::<PersistentVolumeClaim>(context, namespace).await?;
-    let databases = databases.iter().map(|it| Data::Database {
-        name: it.name_any(),
-        policy: it.spec.deletion_policy,
-    });
+    let databases = databases.into_iter().map(|it| Data::Database(Arc::new(it)));
     let claims = claims
         .iter()
         .filter(|claim| !is_cache(claim))

@@ -18,7 +18,7 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 use trackbed_api::{
-    Project, ProjectStatus, labels,
+    Database, Project, ProjectStatus, labels,
     project::{DeletionPolicy, EnvironmentStatus},
     reason::Reason,
 };
@@ -51,6 +51,8 @@ pub struct Plan {
 pub struct Children {
     /// Environments that are to be.
     pub environments: Vec<Desired>,
+    /// Databases to delete before their namespaces.
+    pub databases: Vec<Arc<Database>>,
     /// Namespaces to delete.
     pub retired: Vec<Arc<Namespace>>,
 }
@@ -111,11 +113,13 @@ pub fn plan(object: &Project, seen: &Seen, config: &Config) -> Plan {
     }
     let Retirement {
         retired,
+        databases,
         mut kept,
         blocked,
     } = retire(object, &seen.former);
     kept.extend(blocked);
     children.retired = retired;
+    children.databases = databases;
     let problem = problem.or_else(|| missing(seen));
     let requeue = problem.as_ref().map_or(CREDENTIALS, |_| OBSTACLE);
     let health = problem.unwrap_or_else(|| ready(&status, &kept));
@@ -184,6 +188,9 @@ fn ready(status: &ProjectStatus, kept: &[String]) -> Health {
 struct Retirement {
     /// To delete.
     retired: Vec<Arc<Namespace>>,
+    /// To delete first. The operator's rights go with the namespace, and a Database that is still
+    /// to be taken down would stay in it for ever.
+    databases: Vec<Arc<Database>>,
     /// Kept on purpose, in words.
     kept: Vec<String>,
     /// Kept because a Database in them says so, though the Project does not, in words.
@@ -199,16 +206,15 @@ fn retire(object: &Project, former: &[Environment]) -> Retirement {
         };
         let holds =
             |data: Vec<String>| format!("{} (holds {})", environment.namespace, data.join(", "));
-        let retaining = environment.data.iter().filter(|data| {
-            matches!(
-                data,
-                Data::Database {
-                    policy: DeletionPolicy::Retain,
-                    ..
-                }
-            )
+        let databases = environment.data.iter().filter_map(|data| match data {
+            Data::Database(database) => Some(database),
+            Data::Claim(_) => None,
         });
-        let retaining: Vec<String> = retaining.map(ToString::to_string).collect();
+        let retaining: Vec<String> = databases
+            .clone()
+            .filter(|it| it.spec.deletion_policy == DeletionPolicy::Retain)
+            .map(|it| format!("Database {}", it.name_any()))
+            .collect();
         if !namespace::made_by_us(live) {
             let kept = format!("{} (it was there before)", environment.namespace);
             result.kept.push(kept);
@@ -219,6 +225,8 @@ fn retire(object: &Project, former: &[Environment]) -> Retirement {
             result.kept.push(holds(data.collect()));
         } else if !retaining.is_empty() {
             result.blocked.push(holds(retaining));
+        } else if databases.clone().next().is_some() {
+            result.databases.extend(databases.cloned());
         } else {
             result.retired.push(live.clone());
         }
@@ -241,10 +249,16 @@ fn deletion(object: &Project, seen: &Seen) -> Plan {
         .collect();
     let Retirement {
         retired,
+        databases,
         kept,
         blocked,
     } = retire(object, &all);
-    let names: Vec<String> = retired.iter().map(|it| it.name_any()).collect();
+    let of =
+        |it: &Arc<Database>| format!("{}/{}", it.namespace().unwrap_or_default(), it.name_any());
+    let names = databases.iter().map(|it| format!("Database {}", of(it)));
+    let names: Vec<String> = names
+        .chain(retired.iter().map(|it| it.name_any()))
+        .collect();
     let mut message = match names.is_empty() {
         true => "nothing is left to delete".to_owned(),
         false => format!("deletes {}", names.join(", ")),
@@ -264,9 +278,10 @@ fn deletion(object: &Project, seen: &Seen) -> Plan {
             // Claims of others are not watched.
             requeue: Some(LEFTOVERS),
         },
-        gone: retired.is_empty() && blocked.is_empty(),
+        gone: retired.is_empty() && databases.is_empty() && blocked.is_empty(),
         children: Children {
             environments: Vec::new(),
+            databases,
             retired,
         },
     }

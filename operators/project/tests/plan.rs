@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use expect_test::{Expect, expect};
 use k8s_openapi::{ByteString, api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
-use trackbed_api::{Project, names, project::DeletionPolicy, reason::Reason};
+use trackbed_api::{Project, names, reason::Reason};
 use trackbed_kit::{Config, Error};
 use trackbed_project::{
     observe::{Data, Environment, Seen, Source},
@@ -30,11 +30,11 @@ fn live(name: &str, namespace: Option<Namespace>, data: &[Data]) -> Environment 
     }
 }
 
-fn database(name: &str, policy: DeletionPolicy) -> Data {
-    Data::Database {
-        name: name.to_owned(),
-        policy,
-    }
+fn database(name: &str, policy: &str) -> Data {
+    let yaml = format!(
+        "metadata: {{name: {name}, namespace: shop-production}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 1Gi}}, deletionPolicy: {policy}}}\n"
+    );
+    Data::Database(Arc::new(serde_saphyr::from_str(&yaml).expect("a Database")))
 }
 
 fn credentials() -> Source {
@@ -87,6 +87,9 @@ fn summary(plan: &Plan) -> String {
             let hard = hard.map(|(name, amount)| format!("{name}={}", amount.0));
             writeln!(out, "  quota: {}", names(hard.collect())).expect("text");
         }
+    }
+    for database in &plan.children.databases {
+        writeln!(out, "delete: Database {}", database.name_any()).expect("text");
     }
     for namespace in &plan.children.retired {
         writeln!(out, "delete: {}", namespace.name_any()).expect("text");
@@ -258,10 +261,7 @@ fn leaving(policy: &str, data: &[Data]) -> (Project, Seen) {
 
 #[test]
 fn deletion_keeps_namespaces_that_hold_data() {
-    let data = [
-        database("db", DeletionPolicy::Delete),
-        Data::Claim("uploads".to_owned()),
-    ];
+    let data = [database("db", "Delete"), Data::Claim("uploads".to_owned())];
     let (object, mut seen) = leaving("Retain", &data);
     check(
         &object,
@@ -284,10 +284,7 @@ fn deletion_keeps_namespaces_that_hold_data() {
 
 #[test]
 fn deletion_of_data_waits_for_databases_that_keep_theirs() {
-    let data = [
-        database("db", DeletionPolicy::Retain),
-        database("cache", DeletionPolicy::Delete),
-    ];
+    let data = [database("db", "Retain"), database("cache", "Delete")];
     let (object, mut seen) = leaving("Delete", &data);
     check(
         &object,
@@ -302,10 +299,20 @@ fn deletion_of_data_waits_for_databases_that_keep_theirs() {
     assert!(!plan.gone, "the Project stays while something blocks");
 
     let data = [
-        database("cache", DeletionPolicy::Delete),
+        database("cache", "Delete"),
         Data::Claim("uploads".to_owned()),
     ];
     let (object, seen) = leaving("Delete", &data);
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        delete: Database cache
+        delete: shop-staging
+        Ready=False Terminating: deletes Database shop-production/cache, shop-staging
+    "#]],
+    );
+    let (object, seen) = leaving("Delete", &data[1..]);
     check(
         &object,
         &seen,
