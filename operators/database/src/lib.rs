@@ -1,1 +1,131 @@
-//! Placeholder, replaced by the first change of this crate.
+//! Controller of the kind Database: a Postgres or Redis server with its data.
+//!
+//! The claim and the Secret belong to nobody, so nothing takes them away by accident: only a
+//! deletion under the policy `Delete` does, on purpose and by uid.
+
+mod apply;
+pub mod observe;
+pub mod plan;
+
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod, Service},
+    networking::v1::NetworkPolicy,
+};
+use kube::{Api, ResourceExt, runtime::controller::Action};
+use trackbed_api::{Database, labels};
+use trackbed_kit::{
+    Caches, Context, Error, Health, Plan as Outcome, finish, harness, meta,
+    rbac::{Right, Scope, WATCH},
+};
+
+use observe::{Stores, observe};
+use plan::plan;
+
+/// Finalizer of Databases: what a deletion does to data is decided once, by the policy at that time.
+pub const FINALIZER: &str = "trackbed.dev/database";
+
+/// What the controller needs.
+pub const RIGHTS: &[Right] = &[
+    // patch: the finalizer.
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["databases"],
+        &["list", "watch", "patch"],
+    ),
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["databases/status"],
+        &["update"],
+    ),
+    Right::new(
+        Scope::Cluster,
+        "",
+        &["namespaces", "persistentvolumeclaims", "pods", "services"],
+        WATCH,
+    ),
+    Right::new(Scope::Cluster, "apps", &["statefulsets"], WATCH),
+    Right::new(
+        Scope::Cluster,
+        "networking.k8s.io",
+        &["networkpolicies"],
+        WATCH,
+    ),
+    Right::new(Scope::Environment, "", &["services"], &["create", "patch"]),
+    Right::new(
+        Scope::Environment,
+        "",
+        &["configmaps", "persistentvolumeclaims", "secrets"],
+        &["get", "create", "patch", "delete"],
+    ),
+    Right::new(
+        Scope::Environment,
+        "apps",
+        &["statefulsets"],
+        &["create", "patch"],
+    ),
+    Right::new(
+        Scope::Environment,
+        "networking.k8s.io",
+        &["networkpolicies"],
+        &["create", "patch"],
+    ),
+];
+
+/// Starts the controller: asks for its caches now, runs until `stop` resolves.
+pub fn start(
+    context: Arc<Context>,
+    caches: &mut Caches,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> BoxFuture<'static, ()> {
+    let stores = Stores::new(caches);
+    let controller = harness::controller::<Database>(caches)
+        .reconcile_on(harness::owners(caches.changes::<StatefulSet>()))
+        .reconcile_on(harness::owners(caches.changes::<Service>()))
+        .reconcile_on(harness::owners(caches.changes::<NetworkPolicy>()))
+        .reconcile_on(harness::labelled(
+            caches.changes::<PersistentVolumeClaim>(),
+            labels::DATABASE,
+        ))
+        .reconcile_on(harness::labelled(caches.changes::<Pod>(), labels::DATABASE));
+    let shared = context.clone();
+    harness::run(controller, context, stop, move |object| {
+        let (context, stores) = (shared.clone(), stores.clone());
+        async move { reconcile(&context, &stores, &object).await }
+    })
+    .boxed()
+}
+
+async fn reconcile(context: &Context, stores: &Stores, object: &Database) -> Result<Action, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Database> = Api::namespaced(context.client.clone(), &namespace);
+    if meta::is_deleted(object) {
+        apply::remove(context, &api, object).await?;
+        return Ok(Action::await_change());
+    }
+    let seen = match observe(context, stores, object).await {
+        Ok(seen) => seen,
+        Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
+    };
+    let plan = plan(object, &seen, &context.config);
+    let done = match plan.children {
+        Some(children) => apply::apply(context, object, &seen, children).await,
+        None => Ok(()),
+    };
+    finish(context, &api, object, plan.outcome, done).await
+}
+
+/// What stays said of a Database that cannot be looked at; the error says the rest.
+fn unseen(object: &Database) -> Outcome<trackbed_api::DatabaseStatus> {
+    Outcome {
+        status: object.status.clone().unwrap_or_default(),
+        health: Health::Progressing("looks".to_owned()),
+        facts: Vec::new(),
+        requeue: None,
+    }
+}

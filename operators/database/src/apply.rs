@@ -1,0 +1,173 @@
+//! Every write of a reconcile but status.
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{PersistentVolumeClaim, Secret},
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use trackbed_api::{Database, labels, names, project::DeletionPolicy, reason::Reason};
+use trackbed_kit::{
+    Class, Context, Error, Kind,
+    apply::{Child, Fence, apply as send, delete},
+    meta,
+};
+
+use crate::{FINALIZER, observe::Seen, plan::Children};
+
+/// Writes everything: what holds data first, the server last.
+///
+/// # Errors
+/// The API server's refusals, and conflicts with somebody else's objects.
+pub(crate) async fn apply(
+    context: &Context,
+    object: &Database,
+    seen: &Seen,
+    children: Children,
+) -> Result<(), Error> {
+    let Children {
+        secret,
+        claim,
+        settings,
+        service,
+        headless,
+        policy,
+        set,
+    } = children;
+    hold(context, object).await?;
+    let to = To {
+        context,
+        namespace: object.namespace().unwrap_or_default(),
+    };
+    // Onto what was seen: a password that somebody restored at this moment is not overwritten.
+    to.put(&secret, seen.secret.as_ref(), Fence::Observed)
+        .await?;
+    let claimed = to.put(&claim, seen.claim.as_deref(), Fence::None).await;
+    to.put(&settings, seen.settings.as_ref(), Fence::None)
+        .await?;
+    to.put(&service, seen.service.as_deref(), Fence::None)
+        .await?;
+    to.put(&headless, seen.headless.as_deref(), Fence::None)
+        .await?;
+    to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
+    to.put(&set, seen.set.as_deref(), Fence::None).await?;
+    // A volume that cannot grow is no reason to stop its server.
+    claimed.map_err(|error| grown(error, seen))
+}
+
+/// A refusal of a claim that is there already is one of its growth.
+fn grown(error: Error, seen: &Seen) -> Error {
+    match error.class() {
+        Class::User | Class::Bug if seen.claim.is_some() => Error::refused(
+            Reason::StorageCannotGrow,
+            format!("the volume keeps its size, the server runs on: {error}"),
+        ),
+        _ => error,
+    }
+}
+
+struct To<'a> {
+    context: &'a Context,
+    namespace: String,
+}
+
+impl To<'_> {
+    async fn put<K>(&self, desired: &K, live: Option<&K>, fence: Fence) -> Result<(), Error>
+    where
+        K: Child + Resource<Scope = NamespaceResourceScope>,
+    {
+        let api: Api<K> = Api::namespaced(self.context.client.clone(), &self.namespace);
+        send(
+            self.context,
+            Database::CONTROLLER,
+            &api,
+            desired,
+            live,
+            fence,
+        )
+        .await
+        .map(|_| ())
+    }
+}
+
+async fn hold(context: &Context, object: &Database) -> Result<(), Error> {
+    if object.finalizers().iter().any(|it| it == FINALIZER) {
+        return Ok(());
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Database> = Api::namespaced(context.client.clone(), &namespace);
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    finalizers_are(&api, object, &finalizers).await
+}
+
+/// Lets the Database go, with its data or without. What it owns goes by itself.
+pub(crate) async fn remove(
+    context: &Context,
+    api: &Api<Database>,
+    object: &Database,
+) -> Result<(), Error> {
+    if !object.finalizers().iter().any(|it| it == FINALIZER) {
+        return Ok(());
+    }
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    if object.spec.deletion_policy == DeletionPolicy::Delete {
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(context.client.clone(), &namespace);
+        let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+        purge(context, object, &claims, &names::data_claim(&name)).await?;
+        purge(context, object, &secrets, &names::credentials(&name)).await?;
+    }
+    let left: Vec<String> = object
+        .finalizers()
+        .iter()
+        .filter(|it| *it != FINALIZER)
+        .cloned()
+        .collect();
+    finalizers_are(api, object, &left).await
+}
+
+/// Deletes what is this Database's, by uid.
+async fn purge<K: Child>(
+    context: &Context,
+    object: &Database,
+    api: &Api<K>,
+    name: &str,
+) -> Result<(), Error> {
+    let found = api
+        .get_opt(name)
+        .await
+        .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))?;
+    match found {
+        Some(live)
+            if meta::is_managed(&live)
+                && meta::label(&live, labels::DATABASE) == Some(object.name_any().as_str()) =>
+        {
+            delete(context, Database::CONTROLLER, api, &live).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn finalizers_are(
+    api: &Api<Database>,
+    object: &Database,
+    finalizers: &[String],
+) -> Result<(), Error> {
+    let patch = json!({"metadata": {
+        "finalizers": finalizers,
+        "resourceVersion": object.resource_version(),
+    }});
+    let parameters = PatchParams {
+        field_manager: Some(labels::field_manager(Database::CONTROLLER)),
+        ..PatchParams::default()
+    };
+    let name = object.name_any();
+    api.patch_metadata(&name, &parameters, &Patch::Merge(&patch))
+        .await
+        .map(|_| ())
+        .map_err(|source| Error::api(format!("set finalizers of Database {name}"), source))
+}

@@ -1,0 +1,125 @@
+//! Every read of a reconcile: from the caches, and by GET what nobody watches.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service},
+    networking::v1::NetworkPolicy,
+};
+use kube::{Api, Resource, ResourceExt};
+use trackbed_api::{Database, labels, names};
+use trackbed_kit::{Cache, Caches, Context, Error, meta};
+
+use crate::plan;
+
+/// The caches that the controller reads.
+#[derive(Clone)]
+pub struct Stores {
+    namespaces: Cache<Namespace>,
+    sets: Cache<StatefulSet>,
+    services: Cache<Service>,
+    policies: Cache<NetworkPolicy>,
+    claims: Cache<PersistentVolumeClaim>,
+    pods: Cache<Pod>,
+}
+
+impl Stores {
+    /// Asks for the caches.
+    pub fn new(caches: &mut Caches) -> Self {
+        Self {
+            namespaces: caches.managed(),
+            sets: caches.managed(),
+            services: caches.managed(),
+            policies: caches.managed(),
+            claims: caches.managed(),
+            pods: caches.managed(),
+        }
+    }
+}
+
+/// Random text for what has none yet. Randomness is data: plans are pure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    /// A password.
+    pub password: String,
+    /// An identity.
+    pub identity: String,
+}
+
+/// What a plan is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Name of the Project that the namespace belongs to.
+    pub project: Option<String>,
+    /// The Secret with the credentials.
+    pub secret: Option<Secret>,
+    /// The server's settings.
+    pub settings: Option<ConfigMap>,
+    /// The claim.
+    pub claim: Option<Arc<PersistentVolumeClaim>>,
+    /// The server.
+    pub set: Option<Arc<StatefulSet>>,
+    /// The address.
+    pub service: Option<Arc<Service>>,
+    /// The name of the pod.
+    pub headless: Option<Arc<Service>>,
+    /// Who may connect.
+    pub policy: Option<Arc<NetworkPolicy>>,
+    /// The server's pod.
+    pub pod: Option<Arc<Pod>>,
+    /// For what has none yet.
+    pub fresh: Fresh,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// The API server's, of the GETs.
+pub async fn observe(context: &Context, stores: &Stores, object: &Database) -> Result<Seen, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let project = stores
+        .namespaces
+        .get_cluster(&namespace)
+        .and_then(|it| meta::label(it.as_ref(), labels::PROJECT).map(str::to_owned));
+    if project.is_none() {
+        return Ok(Seen::default());
+    }
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    Ok(Seen {
+        project,
+        secret: get(secrets, &names::credentials(&name)).await?,
+        settings: get(maps, &plan::settings::name(&name)).await?,
+        claim: stores.claims.get(&namespace, &names::data_claim(&name)),
+        set: stores.sets.get(&namespace, &name),
+        service: stores.services.get(&namespace, &name),
+        headless: stores.services.get(&namespace, &names::headless(&name)),
+        policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
+        pod: stores.pods.get(&namespace, &format!("{name}-0")),
+        fresh: Fresh {
+            password: random(32),
+            identity: random(16),
+        },
+    })
+}
+
+async fn get<K>(api: Api<K>, name: &str) -> Result<Option<K>, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    api.get_opt(name)
+        .await
+        .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))
+}
+
+/// Letters and digits, which stand anywhere without quotes. 32 of them hold 190 bits.
+fn random(length: usize) -> String {
+    use rand::{RngExt, distr::Alphanumeric};
+    // Seeded by the operating system, and meant for secrets.
+    let mut source = rand::rng();
+    (0..length)
+        .map(|_| char::from(source.sample(Alphanumeric)))
+        .collect()
+}

@@ -1,0 +1,189 @@
+//! What a Database needs next, from what was seen. No I/O and no clock.
+
+pub mod claim;
+pub mod health;
+pub mod policy;
+pub mod secret;
+pub mod server;
+pub mod service;
+pub mod settings;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
+        networking::v1::NetworkPolicy,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::ResourceExt;
+use std::time::Duration;
+use trackbed_api::{Database, DatabaseStatus, database::Binding, labels, names, reason::Reason};
+use trackbed_kit::{Config, Health, Plan as Outcome, meta};
+
+use crate::observe::Seen;
+
+/// How often the Secret, which nobody watches, is looked at.
+const SECRET: Duration = Duration::from_secs(600);
+
+/// Everything that follows from a look at a Database.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Status and when to look again.
+    pub outcome: Outcome<DatabaseStatus>,
+    /// What to write.
+    pub children: Option<Children>,
+}
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub struct Children {
+    /// The credentials and the identity of the data.
+    pub secret: Secret,
+    /// The volume.
+    pub claim: PersistentVolumeClaim,
+    /// The server's settings.
+    pub settings: ConfigMap,
+    /// The address.
+    pub service: Service,
+    /// The name of the pod.
+    pub headless: Service,
+    /// Who may connect.
+    pub policy: NetworkPolicy,
+    /// The server.
+    pub set: StatefulSet,
+}
+
+/// A Database and what its children are made from.
+pub struct Place<'a> {
+    /// The Database.
+    pub object: &'a Database,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Name of the Project.
+    pub project: &'a str,
+    /// The operator's settings.
+    pub config: &'a Config,
+}
+
+impl Place<'_> {
+    /// Metadata of a child that goes with the Database.
+    pub fn owned(&self, name: &str) -> ObjectMeta {
+        self.label(meta::owned(self.object, name))
+    }
+
+    /// Metadata of a child that stays.
+    pub fn retained(&self, name: &str) -> ObjectMeta {
+        self.label(meta::retained(&self.namespace, name))
+    }
+
+    fn label(&self, mut metadata: ObjectMeta) -> ObjectMeta {
+        meta::insert(&mut metadata.labels, labels::DATABASE, &self.name);
+        meta::insert(&mut metadata.labels, labels::PROJECT, self.project);
+        metadata
+    }
+
+    /// Name of the server inside the cluster.
+    pub fn host(&self) -> String {
+        format!(
+            "{}.{}.svc.{}",
+            self.name, self.namespace, self.config.cluster_domain
+        )
+    }
+
+    /// Labels of the pod.
+    pub fn selector(&self) -> std::collections::BTreeMap<String, String> {
+        [
+            (labels::DATABASE, self.name.as_str()),
+            (labels::ROLE, "database"),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+    }
+}
+
+/// Decides.
+pub fn plan(object: &Database, seen: &Seen, config: &Config) -> Plan {
+    let before = object.status.clone().unwrap_or_default();
+    let Some(project) = seen.project.as_deref() else {
+        let health = Health::Stalled(
+            Reason::NamespaceNotManaged,
+            "this namespace belongs to no Project: create the Database in a namespace of a Project's environment".to_owned(),
+        );
+        return of(before, health, None, None);
+    };
+    let place = Place {
+        object,
+        name: object.name_any(),
+        namespace: object.namespace().unwrap_or_default(),
+        project,
+        config,
+    };
+    let initialised = initialised(&before, seen);
+    if seen.secret.is_none() && (seen.claim.is_some() || before.initialised) {
+        let health = Health::Stalled(
+            Reason::CredentialsMissing,
+            format!(
+                "the claim {} exists and the Secret {} with its password does not: restore the Secret, or delete the claim if its data are not wanted",
+                names::data_claim(&place.name),
+                names::credentials(&place.name),
+            ),
+        );
+        return of(before, health, None, Some(Duration::from_secs(30)));
+    }
+    let credentials = secret::credentials(&place, seen);
+    let settings = settings::desired(&place, &credentials.identity, initialised);
+    let children = Children {
+        secret: secret::desired(&place, &credentials, initialised),
+        claim: claim::desired(&place, seen),
+        service: service::desired(&place),
+        headless: service::headless(&place),
+        policy: policy::desired(&place),
+        set: server::desired(&place, &settings, seen),
+        settings,
+    };
+    let status = DatabaseStatus {
+        binding: Some(Binding {
+            name: names::credentials(&place.name),
+        }),
+        host: Some(place.host()),
+        port: Some(object.spec.engine.port()),
+        claim: Some(names::data_claim(&place.name)),
+        storage: claim::capacity(seen).or_else(|| before.storage.clone()),
+        initialised,
+        ..before
+    };
+    of(
+        status,
+        health::of(&place, seen),
+        Some(children),
+        Some(SECRET),
+    )
+}
+
+/// Whether data were written: once the server was ready, or the retained Secret says so.
+fn initialised(before: &DatabaseStatus, seen: &Seen) -> bool {
+    before.initialised
+        || seen.secret.as_ref().is_some_and(secret::is_initialised)
+        || seen.pod.as_deref().is_some_and(health::is_ready)
+}
+
+fn of(
+    status: DatabaseStatus,
+    health: Health,
+    children: Option<Children>,
+    requeue: Option<Duration>,
+) -> Plan {
+    Plan {
+        outcome: Outcome {
+            status,
+            health,
+            facts: Vec::new(),
+            requeue,
+        },
+        children,
+    }
+}

@@ -1,0 +1,121 @@
+//! How a Database is, in the words of its conditions.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use serde::Deserialize;
+use trackbed_api::reason::Reason;
+use trackbed_kit::Health;
+
+use super::Place;
+use crate::observe::Seen;
+
+/// What the supervisor says when it refuses to start a server.
+#[derive(Deserialize)]
+struct Refusal {
+    reason: String,
+    message: String,
+}
+
+/// Whether the server answers with the credentials.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|it| it.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|it| it.type_ == "Ready" && it.status == "True")
+}
+
+/// Health.
+pub fn of(place: &Place<'_>, seen: &Seen) -> Health {
+    let spec = &place.object.spec;
+    let what = format!("{} {}", spec.engine.as_str(), spec.version);
+    let Some(pod) = seen.pod.as_deref() else {
+        return match spec.suspend {
+            true => Health::Suspended("suspended: no pod runs, the data are kept".to_owned()),
+            false => Health::Progressing(format!("{what} is being started")),
+        };
+    };
+    if spec.suspend {
+        return Health::Progressing("suspended: its pod is ending".to_owned());
+    }
+    if is_ready(pod) && pod.metadata.deletion_timestamp.is_none() {
+        return Health::Ready(format!("{what} answers at {}", place.host()));
+    }
+    unready(pod, &what)
+}
+
+fn unready(pod: &Pod, what: &str) -> Health {
+    let status = pod.status.clone().unwrap_or_default();
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|it| it.type_ == "PodScheduled" && it.reason.as_deref() == Some("Unschedulable"));
+    if let Some(condition) = unscheduled {
+        let words = condition.message.clone().unwrap_or_default();
+        let reason = match words.contains("PersistentVolume") || words.contains("volume") {
+            true => Reason::VolumePending,
+            false => Reason::Unschedulable,
+        };
+        return Health::Waiting(reason, format!("its pod has no place: {words}"));
+    }
+    let containers: Vec<&ContainerStatus> = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .flatten()
+        .collect();
+    let failed = containers.iter().find_map(|it| refusal(it));
+    if let Some(health) = failed {
+        return health;
+    }
+    let pull = containers.iter().find_map(|it| {
+        let waiting = it.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        (reason.contains("ImagePull") || reason.contains("ErrImage"))
+            .then(|| waiting.message.clone().unwrap_or_default())
+    });
+    match pull {
+        Some(words) => Health::Waiting(
+            Reason::ImagePullFailed,
+            format!("the image of {what} cannot be pulled: {words}"),
+        ),
+        None => Health::Progressing(format!("{what} is starting")),
+    }
+}
+
+/// The reason for which a container ended badly, now or before its restart.
+fn refusal(container: &ContainerStatus) -> Option<Health> {
+    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
+        state
+            .as_ref()?
+            .terminated
+            .clone()
+            .filter(|it| it.exit_code != 0)
+    };
+    // One that runs again may well come up this time.
+    let running = container
+        .state
+        .as_ref()
+        .is_some_and(|it| it.running.is_some());
+    let end =
+        ended(&container.state).or_else(|| ended(&container.last_state).filter(|_| !running))?;
+    let words = end.message.unwrap_or_default();
+    let known: Option<(Reason, String)> = serde_json::from_str::<Refusal>(&words)
+        .ok()
+        .and_then(|it| Some((it.reason.parse().ok()?, it.message)));
+    Some(match known {
+        Some((reason, message)) if reason.retryable() => Health::Waiting(reason, message),
+        Some((reason, message)) => Health::Stalled(reason, message),
+        None if end.reason.as_deref() == Some("OOMKilled") => Health::Waiting(
+            Reason::DatabaseNotReady,
+            "the server needed more memory than resources.limits.memory".to_owned(),
+        ),
+        None => Health::Waiting(
+            Reason::DatabaseNotReady,
+            format!(
+                "the server ended with exit code {}: 'kubectl logs' of its pod says more",
+                end.exit_code
+            ),
+        ),
+    })
+}

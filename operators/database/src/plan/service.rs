@@ -1,0 +1,39 @@
+//! The server's names inside the cluster.
+
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use trackbed_api::names;
+
+use super::Place;
+
+/// The address that applications use.
+pub fn desired(place: &Place<'_>) -> Service {
+    service(place, &place.name, None)
+}
+
+/// Gives the pod a name of its own, as a StatefulSet wants it.
+pub fn headless(place: &Place<'_>) -> Service {
+    service(place, &names::headless(&place.name), Some("None"))
+}
+
+fn service(place: &Place<'_>, name: &str, address: Option<&str>) -> Service {
+    let port = place.object.spec.engine.port();
+    Service {
+        metadata: place.owned(name),
+        spec: Some(ServiceSpec {
+            cluster_ip: address.map(str::to_owned),
+            selector: Some(place.selector()),
+            ports: Some(vec![ServicePort {
+                name: Some(place.object.spec.engine.as_str().to_lowercase()),
+                port,
+                target_port: Some(IntOrString::Int(port)),
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,87 @@
+//! What the supervisor is told, and the server's own settings.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use trackbed_api::{database::Engine, names};
+
+use super::Place;
+
+/// Who may connect how: <https://www.postgresql.org/docs/current/auth-pg-hba-conf.html>.
+const HBA: &str = "local all all peer\nhost all all all scram-sha-256\n";
+/// Share of the memory limit for Postgres' own cache, in percent.
+const SHARED_BUFFERS: i128 = 25;
+/// Share of the memory limit that Redis fills with data, in percent.
+const REDIS_MEMORY: i128 = 75;
+
+/// Name of the ConfigMap.
+pub fn name(database: &str) -> String {
+    format!("{database}-settings")
+}
+
+/// The settings.
+pub fn desired(place: &Place<'_>, identity: &str, initialised: bool) -> ConfigMap {
+    let mut data = BTreeMap::from([
+        ("identity".to_owned(), identity.to_owned()),
+        ("initialised".to_owned(), initialised.to_string()),
+    ]);
+    match place.object.spec.engine {
+        Engine::Postgres => {
+            data.insert("postgresql.conf".to_owned(), postgres(place));
+            data.insert("pg_hba.conf".to_owned(), HBA.to_owned());
+        }
+        Engine::Redis => {
+            data.insert("redis.conf".to_owned(), redis(place));
+        }
+    }
+    ConfigMap {
+        metadata: place.owned(&name(&place.name)),
+        data: Some(data),
+        ..ConfigMap::default()
+    }
+}
+
+/// A hash of what a server must be restarted for.
+pub fn hash(settings: &ConfigMap) -> String {
+    let data = settings.data.iter().flatten();
+    let text: Vec<String> = data
+        .filter(|(key, _)| key.as_str() != "initialised")
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
+    names::hash(text.concat().as_bytes())[..16].to_owned()
+}
+
+/// Bytes that the server's container may use.
+fn memory(place: &Place<'_>) -> i128 {
+    let limits = place
+        .object
+        .spec
+        .resources
+        .with_defaults(super::server::RESOURCES)
+        .limits;
+    let limit = limits.and_then(|mut limits| limits.remove("memory"));
+    let limit = limit.and_then(|limit| trackbed_api::scalar::Quantity(limit.0).units());
+    limit.unwrap_or(512 << 20)
+}
+
+fn postgres(place: &Place<'_>) -> String {
+    let buffers = (memory(place) * SHARED_BUFFERS / 100) >> 20;
+    let mut text = format!(
+        "shared_buffers = {buffers}MB\ndynamic_shared_memory_type = posix\nmax_connections = 100\nlog_destination = stderr\nlogging_collector = off\npassword_encryption = scram-sha-256\ntimezone = UTC\n"
+    );
+    // The schema lets no quote, backslash or control character through.
+    for (name, value) in &place.object.spec.parameters {
+        let _ = writeln!(text, "{name} = '{value}'");
+    }
+    text
+}
+
+fn redis(place: &Place<'_>) -> String {
+    let bytes = memory(place) * REDIS_MEMORY / 100;
+    let mut text = format!("maxmemory {bytes}\nmaxmemory-policy noeviction\n");
+    for (name, value) in &place.object.spec.parameters {
+        let _ = writeln!(text, "{name} {value}");
+    }
+    text
+}
