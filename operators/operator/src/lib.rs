@@ -45,6 +45,12 @@ enum Command {
     Fetch(fetch::Options),
     /// Push an image layout to a registry (a step of a Build)
     Push(push::Options),
+    /// Run a database server (inside a Database's pod)
+    Supervisor {
+        /// What to do
+        #[command(subcommand)]
+        command: trackbed_supervisor::Cli,
+    },
 }
 
 /// Runs the command of the process's arguments.
@@ -65,6 +71,7 @@ pub fn main() -> ExitCode {
             Ok(runtime) => runtime.block_on(push::run(&options)),
             Err(error) => failed(&format!("no runtime: {error}")),
         },
+        Command::Supervisor { command } => trackbed_supervisor::run(command),
     }
 }
 

@@ -34,8 +34,12 @@ controllers! {
     Project => trackbed_project::start,
     /// Sources, Builds, releases
     Service => trackbed_service::start,
+    /// Jobs that make images
+    Build => trackbed_build::start,
     /// Workloads and routes
     Deployment => trackbed_deployment::start,
+    /// Postgres and Redis
+    Database => trackbed_database::start,
 }
 
 impl fmt::Display for Name {
