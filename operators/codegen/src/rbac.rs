@@ -33,6 +33,7 @@ pub const RIGHTS: &[(&str, &[Right])] = &[
     ("service", trackbed_service::RIGHTS),
     ("build", trackbed_build::RIGHTS),
     ("deployment", trackbed_deployment::RIGHTS),
+    ("database", trackbed_database::RIGHTS),
 ];
 
 /// Verbs in the order in which people read them.
