@@ -86,6 +86,11 @@ fn node(name: &str, version: &str) {
 }
 
 #[test]
+fn node_20() {
+    node("node-20-slim", "v20.");
+}
+
+#[test]
 fn node_22() {
     node("node-22-slim", "v22.");
 }
@@ -164,7 +169,7 @@ fn postgres(name: &str, version: &str) {
             "{folder}/initdb -U postgres --auth=trust --data-checksums > /tmp/log && {folder}/pg_ctl -w start -o '-c listen_addresses= -c ssl=off' >> /tmp/log &&
              createdb app -U postgres && psql -U postgres app -c 'create extension pgcrypto; create table t (n int); insert into t values (42)' &&
              psql -U postgres app -Atc \"select n, gen_random_uuid() is not null, to_tsvector('english', 'runs'), 'a' < 'B' collate \\\"en-x-icu\\\" from t\" &&
-             pg_dump -U postgres app | grep -c COPY && pg_basebackup -U postgres -D /tmp/copy && pg_controldata /tmp/copy | grep 'checksum version' &&
+             pg_dump -U postgres app | grep -c COPY && pg_basebackup -U postgres -c fast -D /tmp/copy && pg_controldata /tmp/copy | grep 'checksum version' &&
              {folder}/pg_ctl -w stop"
         ))
         .unwrap();

