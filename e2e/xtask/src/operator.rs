@@ -73,6 +73,7 @@ impl Values {
             "build": {
                 "registryMirror": network.mirror(),
                 "insecureRegistries": [network.mirror(), &registry],
+                "caBundle": certificates(),
                 "httpProxy": network.proxy(),
                 "httpsProxy": network.proxy(),
                 "noProxy": format!(
@@ -92,6 +93,18 @@ impl Values {
             }),
         ];
         Values { values, documents }
+    }
+}
+
+/// What this machine trusts, if somebody made it trust more than others do: then its way to the
+/// package registries leads through something that builds have to trust too.
+fn certificates() -> String {
+    let added = fs::read_dir("/usr/local/share/ca-certificates")
+        .is_ok_and(|mut files| files.next().is_some());
+    if added {
+        fs::read_to_string(CERTIFICATES).unwrap_or_default()
+    } else {
+        String::new()
     }
 }
 
@@ -134,7 +147,7 @@ pub(crate) fn image() -> Result<PathBuf> {
     let folder = programs()?;
     let layout = cluster::cache().join("images/operator/current");
     ImageBuilder::new()
-        .file(folder.join("trackbed"), "/usr/bin/trackbed", 0o755)
+        .file(folder.join("trackbed"), "/trackbed", 0o755)
         .file(CERTIFICATES, CERTIFICATES, 0o644)
         .dir("/tmp", 0o1777)
         .bytes(
@@ -143,10 +156,10 @@ pub(crate) fn image() -> Result<PathBuf> {
             "nonroot:x:65532:65532:nonroot:/nonexistent:/sbin/nologin\n",
         )
         .bytes("/etc/nsswitch.conf", 0o644, "hosts: files dns\n")
-        .env("PATH", "/usr/bin")
+        .env("PATH", "/")
         .env("SSL_CERT_FILE", CERTIFICATES)
         .user("65532:65532")
-        .entrypoint(["/usr/bin/trackbed"])
+        .entrypoint(["/trackbed"])
         .write(&layout)?;
     Ok(layout)
 }

@@ -121,7 +121,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
             automountServiceAccountToken: false
             containers:
             - command:
-              - /trackbed/bin/trackbed
+              - /opt/trackbed/bin/trackbed
               - supervisor
               - postgres
               - --version=17
@@ -140,7 +140,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               readinessProbe:
                 exec:
                   command:
-                  - /trackbed/bin/trackbed
+                  - /opt/trackbed/bin/trackbed
                   - supervisor
                   - probe
                   - postgres
@@ -164,7 +164,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               startupProbe:
                 exec:
                   command:
-                  - /trackbed/bin/trackbed
+                  - /opt/trackbed/bin/trackbed
                   - supervisor
                   - probe
                   - postgres
@@ -185,7 +185,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
                 name: run
               - mountPath: /tmp
                 name: tmp
-              - mountPath: /trackbed/bin
+              - mountPath: /opt/trackbed/bin
                 name: bin
                 readOnly: true
             enableServiceLinks: false
@@ -195,7 +195,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               - supervisor
               - install
               - --to
-              - /trackbed/bin/trackbed
+              - /opt/trackbed/bin/trackbed
               image: docker.io/trackbed/operator:1
               name: supervisor
               securityContext:
@@ -205,7 +205,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
                   - ALL
                 readOnlyRootFilesystem: true
               volumeMounts:
-              - mountPath: /trackbed/bin
+              - mountPath: /opt/trackbed/bin
                 name: bin
             securityContext:
               fsGroup: 999

@@ -30,7 +30,7 @@ const USER: i64 = 999;
 /// Annotation on the pod: hash of the settings that it was started with.
 const SETTINGS: &str = "trackbed.dev/settings";
 /// The supervisor in the pod.
-const SUPERVISOR: &str = "/trackbed/bin/trackbed";
+const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
 
 /// The StatefulSet. The supervisor's image stays the one that the live set has as long as nothing
 /// else changes: an upgrade of the operator restarts no database.
@@ -132,7 +132,7 @@ fn install(image: &str) -> Container {
         name: "supervisor".to_owned(),
         image: Some(image.to_owned()),
         command: Some(words.iter().map(|it| (*it).to_owned()).collect()),
-        volume_mounts: Some(vec![mount("bin", "/trackbed/bin", false)]),
+        volume_mounts: Some(vec![mount("bin", "/opt/trackbed/bin", false)]),
         security_context: Some(unprivileged()),
         ..Container::default()
     }
@@ -176,7 +176,7 @@ fn server(place: &Place<'_>) -> Container {
             mount("settings", "/etc/trackbed/state", true),
             mount("run", "/run/trackbed", false),
             mount("tmp", "/tmp", false),
-            mount("bin", "/trackbed/bin", true),
+            mount("bin", "/opt/trackbed/bin", true),
         ]),
         // Half an hour for a recovery, then readiness every ten seconds.
         startup_probe: Some(probe(600, 3)),
