@@ -32,7 +32,7 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.source == oldSelf.source && self.build == oldSelf.build && self.image == oldSelf.image && has(self.service) == has(oldSelf.service) && (!has(self.service) || self.service == oldSelf.service) && self.sequence == oldSelf.sequence").message("a Build cannot be changed but for spec.cancel: create another Build instead"),
+    validation = Rule::new("self.source == oldSelf.source && self.build == oldSelf.build && has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image) && has(self.service) == has(oldSelf.service) && (!has(self.service) || self.service == oldSelf.service) && self.sequence == oldSelf.sequence").message("a Build cannot be changed but for spec.cancel: create another Build instead"),
     validation = Rule::new("!oldSelf.cancel || self.cancel").message("a cancelled Build stays cancelled: create another Build instead")
 )]
 pub struct BuildSpec {

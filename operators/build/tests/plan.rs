@@ -203,9 +203,8 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                   drop:
                   - ALL
                 readOnlyRootFilesystem: true
-                runAsGroup: 65532
-                runAsNonRoot: true
-                runAsUser: 65532
+                runAsGroup: 0
+                runAsUser: 0
               volumeMounts:
               - mountPath: /workspace
                 name: workspace

@@ -102,6 +102,7 @@ fn the_secret_is_a_binding_and_is_made_once() {
 fn the_server_runs_without_rights_under_the_supervisor() {
     let children = children(&postgres(), &seen());
     expect![[r#"
+        podManagementPolicy: Parallel
         replicas: 1
         selector:
           matchLabels:
@@ -339,6 +340,7 @@ fn an_upgrade_of_the_operator_restarts_nothing() {
     let first = children(&postgres(), &seen);
     seen.secret = Some(first.secret);
     seen.set = Some(Arc::new(first.set.clone()));
+    seen.pod = pod("{conditions: [{type: Ready, status: 'True'}]}");
     let mut upgraded = Config::example();
     upgraded.images.operator = "docker.io/trackbed/operator:2".to_owned();
     let same = plan(&postgres(), &seen, &upgraded)
@@ -346,6 +348,16 @@ fn an_upgrade_of_the_operator_restarts_nothing() {
         .expect("children")
         .set;
     assert_eq!(same.spec, first.set.spec);
+    let mut broken = seen.clone();
+    broken.pod = None;
+    let replaced = plan(&postgres(), &broken, &upgraded)
+        .children
+        .expect("children")
+        .set;
+    assert_ne!(
+        replaced.spec, first.set.spec,
+        "one that does not run is replaced"
+    );
     let changed = database(
         "{engine: Postgres, version: '17', storage: {size: 1Gi}, parameters: {work_mem: 8MB}}",
     );

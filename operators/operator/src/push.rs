@@ -215,6 +215,7 @@ fn reason(error: &OciDistributionError) -> &'static str {
             code: 429 | 500.., ..
         } => "RegistryUnavailable",
         E::ServerError { .. } => "PushRejected",
+        E::IoError(_) => "BuildJobFailed",
         E::RequestError(_) | E::SpecViolationError(_) | E::RegistryNoLocationError => {
             "RegistryUnavailable"
         }
@@ -229,6 +230,7 @@ fn refusal(registry: &str, error: &OciDistributionError) -> Refusal {
             "registry {registry} refused the push: check the credentials in the Secret that the operator's settings, or the Project's registry.secretRef, name"
         ),
         "RegistryUnavailable" => format!("registry {registry} cannot be reached: {error}"),
+        "BuildJobFailed" => format!("the image cannot be read: {error}"),
         _ => format!("registry {registry} refused the image: {error}"),
     };
     (reason, sentence)

@@ -33,10 +33,15 @@ const SETTINGS: &str = "trackbed.dev/settings";
 const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
 
 /// The StatefulSet. The supervisor's image stays the one that the live set has as long as nothing
-/// else changes: an upgrade of the operator restarts no database.
+/// else changes and its pod is well: an upgrade of the operator restarts no database.
 pub fn desired(place: &Place<'_>, settings: &ConfigMap, seen: &Seen) -> StatefulSet {
     let fresh = set(place, settings, &place.config.images.operator);
-    let live = seen.set.as_deref().and_then(supervisor_image);
+    let well = seen.pod.as_deref().is_some_and(super::health::is_ready);
+    let live = seen
+        .set
+        .as_deref()
+        .filter(|_| well)
+        .and_then(supervisor_image);
     match live {
         Some(image) if image != place.config.images.operator => {
             let kept = set(place, settings, &image);
@@ -80,6 +85,8 @@ fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet
         spec: Some(StatefulSetSpec {
             replicas: Some(if place.object.spec.suspend { 0 } else { 1 }),
             service_name: Some(names::headless(&place.name)),
+            // In order, a pod that never gets ready is not replaced by one that would.
+            pod_management_policy: Some("Parallel".to_owned()),
             selector: LabelSelector {
                 match_labels: Some(place.selector()),
                 match_expressions: None,

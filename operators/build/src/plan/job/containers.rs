@@ -62,7 +62,7 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
         args.push(format!("--credentials-dir={GIT}"));
         mounts.push(mount("git", GIT, true));
     }
-    own(place, "fetch", args, mounts)
+    own(place, "fetch", USER, args, mounts)
 }
 
 /// Makes the image. Nothing is mounted here that is worth stealing.
@@ -178,11 +178,19 @@ pub(super) fn push(place: &Place<'_>) -> Container {
         args.push(format!("--ca-file={CA}/ca.crt"));
         mounts.push(mount("ca", CA, true));
     }
-    own(place, "push", args, mounts)
+    // Kaniko writes files that only root may read. Root without capabilities is their owner and no
+    // more.
+    own(place, "push", 0, args, mounts)
 }
 
 /// A container with Trackbed's own binary and no rights.
-fn own(place: &Place<'_>, name: &str, args: Vec<String>, mounts: Vec<VolumeMount>) -> Container {
+fn own(
+    place: &Place<'_>,
+    name: &str,
+    user: i64,
+    args: Vec<String>,
+    mounts: Vec<VolumeMount>,
+) -> Container {
     Container {
         name: name.to_owned(),
         image: Some(place.config.images.operator.clone()),
@@ -191,9 +199,9 @@ fn own(place: &Place<'_>, name: &str, args: Vec<String>, mounts: Vec<VolumeMount
         volume_mounts: Some(mounts),
         resources: Some(amounts()),
         security_context: Some(SecurityContext {
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            run_as_non_root: Some(true),
+            run_as_user: Some(user),
+            run_as_group: Some(user),
+            run_as_non_root: (user != 0).then_some(true),
             read_only_root_filesystem: Some(true),
             allow_privilege_escalation: Some(false),
             capabilities: Some(Capabilities {
