@@ -94,8 +94,7 @@ fn server(options: &Options, folder: &Path) -> Command {
     }
     let hba = options.state.join("pg_hba.conf");
     command
-        .arg("--hba-file")
-        .arg(hba)
+        .arg(format!("--hba-file={}", hba.display()))
         .arg("--listen-addresses=*")
         .arg(format!(
             "--unix-socket-directories={}",
