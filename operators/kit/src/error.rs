@@ -17,7 +17,7 @@ pub enum Class {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server refused a request, or could not be reached.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words(source))]
     Api {
         /// What was being done, like `apply Service shop/web`.
         what: String,
@@ -120,6 +120,14 @@ pub fn terminating(error: &kube::Error) -> bool {
 /// Whether the object is not there.
 pub fn not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// The API server's sentence, without the structure around it that people do not need.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn api_class(error: &kube::Error) -> Class {
