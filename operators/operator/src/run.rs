@@ -89,28 +89,30 @@ pub async fn run(options: Options) -> Result<(), Error> {
         &identity,
         Times::DEFAULT,
     );
+    let mut held = None;
     if !options.no_leader_election {
         tracing::info!(lease = options.lease, identity, "waits for the Lease");
         tokio::select! {
-            () = lease.acquire() => {}
+            acquired = lease.acquire() => held = Some(acquired),
             () = stopped(stopping.clone()) => return Ok(()),
         }
         tracing::info!("leads");
     }
     let context = Arc::new(Context::new(client, config, metrics, Some(identity)));
     let work = work(&options, context, stopping.clone());
-    let result = if options.no_leader_election {
-        work.await;
-        Ok(())
-    } else {
-        tokio::select! {
+    let result = match held {
+        None => {
+            work.await;
+            Ok(())
+        }
+        Some(held) => tokio::select! {
             () = work => {
                 lease.release().await;
                 Ok(())
             }
             // Another process may write from now on: this one must not, so it ends at once.
-            error = lease.hold() => Err(error),
-        }
+            error = lease.hold(held) => Err(error),
+        },
     };
     server.abort();
     result

@@ -6,6 +6,7 @@
 
 mod git;
 mod image;
+mod secrets;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,6 +19,8 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Semaphore, mpsc};
 use trackbed_api::{Service, build::full_ref, reason::Reason, service::GitSource};
 use trackbed_kit::Context;
+
+use secrets::Secrets;
 
 /// Looks that run at once.
 const AT_ONCE: usize = 16;
@@ -151,6 +154,7 @@ struct State {
 /// All sources that are followed.
 pub struct Sources {
     context: Arc<Context>,
+    secrets: Secrets,
     state: Mutex<State>,
     slots: Semaphore,
     wake: mpsc::UnboundedSender<ObjectRef<Service>>,
@@ -166,6 +170,7 @@ impl Sources {
     ) {
         let (wake, mut woken) = mpsc::unbounded_channel();
         let sources = Arc::new(Self {
+            secrets: Secrets::new(context.client.clone()),
             context,
             state: Mutex::default(),
             slots: Semaphore::new(AT_ONCE),
@@ -217,27 +222,38 @@ impl Sources {
         (look, again.mul_f64(1.0 + rand::random::<f64>() / 10.0))
     }
 
-    async fn answer(self: Arc<Self>, key: Key) {
-        let looked = async {
-            let _slot = self.slots.acquire().await;
-            match &key {
-                Key::Git { url, secret } => {
-                    git::look(&self.context, url, secret.as_ref(), DEADLINE).await
-                }
-                Key::Image { reference, secret } => {
-                    let look = image::look(&self.context, reference, secret.as_ref());
-                    tokio::time::timeout(DEADLINE, look)
-                        .await
-                        .unwrap_or_else(|_| {
-                            Answer::Failed(
-                                Reason::HostUnreachable,
-                                format!("the registry of {reference} did not answer in time"),
-                            )
-                        })
-                }
+    async fn ask(&self, key: &Key) -> Answer {
+        match key {
+            Key::Git { url, secret } => {
+                git::look(&self.secrets, url, secret.as_ref(), DEADLINE).await
             }
-        };
-        let answer = looked.await;
+            Key::Image { reference, secret } => {
+                let config = &self.context.config;
+                let look = image::look(config, &self.secrets, reference, secret.as_ref());
+                tokio::time::timeout(DEADLINE, look)
+                    .await
+                    .unwrap_or_else(|_| {
+                        Answer::Failed(
+                            Reason::HostUnreachable,
+                            format!("the registry of {reference} did not answer in time"),
+                        )
+                    })
+            }
+        }
+    }
+
+    async fn answer(self: Arc<Self>, key: Key) {
+        let slot = self.slots.acquire().await;
+        let mut answer = self.ask(&key).await;
+        let refused = matches!(
+            answer,
+            Answer::Failed(Reason::AuthenticationFailed | Reason::SecretInvalid, _)
+        );
+        // The Secret may have changed since it was read.
+        if refused && self.secrets.forget(key.secret()) {
+            answer = self.ask(&key).await;
+        }
+        drop(slot);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.entries.retain(|other, entry| {
             *other == key
@@ -253,6 +269,14 @@ impl Sources {
         for who in entry.waiting.drain() {
             // A closed channel is a controller that has stopped.
             let _closed = self.wake.send(who);
+        }
+    }
+}
+
+impl Key {
+    fn secret(&self) -> Option<&(String, String)> {
+        match self {
+            Self::Git { secret, .. } | Self::Image { secret, .. } => secret.as_ref(),
         }
     }
 }

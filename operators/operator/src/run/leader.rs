@@ -46,11 +46,11 @@ struct Seen {
 }
 
 /// How an attempt to renew ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Renewal {
-    Done,
-    /// Somebody else wrote between our read and our write.
-    Conflict,
+    Done(Box<Object>),
+    /// It is ours in another version than we thought.
+    Conflict(Box<Object>),
     /// It is another's.
     Taken,
 }
@@ -79,31 +79,32 @@ impl Lease {
         }
     }
 
-    /// Waits until the Lease is ours.
-    pub(super) async fn acquire(&self) {
+    /// Waits until the Lease is ours, and gives it as it was written.
+    pub(super) async fn acquire(&self) -> Object {
         let mut seen = None;
         loop {
             match self.reach(&mut seen).await {
-                Ok(true) => return,
-                Ok(false) => {}
+                Ok(Some(held)) => return held,
+                Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "the Lease cannot be reached for"),
             }
             tokio::time::sleep(self.times.every).await;
         }
     }
 
-    /// Renews until it is lost, and says how.
-    pub(super) async fn hold(&self) -> Error {
+    /// Renews until it is lost, and says how. Nobody else writes it in good times, so each renewal
+    /// is onto the version of the one before, and nothing is read.
+    pub(super) async fn hold(&self, mut held: Object) -> Error {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(self.times.every).await;
             let left = self.times.renew.saturating_sub(renewed.elapsed());
             let begun = Instant::now();
-            match tokio::time::timeout(left, self.renew()).await {
-                Ok(Ok(Renewal::Done)) => renewed = begun,
+            match tokio::time::timeout(left, self.renew(&held)).await {
+                Ok(Ok(Renewal::Done(written))) => (held, renewed) = (*written, begun),
                 Ok(Ok(Renewal::Taken)) => return Error::LeaseTaken,
-                // Not yet a loss: the next look says who has it.
-                Ok(Ok(Renewal::Conflict)) => {}
+                // Not yet a loss: a write of ours may have arrived whose answer did not.
+                Ok(Ok(Renewal::Conflict(found))) => held = *found,
                 Ok(Err(error)) => tracing::warn!(%error, "the Lease was not renewed"),
                 Err(_elapsed) => {}
             }
@@ -139,7 +140,7 @@ impl Lease {
         }
     }
 
-    async fn reach(&self, seen: &mut Option<Seen>) -> Result<bool, kube::Error> {
+    async fn reach(&self, seen: &mut Option<Seen>) -> Result<Option<Object>, kube::Error> {
         let found = match self.api.get(&self.name).await {
             Ok(found) => found,
             Err(error) if not_found(&error) => return self.create().await,
@@ -158,25 +159,25 @@ impl Lease {
         if free(&spec, &self.identity, age, self.times.hold) {
             return self.write(found, true).await;
         }
-        Ok(false)
+        Ok(None)
     }
 
-    async fn renew(&self) -> Result<Renewal, kube::Error> {
+    async fn renew(&self, held: &Object) -> Result<Renewal, kube::Error> {
+        if let Some(written) = self.write(held.clone(), false).await? {
+            return Ok(Renewal::Done(Box::new(written)));
+        }
         let found = self.api.get(&self.name).await?;
         let holder = found
             .spec
             .as_ref()
             .and_then(|spec| spec.holder_identity.as_ref());
-        if holder != Some(&self.identity) {
-            return Ok(Renewal::Taken);
-        }
-        Ok(match self.write(found, false).await? {
-            true => Renewal::Done,
-            false => Renewal::Conflict,
+        Ok(match holder == Some(&self.identity) {
+            true => Renewal::Conflict(Box::new(found)),
+            false => Renewal::Taken,
         })
     }
 
-    async fn create(&self) -> Result<bool, kube::Error> {
+    async fn create(&self) -> Result<Option<Object>, kube::Error> {
         let now = MicroTime(Timestamp::now());
         let lease = Object {
             metadata: ObjectMeta {
@@ -187,14 +188,14 @@ impl Lease {
             spec: Some(self.spec(now.clone(), now, 0)),
         };
         match self.api.create(&PostParams::default(), &lease).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Writes onto the version that was read. `false`: somebody else was faster.
-    async fn write(&self, mut lease: Object, anew: bool) -> Result<bool, kube::Error> {
+    /// Writes onto the version that was read. `None`: somebody else was faster.
+    async fn write(&self, mut lease: Object, anew: bool) -> Result<Option<Object>, kube::Error> {
         let now = MicroTime(Timestamp::now());
         let before = lease.spec.take().unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or(0);
@@ -208,8 +209,8 @@ impl Lease {
             .replace(&lease.name_any(), &PostParams::default(), &lease)
             .await
         {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(error) => Err(error),
         }
     }

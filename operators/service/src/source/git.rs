@@ -2,24 +2,21 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use trackbed_api::reason::Reason;
 use trackbed_git::{Credentials, Remote, Request};
-use trackbed_kit::{Context, error::not_found};
 
-use super::{Answer, Found, Look};
+use super::{Answer, Found, Look, secrets::Secrets};
 
 /// The refs of a repository.
 pub(super) async fn look(
-    context: &Context,
+    secrets: &Secrets,
     url: &str,
     secret: Option<&(String, String)>,
     deadline: Duration,
 ) -> Answer {
     let credentials = match secret {
         None => None,
-        Some((namespace, name)) => match credentials(context, namespace, name).await {
+        Some(key) => match credentials(secrets, key).await {
             Ok(credentials) => Some(credentials),
             Err(message) => return Answer::Failed(Reason::SecretInvalid, message),
         },
@@ -52,19 +49,10 @@ pub(super) fn resolve(remote: &Remote, reference: Option<&str>) -> Look {
     }
 }
 
-async fn credentials(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-) -> Result<Credentials, String> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret = api.get(name).await.map_err(|error| {
-        if not_found(&error) {
-            format!("Secret {name}, which source.git.secretRef names, does not exist: create it with type kubernetes.io/basic-auth")
-        } else {
-            format!("Secret {name} cannot be read: {error}")
-        }
-    })?;
+async fn credentials(secrets: &Secrets, key: &(String, String)) -> Result<Credentials, String> {
+    let hint = "source.git.secretRef names it; create it with type kubernetes.io/basic-auth";
+    let secret = secrets.get(key, hint).await?;
+    let name = &key.1;
     let key = |key: &str| {
         let value = secret.data.as_ref().and_then(|data| data.get(key));
         value

@@ -1,8 +1,6 @@
 //! What a registry says of a tag.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use oci_distribution::{
     Client, Reference,
     client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
@@ -12,13 +10,14 @@ use oci_distribution::{
 use serde::Deserialize;
 use std::collections::HashMap;
 use trackbed_api::reason::Reason;
-use trackbed_kit::{Config, Context, error::not_found};
+use trackbed_kit::Config;
 
-use super::Answer;
+use super::{Answer, secrets::Secrets};
 
 /// The digest that a tag stands for now.
 pub(super) async fn look(
-    context: &Context,
+    config: &Config,
+    secrets: &Secrets,
     reference: &str,
     secret: Option<&(String, String)>,
 ) -> Answer {
@@ -30,17 +29,12 @@ pub(super) async fn look(
     };
     let auth = match secret {
         None => RegistryAuth::Anonymous,
-        Some((namespace, name)) => {
-            match pull_secret(context, namespace, name, image.registry()).await {
-                Ok(auth) => auth,
-                Err(message) => return Answer::Failed(Reason::SecretInvalid, message),
-            }
-        }
+        Some(key) => match pull_secret(secrets, key, image.registry()).await {
+            Ok(auth) => auth,
+            Err(message) => return Answer::Failed(Reason::SecretInvalid, message),
+        },
     };
-    match client(&context.config)
-        .fetch_manifest_digest(&image, &auth)
-        .await
-    {
+    match client(config).fetch_manifest_digest(&image, &auth).await {
         Ok(digest) => Answer::Image(format!(
             "{}/{}@{digest}",
             image.registry(),
@@ -113,19 +107,13 @@ struct DockerAuth {
 }
 
 async fn pull_secret(
-    context: &Context,
-    namespace: &str,
-    name: &str,
+    secrets: &Secrets,
+    key: &(String, String),
     registry: &str,
 ) -> Result<RegistryAuth, String> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let secret = api.get(name).await.map_err(|error| {
-        if not_found(&error) {
-            format!("Secret {name}, which source.image.pullSecretRef names, does not exist: create it with 'kubectl create secret docker-registry'")
-        } else {
-            format!("Secret {name} cannot be read: {error}")
-        }
-    })?;
+    let hint = "source.image.pullSecretRef names it; create it with 'kubectl create secret docker-registry'";
+    let secret = secrets.get(key, hint).await?;
+    let name = &key.1;
     let bytes = secret
         .data
         .as_ref()
