@@ -66,7 +66,10 @@ fn node_with_a_lockfile_and_a_start_script() {
 #[test]
 fn node_with_a_build_and_a_version() {
     let package = r#"{"scripts": {"start": "next start -p $PORT", "build": "next build"}, "engines": {"node": "^20.1"}, "dependencies": {"next": "15"}}"#;
-    check(&[("package.json", package)], None, &expect![[r#"
+    check(
+        &[("package.json", package)],
+        None,
+        &expect![[r#"
         node 20 next
         FROM node:20-slim AS build
         ARG HTTP_PROXY
@@ -86,7 +89,8 @@ fn node_with_a_build_and_a_version() {
         COPY --from=build --chown=1000:1000 /app /app
         USER 1000:1000
         CMD ["npm","start"]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -121,12 +125,20 @@ fn a_command_of_a_user_cannot_end_its_line() {
 
 #[test]
 fn node_that_does_not_say_how_to_start() {
-    check(&[("package.json", "{}")], None, &expect![[r#"
+    check(
+        &[("package.json", "{}")],
+        None,
+        &expect![[r#"
         InvalidBuildPlan: package.json does not say how to start: add a script "start", a Procfile with a line 'web: …', or a server.js
-    "#]]);
-    check(&[("package.json", "{")], None, &expect![[r#"
+    "#]],
+    );
+    check(
+        &[("package.json", "{")],
+        None,
+        &expect![[r#"
         InvalidBuildPlan: package.json is no JSON: EOF while parsing an object at line 1 column 1
-    "#]]);
+    "#]],
+    );
     check(
         &[("package.json", "{}"), ("yarn.lock", "")],
         None,
@@ -173,7 +185,10 @@ fn python_with_requirements_and_a_procfile() {
 
 #[test]
 fn python_without_dependencies() {
-    check(&[("main.py", "")], None, &expect![[r#"
+    check(
+        &[("main.py", "")],
+        None,
+        &expect![[r#"
         python 3.11 -
         FROM python:3.11-slim AS build
         ARG HTTP_PROXY
@@ -192,7 +207,8 @@ fn python_without_dependencies() {
         COPY --from=build --chown=1000:1000 /app /app
         USER 1000:1000
         CMD ["python","main.py"]
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -245,7 +261,11 @@ fn nothing_that_is_known() {
             NoLanguageDetected: there is no Dockerfile, and no language is recognised. Found: docs/, letter.txt. Recognised are Node (package.json), Python (requirements.txt, pyproject.toml, main.py or app.py) and Go (go.mod)
         "#]],
     );
-    check(&[], None, &expect![[r#"
+    check(
+        &[],
+        None,
+        &expect![[r#"
         NoLanguageDetected: there is no Dockerfile, and no language is recognised. Found: nothing. Recognised are Node (package.json), Python (requirements.txt, pyproject.toml, main.py or app.py) and Go (go.mod)
-    "#]]);
+    "#]],
+    );
 }
