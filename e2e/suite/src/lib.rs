@@ -5,6 +5,7 @@
 //! sleep: a test waits for a condition, and what does not come in time fails it with what stands
 //! there instead.
 
+mod environment;
 mod git;
 pub mod http;
 mod kubectl;
@@ -12,6 +13,7 @@ mod operator;
 
 use std::{env, path::PathBuf};
 
+pub use environment::Environment;
 pub use git::Credentials;
 pub use http::{Answer, eventually};
 pub use serde_json::Value;
@@ -47,15 +49,6 @@ impl Cluster {
             audit_log: variable("TRACKBED_E2E_AUDIT_LOG").into(),
             domain: variable("TRACKBED_E2E_DOMAIN"),
         }
-    }
-
-    /// A Project with the environment `production`, and its namespace.
-    pub fn project(&self, name: &str) -> String {
-        self.apply(&format!(
-            "apiVersion: trackbed.dev/v1alpha1\nkind: Project\nmetadata: {{name: {name}}}\nspec: {{environments: [{{name: production}}]}}\n"
-        ));
-        self.wait("project", "", name, "condition=Ready", 60);
-        format!("{name}-production")
     }
 
     /// Host of a public Service in the environment `production`.

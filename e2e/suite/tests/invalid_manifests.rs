@@ -228,7 +228,7 @@ fn invalid_manifests_are_refused_with_a_sentence() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("invalid");
     let kinds = [
-        ("Service", namespace.as_str(), SERVICES),
+        ("Service", &*namespace, SERVICES),
         ("Database", &namespace, DATABASES),
         ("Project", "", PROJECTS),
         ("Build", &namespace, BUILDS),

@@ -18,8 +18,7 @@ fn from_manifests_to_an_application_that_answers_and_follows_its_source() {
     let app = repository("examples/quickstart/app");
 
     let first = cluster.push("quickstart", &app, "main");
-    cluster.apply(&example("project.yaml"));
-    cluster.wait("project", "", "shop", "condition=Ready", 60);
+    let _shop = cluster.project_of("shop", &example("project.yaml"));
     cluster.apply(&example("app.yaml"));
     cluster.wait("database", NAMESPACE, "db", "condition=Ready", 300);
     cluster.wait("database", NAMESPACE, "cache", "condition=Ready", 300);

@@ -23,6 +23,8 @@ pub(crate) fn clippy() -> Result<()> {
         "--quiet",
         "--workspace",
         "--all-targets",
+        // The end-to-end tests too, which need it to be compiled.
+        "--features=suite/cluster",
         "--",
         "-D",
         "warnings",

@@ -61,12 +61,23 @@ const QUESTIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Saves it in a folder under `target`, and gives the folder.
-pub(crate) fn failure(name: Name) -> Result<PathBuf> {
-    let folder = repository("target/e2e-failure");
+/// Where it is saved: by the failing tests, each in a folder of its own, and by [`failure`].
+pub(crate) fn folder() -> PathBuf {
+    repository("target/e2e-failure")
+}
+
+/// Forgets an earlier run's.
+pub(crate) fn clear() -> Result<()> {
+    let folder = folder();
     if folder.exists() {
         fs::remove_dir_all(&folder).doing(|| format!("removing {}", folder.display()))?;
     }
+    Ok(())
+}
+
+/// Saves what concerns the whole cluster, and gives the folder.
+pub(crate) fn failure(name: Name) -> Result<PathBuf> {
+    let folder = folder();
     fs::create_dir_all(folder.join("pods")).doing(|| format!("creating {}", folder.display()))?;
     let client = Client::of(name);
     for (file, words) in QUESTIONS {

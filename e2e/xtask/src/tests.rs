@@ -96,13 +96,14 @@ fn cluster_parts(report: &mut Report, filter: Option<&str>, keep: bool) {
         // What an earlier run left would be found by this one.
         daemon::stop(name)?;
         remove_data(name)?;
+        collect::clear()?;
         interrupt::own(name);
         up::start(name, life)?;
         up::install_operator(name)
     });
     if up && operator::exists() {
         let passed = report.part("end-to-end tests", || {
-            check::suite(&variables(name)?, filter)
+            check::suite(&variables(name, keep)?, filter)
         });
         if !passed {
             match collect::failure(name) {
@@ -131,11 +132,12 @@ fn remove_data(name: Name) -> Result<()> {
 }
 
 /// How the suite finds its cluster.
-fn variables(name: Name) -> Result<Vec<(&'static str, String)>> {
+fn variables(name: Name, keep: bool) -> Result<Vec<(&'static str, String)>> {
     let paths = Paths::of(name);
     let login = Credentials::read(&paths)?.git;
     let kubectl = tools::KUBERNETES.path("kubectl")?;
-    Ok(vec![
+    let keep = keep.then(|| ("TRACKBED_E2E_KEEP", "1".to_owned()));
+    let mut variables = vec![
         ("TRACKBED_E2E_KUBECTL", kubectl.display().to_string()),
         (
             "TRACKBED_E2E_KUBECONFIG",
@@ -151,7 +153,13 @@ fn variables(name: Name) -> Result<Vec<(&'static str, String)>> {
             "TRACKBED_E2E_GIT_LOGIN",
             format!("{}:{}", login.user, login.password),
         ),
-    ])
+        (
+            "TRACKBED_E2E_FAILURES",
+            collect::folder().display().to_string(),
+        ),
+    ];
+    variables.extend(keep);
+    Ok(variables)
 }
 
 #[cfg(test)]
