@@ -4,16 +4,12 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{PersistentVolumeClaim, Secret},
 };
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use serde_json::json;
+use kube::{Api, Resource, ResourceExt};
 use trackbed_api::{Database, labels, names, project::DeletionPolicy, reason::Reason};
 use trackbed_kit::{
     Class, Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
-    meta,
+    finalizer, meta,
 };
 
 use crate::{FINALIZER, observe::Seen, plan::Children};
@@ -37,7 +33,6 @@ pub(crate) async fn apply(
         policy,
         set,
     } = children;
-    hold(context, object).await?;
     let to = To {
         context,
         namespace: object.namespace().unwrap_or_default(),
@@ -93,17 +88,6 @@ impl To<'_> {
     }
 }
 
-async fn hold(context: &Context, object: &Database) -> Result<(), Error> {
-    if object.finalizers().iter().any(|it| it == FINALIZER) {
-        return Ok(());
-    }
-    let namespace = object.namespace().unwrap_or_default();
-    let api: Api<Database> = Api::namespaced(context.client.clone(), &namespace);
-    let mut finalizers = object.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    finalizers_are(&api, object, &finalizers).await
-}
-
 /// Lets the Database go, with its data or without. What it owns goes by itself.
 pub(crate) async fn remove(
     context: &Context,
@@ -121,13 +105,7 @@ pub(crate) async fn remove(
         purge(context, object, &claims, &names::data_claim(&name)).await?;
         purge(context, object, &secrets, &names::credentials(&name)).await?;
     }
-    let left: Vec<String> = object
-        .finalizers()
-        .iter()
-        .filter(|it| *it != FINALIZER)
-        .cloned()
-        .collect();
-    finalizers_are(api, object, &left).await
+    finalizer::release(api, object, FINALIZER).await
 }
 
 /// Deletes what is this Database's, by uid.
@@ -150,24 +128,4 @@ async fn purge<K: Child>(
         }
         _ => Ok(()),
     }
-}
-
-async fn finalizers_are(
-    api: &Api<Database>,
-    object: &Database,
-    finalizers: &[String],
-) -> Result<(), Error> {
-    let patch = json!({"metadata": {
-        "finalizers": finalizers,
-        "resourceVersion": object.resource_version(),
-    }});
-    let parameters = PatchParams {
-        field_manager: Some(labels::field_manager(Database::CONTROLLER)),
-        ..PatchParams::default()
-    };
-    let name = object.name_any();
-    api.patch_metadata(&name, &parameters, &Patch::Merge(&patch))
-        .await
-        .map(|_| ())
-        .map_err(|source| Error::api(format!("set finalizers of Database {name}"), source))
 }

@@ -18,7 +18,7 @@ use k8s_openapi::api::{
 use kube::{Api, ResourceExt, runtime::controller::Action};
 use trackbed_api::{Database, labels};
 use trackbed_kit::{
-    Caches, Context, Error, Health, Plan as Outcome, finish, harness, meta,
+    Caches, Context, Error, Health, Plan as Outcome, finalizer, finish, harness, meta,
     rbac::{Right, Scope, WATCH},
 };
 
@@ -113,6 +113,10 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Database) -> Res
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
     let plan = plan(object, &seen, &context.config);
+    // Held before anything is made.
+    if plan.children.is_some() && finalizer::hold(&api, object, FINALIZER).await? {
+        return Ok(Action::await_change());
+    }
     let done = match plan.children {
         Some(children) => apply::apply(context, object, &seen, children).await,
         None => Ok(()),

@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod covers;
 pub mod error;
+pub mod finalizer;
 pub mod harness;
 pub mod meta;
 pub mod metrics;

@@ -7,11 +7,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{core::v1::Namespace, rbac::v1::RoleBinding},
 };
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use serde_json::json;
+use kube::{Api, Resource, ResourceExt};
 use trackbed_api::{Database, Project, labels, names};
 use trackbed_kit::{
     Context, Error, Kind,
@@ -20,7 +16,6 @@ use trackbed_kit::{
 };
 
 use crate::{
-    FINALIZER,
     observe::{Environment, Seen, Source, forbidden},
     plan::{Children, Desired},
 };
@@ -65,50 +60,6 @@ pub(crate) async fn apply(
         }
     }
     failures
-}
-
-/// Takes the finalizer.
-///
-/// # Errors
-/// The API server's refusals.
-pub(crate) async fn hold(api: &Api<Project>, object: &Project) -> Result<(), Error> {
-    let mut finalizers = object.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    finalizers_are(api, object, &finalizers).await
-}
-
-/// Lets the Project go.
-///
-/// # Errors
-/// The API server's refusals.
-pub(crate) async fn release(api: &Api<Project>, object: &Project) -> Result<(), Error> {
-    let left: Vec<String> = object
-        .finalizers()
-        .iter()
-        .filter(|it| *it != FINALIZER)
-        .cloned()
-        .collect();
-    finalizers_are(api, object, &left).await
-}
-
-async fn finalizers_are(
-    api: &Api<Project>,
-    object: &Project,
-    finalizers: &[String],
-) -> Result<(), Error> {
-    let patch = json!({"metadata": {
-        "finalizers": finalizers,
-        "resourceVersion": object.resource_version(),
-    }});
-    let parameters = PatchParams {
-        field_manager: Some(labels::field_manager(Project::CONTROLLER)),
-        ..PatchParams::default()
-    };
-    let name = object.name_any();
-    api.patch_metadata(&name, &parameters, &Patch::Merge(&patch))
-        .await
-        .map(|_| ())
-        .map_err(|source| Error::api(format!("set finalizers of Project {name}"), source))
 }
 
 async fn environment(

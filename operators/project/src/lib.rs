@@ -18,7 +18,7 @@ use kube::{
 };
 use trackbed_api::{Database, Project, ProjectStatus, labels};
 use trackbed_kit::{
-    Caches, Context, Error, Health, Plan as Outcome, finish, harness, meta,
+    Caches, Context, Error, Health, Plan as Outcome, finalizer, finish, harness, meta,
     rbac::{Right, Scope, WATCH, WRITE},
 };
 
@@ -136,11 +136,9 @@ pub fn start(
 
 async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Result<Action, Error> {
     let api: Api<Project> = Api::all(context.client.clone());
-    if !object.finalizers().iter().any(|it| it == FINALIZER) {
-        // Held before anything is made. The write itself brings us back, with the new version.
-        if !meta::is_deleted(object) {
-            apply::hold(&api, object).await?;
-        }
+    let held = object.finalizers().iter().any(|it| it == FINALIZER);
+    // Held before anything is made.
+    if !held && (meta::is_deleted(object) || finalizer::hold(&api, object, FINALIZER).await?) {
         return Ok(Action::await_change());
     }
     let seen = match observe(context, stores, object).await {
@@ -152,7 +150,7 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Resu
     if plan.gone && failures.is_empty() {
         let (_, _, message) = plan.outcome.health.ready();
         tracing::info!(project = %object.name_any(), message, "lets the Project go");
-        apply::release(&api, object).await?;
+        finalizer::release(&api, object, FINALIZER).await?;
         return Ok(Action::await_change());
     }
     let done = plan::report(&mut plan.outcome.status, failures);
