@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is done with this repository, for people and for CI.
 
+mod bench;
 mod check;
 mod collect;
 mod error;
@@ -65,6 +66,8 @@ enum Task {
     Test,
     /// Run the end-to-end tests
     E2e(tests::Options),
+    /// Measure, and print tables
+    Bench(bench::Options),
     /// Write, or check, what is generated from the Rust types
     Codegen {
         /// Change nothing; fail when something is out of date
@@ -134,6 +137,7 @@ fn run(Cli { cluster, task }: Cli) -> Result<ExitCode> {
         }
         Task::Test => return tests::all(),
         Task::E2e(options) => return tests::end_to_end(&options),
+        Task::Bench(options) => bench::run(cluster, &options)?,
         Task::Codegen { check } => check::codegen(check)?,
         Task::Image {
             push,

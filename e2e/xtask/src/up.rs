@@ -28,6 +28,17 @@ pub(crate) struct Options {
     bare: bool,
 }
 
+impl Options {
+    /// Our own cluster, with Trackbed and nothing else.
+    pub(crate) fn bare() -> Self {
+        Self {
+            context: None,
+            image: None,
+            bare: true,
+        }
+    }
+}
+
 pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
     let begun = std::time::Instant::now();
     if let Some(context) = &options.context {
