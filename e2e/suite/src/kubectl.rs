@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::Cluster;
+use crate::{Cluster, eventually};
 
 impl Cluster {
     /// Runs kubectl; text for its standard input may be empty.
@@ -105,6 +105,36 @@ impl Cluster {
                 self.story(namespace)
             );
         }
+    }
+
+    /// Waits until an object is ready, and no longer than it says that it goes on by itself.
+    ///
+    /// # Panics
+    /// If it is not in `seconds`, or stalls.
+    #[track_caller]
+    pub fn ready(&self, kind: &str, namespace: &str, name: &str, seconds: usize) {
+        let standing = eventually(seconds, || {
+            let object = self.get(kind, namespace, name);
+            let conditions = object["status"]["conditions"].as_array().cloned();
+            let conditions = conditions.unwrap_or_default();
+            let current = |condition: &&Value| {
+                condition["status"] == "True"
+                    && condition["observedGeneration"] == object["metadata"]["generation"]
+            };
+            let ends =
+                |condition: &&Value| condition["type"] == "Ready" || condition["type"] == "Stalled";
+            let found = conditions.iter().filter(current).find(ends);
+            found
+                .cloned()
+                .ok_or_else(|| format!("{kind} {name}: {conditions:?}"))
+        });
+        assert_eq!(
+            standing["type"],
+            "Ready",
+            "{kind} {name}: {}\n{}",
+            standing["message"],
+            self.story(namespace)
+        );
     }
 
     /// Waits until the `Ready` condition of an object has this reason, and gives its message.

@@ -20,9 +20,9 @@ fn from_manifests_to_an_application_that_answers_and_follows_its_source() {
     let first = cluster.push("quickstart", &app, "main");
     let _shop = cluster.project_of("shop", &example("project.yaml"));
     cluster.apply(&example("app.yaml"));
-    cluster.wait("database", NAMESPACE, "db", "condition=Ready", 300);
-    cluster.wait("database", NAMESPACE, "cache", "condition=Ready", 300);
-    cluster.wait("service", NAMESPACE, "web", "condition=Ready", 900);
+    cluster.ready("database", NAMESPACE, "db", 300);
+    cluster.ready("database", NAMESPACE, "cache", 300);
+    cluster.ready("service", NAMESPACE, "web", 900);
 
     // Ready means that it serves.
     let one = cluster
@@ -75,7 +75,7 @@ fn a_push_is_served_at_the_same_url(cluster: &Cluster, host: &str) {
         answer.json()["rows"].as_i64().unwrap_or(0) >= 3,
         "rows are kept: {answer:?}"
     );
-    cluster.wait("service", NAMESPACE, "web", "condition=Ready", 120);
+    cluster.ready("service", NAMESPACE, "web", 120);
     let service = cluster.get("service", NAMESPACE, "web");
     assert_eq!(service["status"]["activeDeployment"], "web-2");
     assert_eq!(service["status"]["source"]["commit"], commit.as_str());
@@ -107,7 +107,7 @@ fn deleting_the_service_leaves_only_the_data(cluster: &Cluster) {
         let left = cluster.run(&arguments, "");
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
-    cluster.wait("database", NAMESPACE, "db", "condition=Ready", 30);
+    cluster.ready("database", NAMESPACE, "db", 30);
 }
 
 fn tempfile_copy() -> tempfile::TempDir {

@@ -54,7 +54,7 @@ fn ten_kills_during_pushes_change_nothing() {
         cluster.operator_ready();
         let host = cluster.host("web", "crashes");
         cluster.answers(&host, "/", 600, |answer| answer.body.trim() == page);
-        cluster.wait("service", &namespace, "web", "condition=Ready", 120);
+        cluster.ready("service", &namespace, "web", 120);
     }
     let names = |kind: &str| -> Vec<String> {
         let list = cluster.list(kind, &namespace);

@@ -91,6 +91,15 @@ fn follow(client: &Client) -> Result<String> {
         {
             return Ok(url.to_owned());
         }
+        if let Some(stalled) = objects
+            .iter()
+            .find(|object| current(object, "Stalled").is_some_and(|it| it["status"] == "True"))
+        {
+            let (name, state) = describe(stalled);
+            return Err(Error::Failed(format!(
+                "{name} does not go on by itself: {state}\n  cargo xtask kubectl -n {NAMESPACE} describe trackbed"
+            )));
+        }
         if begun.elapsed() > PATIENCE {
             return Err(Error::Failed(format!(
                 "the example is not ready after {} minutes: cargo xtask kubectl -n {NAMESPACE} get trackbed",

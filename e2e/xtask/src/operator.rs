@@ -27,6 +27,8 @@ pub(crate) const DOMAIN: &str = "trackbed.localhost";
 /// Static programs for this machine's architecture; the only target whose C library can
 /// be linked statically here and still looks up names.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Registries besides Docker Hub whose images base images come from.
+const OTHERS: [&str; 3] = ["gcr.io", "ghcr.io", "quay.io"];
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// What the chart is installed with.
@@ -72,6 +74,7 @@ impl Values {
             "images": {"operator": image, "kaniko": kaniko},
             "build": {
                 "registryMirror": network.mirror(),
+                "registryMaps": OTHERS.map(|host| format!("{host}={}", network.mirror())),
                 "insecureRegistries": [network.mirror(), &registry],
                 "caBundle": certificates(),
                 "httpProxy": network.proxy(),
