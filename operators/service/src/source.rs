@@ -9,7 +9,7 @@ mod image;
 mod secrets;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -26,17 +26,17 @@ use secrets::Secrets;
 const AT_ONCE: usize = 16;
 /// Longest look.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// An answer that young serves a changed spec too: it came after the change, or a moment before.
-const FRESH: Duration = Duration::from_secs(2);
 /// An answer that nobody asked for in this time is forgotten.
 const FORGET: Duration = Duration::from_secs(25 * 3600);
 
 /// What the source says now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Look {
-    /// It is being looked at for the first time.
+    /// Nothing is known yet, and nobody changed anything either.
     #[default]
     Unknown,
+    /// It is being looked at because somebody waits for it.
+    Pending,
     /// What to release.
     Found(Found),
     /// It cannot be told.
@@ -140,8 +140,22 @@ impl Ask {
 #[derive(Default)]
 struct Entry {
     answer: Option<(Instant, Answer)>,
-    underway: bool,
-    waiting: HashSet<ObjectRef<Service>>,
+    /// When the look that is under way began.
+    underway: Option<Instant>,
+    /// Who is to be woken, and since when they wait for a look of their own.
+    waiting: HashMap<ObjectRef<Service>, Option<Instant>>,
+}
+
+impl Entry {
+    /// Takes an answer, and gives those that it is for. Who asked when the look had begun already
+    /// may have changed just what it saw, and waits for the next.
+    fn take(&mut self, answer: Answer, now: Instant) -> Vec<ObjectRef<Service>> {
+        let began = self.underway.take();
+        self.answer = Some((now, answer));
+        let early = |since: &Option<Instant>| *since <= began;
+        let served = self.waiting.extract_if(|_, since| early(since));
+        served.map(|(who, _)| who).collect()
+    }
 }
 
 #[derive(Default)]
@@ -181,7 +195,8 @@ impl Sources {
     }
 
     /// The last answer, and how long it holds. Has the source looked at if the answer is older than
-    /// the interval, or if `changed` or a new value of `asked` says that somebody waits.
+    /// the interval, or if `changed` or a new value of `asked` says that somebody waits: to them an
+    /// answer of before is none.
     pub fn look(
         self: &Arc<Self>,
         who: ObjectRef<Service>,
@@ -197,25 +212,23 @@ impl Sources {
                 .as_deref()
                 != Some(asked)
         });
-        let limit = if changed || requested {
-            FRESH
-        } else {
-            ask.interval
-        };
         let entry = state.entries.entry(ask.key.clone()).or_default();
+        let now = Instant::now();
+        let demand = (changed || requested).then_some(now);
         let age = entry.answer.as_ref().map(|(at, _)| at.elapsed());
-        let again = match age {
-            Some(age) if age < limit => ask.interval.saturating_sub(age),
-            _ => {
-                entry.waiting.insert(who);
-                if !entry.underway {
-                    entry.underway = true;
-                    tokio::spawn(self.clone().answer(ask.key.clone()));
-                }
-                ask.interval
-            }
-        };
+        let good = age.filter(|age| *age < ask.interval && demand.is_none());
+        let waits = entry.waiting.get(&who).copied();
+        if good.is_none() && (demand.is_some() || waits.is_none()) {
+            entry.waiting.insert(who, demand);
+        }
+        if good.is_none() && entry.underway.is_none() {
+            entry.underway = Some(now);
+            tokio::spawn(self.clone().answer(ask.key.clone()));
+        }
+        let again = ask.interval.saturating_sub(good.unwrap_or_default());
+        let pending = demand.is_some() || waits.is_some_and(|since| since.is_some());
         let look = match &entry.answer {
+            _ if pending => Look::Pending,
             Some((_, answer)) => answer.to(ask.reference.as_deref()),
             None => Look::Unknown,
         };
@@ -242,34 +255,43 @@ impl Sources {
         }
     }
 
+    /// Looks until nobody waits.
     async fn answer(self: Arc<Self>, key: Key) {
-        let slot = self.slots.acquire().await;
-        let mut answer = self.ask(&key).await;
+        loop {
+            let answer = self.fresh(&key).await;
+            let now = Instant::now();
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.entries.retain(|other, entry| {
+                let answer = entry.answer.as_ref();
+                let wanted = answer.is_some_and(|(at, _)| at.elapsed() < FORGET);
+                *other == key || entry.underway.is_some() || wanted
+            });
+            let entry = state.entries.entry(key.clone()).or_default();
+            for who in entry.take(answer, now) {
+                // A closed channel is a controller that has stopped.
+                let _closed = self.wake.send(who);
+            }
+            if entry.waiting.is_empty() {
+                return;
+            }
+            entry.underway = Some(now);
+        }
+    }
+
+    /// An answer by the Secret as it is now.
+    async fn fresh(&self, key: &Key) -> Answer {
+        // It is never closed, and without a slot a look is one too many, not wrong.
+        let _slot = self.slots.acquire().await;
+        let answer = self.ask(key).await;
         let refused = matches!(
             answer,
             Answer::Failed(Reason::AuthenticationFailed | Reason::SecretInvalid, _)
         );
         // The Secret may have changed since it was read.
         if refused && self.secrets.forget(key.secret()) {
-            answer = self.ask(&key).await;
+            return self.ask(key).await;
         }
-        drop(slot);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.entries.retain(|other, entry| {
-            *other == key
-                || entry.underway
-                || entry
-                    .answer
-                    .as_ref()
-                    .is_some_and(|(at, _)| at.elapsed() < FORGET)
-        });
-        let entry = state.entries.entry(key).or_default();
-        entry.answer = Some((Instant::now(), answer));
-        entry.underway = false;
-        for who in entry.waiting.drain() {
-            // A closed channel is a controller that has stopped.
-            let _closed = self.wake.send(who);
-        }
+        answer
     }
 }
 
@@ -291,5 +313,31 @@ impl Answer {
             Self::Failed(reason, message) => Look::Failed(*reason, message.clone()),
             Self::Git(remote) => git::resolve(remote, reference),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_serves_those_who_asked_before_it_began() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let who = ObjectRef::<Service>::new;
+        let mut entry = Entry {
+            underway: Some(now),
+            waiting: HashMap::from([
+                (who("polls"), None),
+                (who("changed-before"), Some(now)),
+                (who("changed-since"), Some(later)),
+            ]),
+            ..Entry::default()
+        };
+        let mut served = entry.take(Answer::Image("an image".to_owned()), later);
+        served.sort_by(|one, other| one.name.cmp(&other.name));
+        assert_eq!(served, [who("changed-before"), who("polls")]);
+        assert_eq!(entry.waiting.len(), 1, "the other waits for the next look");
+        assert_eq!(entry.underway, None);
     }
 }

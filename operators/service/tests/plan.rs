@@ -202,6 +202,24 @@ fn a_commit_that_is_written_down_is_built() {
 }
 
 #[test]
+fn a_changed_spec_is_not_ready_before_its_source_was_looked_at() {
+    let case = taken(1, COMMIT, "") + "releases:\n" + &release(1, 1, COMMIT, "phase: Active");
+    check(
+        &case,
+        Look::Pending,
+        &expect![[r#"
+        source: 1 3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6
+        active: web-1
+        Ready=False Progressing: the source is being looked at; Deployment web-1 keeps serving
+        Reconciling=True Progressing: the source is being looked at; Deployment web-1 keeps serving
+        SourceReady=Unknown Progressing: the source is being looked at
+        BuildSucceeded=Unknown Progressing: no Build yet
+        Available=True Ready: 1 of 1 pods are available
+    "#]],
+    );
+}
+
+#[test]
 fn a_build_under_way_is_waited_for() {
     let case = taken(1, COMMIT, "") + "builds:\n" + &build(1, COMMIT, "phase: Building");
     check(

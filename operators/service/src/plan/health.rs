@@ -80,7 +80,9 @@ fn upstream(view: &View<'_>, children: &Children) -> Option<Health> {
     let asked = || "the source is being looked at".to_owned();
     let taken = view.status.source.as_ref();
     match (&view.seen.look, taken) {
-        (Look::Unknown, None) => return Some(Health::Progressing(asked())),
+        (Look::Unknown, None) | (Look::Pending, _) => {
+            return Some(Health::Progressing(asked()));
+        }
         (Look::Failed(reason, message), None) if reason.retryable() => {
             return Some(Health::Waiting(*reason, message.clone()));
         }
@@ -244,7 +246,7 @@ fn source(view: &View<'_>) -> Fact {
         Look::Failed(reason, message) => {
             Fact::new(SOURCE_READY, Some(false), reason.as_str(), message)
         }
-        Look::Unknown => {
+        Look::Unknown | Look::Pending => {
             let status = view.object.status.as_ref();
             let before = status.and_then(|status| find(&status.conditions, SOURCE_READY));
             match before {
