@@ -1,0 +1,291 @@
+//! What a release applies: YAML in (Service and release), YAML out, whole.
+
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use trackbed_deployment::{
+    observe::{Place, Seen},
+    plan::{Children, plan},
+};
+use trackbed_kit::Config;
+
+const SERVICE: &str = "
+metadata: {name: web, namespace: shop-production, uid: u-web}
+spec:
+  source: {git: {url: 'https://git.example.com/acme/shop'}}
+  scale: {replicas: 2}
+";
+const RELEASE: &str = "
+metadata: {name: web-3, namespace: shop-production, uid: u-web-3}
+spec:
+  service: web
+  sequence: 3
+  image: 'registry.example.com/apps/shop/web@sha256:aa'
+  run:
+    command: [node, server.js]
+    env:
+    - {name: PLAIN, value: 'costs $(HOME)'}
+    - {name: DATABASE_URL, valueFrom: {databaseRef: {name: db}}}
+    - {name: API, valueFrom: {serviceRef: {name: api}}}
+    - {name: KEY, valueFrom: {secretKeyRef: {name: stripe, key: key}}}
+    healthcheck: {path: /healthz}
+status: {phase: Active, activeSince: '2026-01-01T00:00:00Z'}
+";
+
+fn children(service: &str, release: &str) -> Children {
+    let release: trackbed_api::Deployment = serde_saphyr::from_str(release).expect("a release");
+    let service = serde_saphyr::from_str(service).expect("a Service");
+    let seen = Seen {
+        place: Some(Place {
+            project: "shop".to_owned(),
+            environment: "production".to_owned(),
+        }),
+        service: Some(Arc::new(service)),
+        releases: vec![Arc::new(release.clone())],
+        ..Seen::default()
+    };
+    let now: Timestamp = "2026-01-01T00:10:00Z".parse().expect("a time");
+    plan(&release, &seen, &Config::example(), now)
+        .children
+        .expect("the release that serves is applied")
+}
+
+fn check(object: &impl Serialize, expected: &Expect) {
+    let mut value = serde_json::to_value(object).expect("JSON");
+    strip(&mut value);
+    expected.assert_eq(&serde_saphyr::to_string(&value).expect("YAML"));
+}
+
+/// What every object has alike says nothing here.
+fn strip(value: &mut Value) {
+    if let Some(map) = value.as_object_mut() {
+        map.remove("ownerReferences");
+        map.values_mut().for_each(strip);
+    }
+}
+
+#[test]
+fn the_workload() {
+    check(
+        &children(SERVICE, RELEASE).workload,
+        &expect![[r#"
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata:
+          annotations:
+            trackbed.dev/order: "3.1"
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/release: web-3
+            trackbed.dev/role: app
+            trackbed.dev/service: web
+          name: web
+          namespace: shop-production
+        spec:
+          minReadySeconds: 3
+          progressDeadlineSeconds: 300
+          replicas: 2
+          revisionHistoryLimit: 2
+          selector:
+            matchLabels:
+              trackbed.dev/role: app
+              trackbed.dev/service: web
+          strategy:
+            rollingUpdate:
+              maxSurge: 25%
+              maxUnavailable: 0
+            type: RollingUpdate
+          template:
+            metadata:
+              labels:
+                app.kubernetes.io/managed-by: trackbed
+                trackbed.dev/project: shop
+                trackbed.dev/release: web-3
+                trackbed.dev/role: app
+                trackbed.dev/service: web
+            spec:
+              automountServiceAccountToken: false
+              containers:
+              - command:
+                - node
+                - server.js
+                env:
+                - name: PORT
+                  value: "8080"
+                - name: PLAIN
+                  value: costs $$(HOME)
+                - name: DATABASE_URL
+                  valueFrom:
+                    secretKeyRef:
+                      key: uri
+                      name: db-credentials
+                - name: API
+                  value: http://api.shop-production.svc.cluster.local
+                - name: KEY
+                  valueFrom:
+                    secretKeyRef:
+                      key: key
+                      name: stripe
+                image: registry.example.com/apps/shop/web@sha256:aa
+                imagePullPolicy: IfNotPresent
+                lifecycle:
+                  preStop:
+                    sleep:
+                      seconds: 5
+                livenessProbe:
+                  failureThreshold: 6
+                  httpGet:
+                    path: /healthz
+                    port: http
+                    scheme: HTTP
+                  periodSeconds: 10
+                  timeoutSeconds: 10
+                name: app
+                ports:
+                - containerPort: 8080
+                  name: http
+                  protocol: TCP
+                readinessProbe:
+                  failureThreshold: 3
+                  httpGet:
+                    path: /healthz
+                    port: http
+                    scheme: HTTP
+                  periodSeconds: 5
+                  timeoutSeconds: 5
+                resources:
+                  limits:
+                    cpu: 500m
+                    memory: 512Mi
+                  requests:
+                    cpu: 100m
+                    memory: 128Mi
+                securityContext:
+                  allowPrivilegeEscalation: false
+                  capabilities:
+                    add:
+                    - CHOWN
+                    - DAC_OVERRIDE
+                    - FOWNER
+                    - KILL
+                    - NET_BIND_SERVICE
+                    - SETGID
+                    - SETUID
+                    drop:
+                    - ALL
+                startupProbe:
+                  failureThreshold: 150
+                  httpGet:
+                    path: /healthz
+                    port: http
+                    scheme: HTTP
+                  periodSeconds: 2
+                  timeoutSeconds: 5
+              enableServiceLinks: false
+              imagePullSecrets:
+              - name: trackbed-registry-pull
+              securityContext:
+                seccompProfile:
+                  type: RuntimeDefault
+              terminationGracePeriodSeconds: 30
+              topologySpreadConstraints:
+              - labelSelector:
+                  matchLabels:
+                    trackbed.dev/role: app
+                    trackbed.dev/service: web
+                maxSkew: 1
+                topologyKey: kubernetes.io/hostname
+                whenUnsatisfiable: ScheduleAnyway
+    "#]],
+    );
+}
+
+#[test]
+fn the_address_inside_and_outside() {
+    let children = children(SERVICE, RELEASE);
+    check(
+        &children.service,
+        &expect![[r#"
+        apiVersion: v1
+        kind: Service
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/service: web
+          name: web
+          namespace: shop-production
+        spec:
+          ports:
+          - name: http
+            port: 80
+            protocol: TCP
+            targetPort: http
+          selector:
+            trackbed.dev/role: app
+            trackbed.dev/service: web
+          type: ClusterIP
+    "#]],
+    );
+    check(
+        &children.ingress,
+        &expect![[r#"
+        apiVersion: networking.k8s.io/v1
+        kind: Ingress
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/service: web
+          name: web
+          namespace: shop-production
+        spec:
+          ingressClassName: traefik
+          rules:
+          - host: web-shop.apps.example.com
+            http:
+              paths:
+              - backend:
+                  service:
+                    name: web
+                    port:
+                      number: 80
+                path: /
+                pathType: Prefix
+    "#]],
+    );
+    check(
+        &children.budget,
+        &expect![[r#"
+        apiVersion: policy/v1
+        kind: PodDisruptionBudget
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/service: web
+          name: web
+          namespace: shop-production
+        spec:
+          maxUnavailable: 1
+          selector:
+            matchLabels:
+              trackbed.dev/role: app
+              trackbed.dev/service: web
+          unhealthyPodEvictionPolicy: AlwaysAllow
+    "#]],
+    );
+}
+
+#[test]
+fn a_private_service_with_one_pod_has_no_more_than_it_needs() {
+    let service = SERVICE.replace("replicas: 2", "replicas: 1") + "  expose: {public: false}\n";
+    let children = children(&service, RELEASE);
+    assert_eq!(children.ingress, None);
+    assert_eq!(children.budget, None);
+    assert!(children.prune, "what was there before is removed");
+}
