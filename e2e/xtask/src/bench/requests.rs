@@ -112,7 +112,7 @@ mod tests {
         };
         let request = parse(&line(USER, "deployments")).expect("a request of ours");
         assert_eq!(request.resource, "apps/deployments/status");
-        assert_eq!(request.at.subsec_microsecond(), 901);
+        assert_eq!(request.at.subsec_microsecond(), 678_901);
         assert_eq!(parse(&line(USER, "leases")), None);
         assert_eq!(parse(&line("somebody", "deployments")), None);
         assert_eq!(parse("half a li"), None);
