@@ -76,6 +76,10 @@ pub(crate) fn suite(variables: &[(&str, String)], filter: Option<&str>) -> Resul
         "--features",
         "cluster",
     ]);
-    command.args(filter).envs(variables.iter().cloned());
+    // They wait most of the time, for builds, time limits and back-offs: more than cores.
+    command
+        .env("RUST_TEST_THREADS", "4")
+        .args(filter)
+        .envs(variables.iter().cloned());
     Ok(command.check_visible()?)
 }

@@ -22,7 +22,7 @@ fn the_examples_are_built_and_answer() {
         let url = cluster.git_url(name);
         write!(
             manifests,
-            "---\napiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\"}}}}}}\n"
+            "---\napiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\"}}}}, build: {{resources: {{requests: {{cpu: 50m}}}}}}}}\n"
         )
         .expect("a String takes it");
     }
