@@ -58,11 +58,16 @@ pub(crate) fn chart() -> Result<()> {
         .args(["lint", "--strict"])
         .arg(&chart)
         .check_visible()?;
-    let text = Command::new(&helm)
-        .args(["template", "trackbed", "--namespace", "trackbed-system"])
-        .arg(&chart)
-        .check()?;
-    println!("renders {} lines", text.lines().count());
+    let optional =
+        "splitControllers=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true";
+    for values in ["", optional] {
+        let text = Command::new(&helm)
+            .args(["template", "trackbed", "--namespace", "trackbed-system"])
+            .arg(&chart)
+            .args(["--kube-version", "1.33.0", "--set", values])
+            .check()?;
+        println!("renders {} lines with '{values}'", text.lines().count());
+    }
     Ok(())
 }
 

@@ -21,7 +21,15 @@ const PROCESS: &[Right] = &[
         group: "coordination.k8s.io",
         resources: &["leases"],
         verbs: &["get", "update"],
-        names: &["trackbed"],
+        // One for all controllers, or, where the chart splits them, one for each.
+        names: &[
+            "trackbed",
+            "trackbed-project",
+            "trackbed-service",
+            "trackbed-build",
+            "trackbed-deployment",
+            "trackbed-database",
+        ],
     },
 ];
 
