@@ -12,7 +12,8 @@ use k8s_openapi::api::{
 };
 use kube::{Api, ResourceExt, api::LogParams};
 use trackbed_api::{Database, Deployment, Project, Service, labels, names};
-use trackbed_kit::{Cache, Caches, Context, Error, meta};
+pub use trackbed_kit::Place;
+use trackbed_kit::{Cache, Caches, Context, Error, meta, place};
 
 use crate::plan::{
     self,
@@ -65,15 +66,6 @@ impl Stores {
             pods: caches.managed(),
         }
     }
-}
-
-/// The environment that a namespace is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Name of the Project.
-    pub project: String,
-    /// Name of the environment.
-    pub environment: String,
 }
 
 /// What a plan is made from.
@@ -143,7 +135,7 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
                 .as_deref()
                 .is_none_or(|service| belongs(release, service))
     });
-    let place = place(stores, &namespace);
+    let place = place(&stores.namespaces, &namespace);
     Seen {
         project: place
             .as_ref()
@@ -169,14 +161,6 @@ fn belongs(release: &Deployment, service: &Service) -> bool {
     meta::controller(release)
         .filter(|owner| owner.kind == "Service")
         .is_none_or(|owner| Some(&owner.uid) == service.metadata.uid.as_ref())
-}
-
-fn place(stores: &Stores, namespace: &str) -> Option<Place> {
-    let namespace = stores.namespaces.get_cluster(namespace)?;
-    Some(Place {
-        project: meta::label(namespace.as_ref(), labels::PROJECT)?.to_owned(),
-        environment: meta::label(namespace.as_ref(), labels::ENVIRONMENT)?.to_owned(),
-    })
 }
 
 /// The workload may run a release that the cache does not know: it is gone, or not seen yet. The

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::api::{apps::v1 as appsv1, core::v1::Namespace};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use trackbed_api::{Build, Deployment, Project, Service, labels};
-use trackbed_kit::{Cache, Caches, meta};
+pub use trackbed_kit::Place;
+use trackbed_kit::{Cache, Caches, meta, place};
 
 use crate::source::{Ask, Look, Sources};
 
@@ -40,15 +41,6 @@ impl Stores {
     }
 }
 
-/// The environment that a namespace is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Name of the Project.
-    pub project: String,
-    /// Name of the environment.
-    pub environment: String,
-}
-
 /// What a plan is made from.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -72,7 +64,7 @@ pub struct Seen {
 pub fn observe(stores: &Stores, sources: &Arc<Sources>, object: &Service) -> Seen {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
-    let place = place(stores, &namespace);
+    let place = place(&stores.namespaces, &namespace);
     let (look, again) = match &place {
         Some(_) => look(sources, object, &namespace),
         None => (Look::Unknown, None),
@@ -92,14 +84,6 @@ pub fn observe(stores: &Stores, sources: &Arc<Sources>, object: &Service) -> See
         look,
         again,
     }
-}
-
-fn place(stores: &Stores, namespace: &str) -> Option<Place> {
-    let namespace = stores.namespaces.get_cluster(namespace)?;
-    Some(Place {
-        project: meta::label(namespace.as_ref(), labels::PROJECT)?.to_owned(),
-        environment: meta::label(namespace.as_ref(), labels::ENVIRONMENT)?.to_owned(),
-    })
 }
 
 fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Option<Duration>) {

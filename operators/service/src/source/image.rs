@@ -1,16 +1,13 @@
 //! What a registry says of a tag.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use oci_distribution::{
     Client, Reference,
     client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
     errors::OciDistributionError,
     secrets::RegistryAuth,
 };
-use serde::Deserialize;
-use std::collections::HashMap;
 use trackbed_api::reason::Reason;
-use trackbed_kit::Config;
+use trackbed_kit::{Config, docker};
 
 use super::{Answer, secrets::Secrets};
 
@@ -92,20 +89,6 @@ fn failed(reference: &str, error: &OciDistributionError) -> Answer {
     Answer::Failed(reason, sentence)
 }
 
-/// A Docker configuration: credentials by host.
-#[derive(Deserialize)]
-struct DockerConfig {
-    #[serde(default)]
-    auths: HashMap<String, DockerAuth>,
-}
-
-#[derive(Deserialize)]
-struct DockerAuth {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-}
-
 async fn pull_secret(
     secrets: &Secrets,
     key: &(String, String),
@@ -119,59 +102,9 @@ async fn pull_secret(
         .as_ref()
         .and_then(|data| data.get(".dockerconfigjson"))
         .ok_or_else(|| format!("Secret {name} must be of type kubernetes.io/dockerconfigjson"))?;
-    credentials(&bytes.0, registry)
+    let login =
+        docker::login(&bytes.0, registry).map_err(|error| format!("Secret {name} {error}"))?;
+    login
+        .map(|login| RegistryAuth::Basic(login.username, login.password))
         .ok_or_else(|| format!("Secret {name} has no credentials for {registry}"))
-}
-
-fn credentials(config: &[u8], registry: &str) -> Option<RegistryAuth> {
-    let config: DockerConfig = serde_json::from_slice(config).ok()?;
-    let entry = config
-        .auths
-        .into_iter()
-        .find(|(host, _)| host_of(host) == host_of(registry))?
-        .1;
-    if let (Some(username), Some(password)) = (entry.username, entry.password) {
-        return Some(RegistryAuth::Basic(username, password));
-    }
-    let decoded = String::from_utf8(STANDARD.decode(entry.auth?).ok()?).ok()?;
-    let (username, password) = decoded.split_once(':')?;
-    Some(RegistryAuth::Basic(
-        username.to_owned(),
-        password.to_owned(),
-    ))
-}
-
-/// Docker's configuration writes hosts with and without scheme, and its own hub in several ways.
-fn host_of(name: &str) -> &str {
-    let name = name
-        .trim_start_matches("https://")
-        .trim_start_matches("http://");
-    match name.split('/').next().unwrap_or(name) {
-        "docker.io" | "registry-1.docker.io" | "index.docker.io" => "docker.io",
-        host => host,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn basic(config: &str, registry: &str) -> Option<(String, String)> {
-        match credentials(config.as_bytes(), registry) {
-            Some(RegistryAuth::Basic(user, password)) => Some((user, password)),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn credentials_are_found_by_host_in_every_way_of_writing() {
-        let pair = Some(("ada".to_owned(), "s3cret".to_owned()));
-        // "ada:s3cret"
-        let config = r#"{"auths": {"https://index.docker.io/v1/": {"auth": "YWRhOnMzY3JldA=="},
-                                   "ghcr.io": {"username": "ada", "password": "s3cret"}}}"#;
-        assert_eq!(basic(config, "docker.io"), pair);
-        assert_eq!(basic(config, "ghcr.io"), pair);
-        assert_eq!(basic(config, "quay.io"), None);
-        assert_eq!(basic("nonsense", "ghcr.io"), None);
-    }
 }
