@@ -391,6 +391,17 @@ fn an_image_that_cannot_be_pulled() {
 #[test]
 fn a_port_that_nobody_listens_on() {
     let status = container("restartCount: 0, state: {running: {}}");
+    let case = releases(&[(1, BEGUN)]) + &workload(1, 0, "") + &pod(1, &status);
+    check(
+        &case,
+        &expect![[r#"
+        Progressing, applies web
+        Ready=False Progressing: 0 of 1 pod is ready: no answer on port 8080 yet
+        Reconciling=True Progressing: 0 of 1 pod is ready: no answer on port 8080 yet
+        Available=False Progressing: 0 of 1 pod is ready: no answer on port 8080 yet
+        again in 291 s
+    "#]],
+    );
     let case = releases(&[(1, LATE)]) + &workload(1, 0, "") + &pod(1, &status);
     check(
         &case,

@@ -79,6 +79,11 @@ fn progressing(
 
 /// A trouble that may still pass. What others have to bring is named as the reason at once.
 fn under_way(state: &State<'_>, trouble: &Trouble) -> Health {
+    if trouble.reason == Reason::NotListening && trouble.exit_code.is_none() {
+        // Every application starts like that.
+        let port = state.object.spec.run.port;
+        return Health::Progressing(format!("{}: no answer on port {port} yet", state.count()));
+    }
     let message = format!("{}: {}", state.count(), trouble.message);
     match trouble.reason.retryable() {
         true => Health::Waiting(trouble.reason, message),
