@@ -112,6 +112,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
+            interrupt::settle();
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }

@@ -36,6 +36,7 @@ impl Report {
         let begun = Instant::now();
         let failure = work().err().map(|error| error.to_string());
         if let Some(failure) = &failure {
+            interrupt::settle();
             eprintln!("error: {failure}");
         }
         let passed = failure.is_none();
