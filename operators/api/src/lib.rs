@@ -30,7 +30,9 @@ pub use deployment::{Deployment, DeploymentSpec, DeploymentStatus};
 pub use project::{Project, ProjectSpec, ProjectStatus};
 pub use service::{Service, ServiceSpec, ServiceStatus};
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON,
+};
 use kube::CustomResourceExt;
 
 /// The API group of every kind.
@@ -41,10 +43,24 @@ pub const VERSION: &str = "v1alpha1";
 /// All five definitions, in the order in which a reader meets the kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
-        Project::crd(),
+        without_spec(Project::crd()),
         Service::crd(),
         Build::crd(),
         Deployment::crd(),
         Database::crd(),
     ]
+}
+
+/// Lets people leave out a spec in which everything has a default: a derived definition asks for
+/// it all the same.
+fn without_spec(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut definition.spec.versions {
+        let schema = version.schema.as_mut();
+        let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let properties = schema.and_then(|schema| schema.properties.as_mut());
+        if let Some(spec) = properties.and_then(|properties| properties.get_mut("spec")) {
+            spec.default = Some(JSON(serde_json::json!({})));
+        }
+    }
+    definition
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod build_isolation;
 mod data;
+mod defaults;
 mod invalid_manifests;
 mod languages;
 mod main_job;
