@@ -33,7 +33,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "trackbed-service",
         &["trackbed-api", "trackbed-kit", "trackbed-git"],
     ),
-    ("trackbed-build", &["trackbed-api", "trackbed-kit"]),
+    (
+        "trackbed-build",
+        &["trackbed-api", "trackbed-kit", "trackbed-git"],
+    ),
     ("trackbed-deployment", &["trackbed-api", "trackbed-kit"]),
     ("trackbed-database", &["trackbed-api", "trackbed-kit"]),
 ];

@@ -1,39 +1,82 @@
 //! The closed set of reasons. A reason is a condition's `reason`, an Event's `reason` and a metric
-//! label at once, and stands in `docs/failures.md` with its way out.
+//! label at once, and stands in `docs/failures.md` with its way out, which is generated from here.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Whether Trackbed tries again without anybody changing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// No: the next change starts over.
+    No,
+    /// Yes, after a pause.
+    Yes,
+    /// At every interval of the source.
+    AtIntervals,
+}
+
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident retryable = $retryable:literal),+ $(,)?) => {
+    ($($area:ident $title:literal { $(
+        $(#[doc = $doc:literal])+
+        $name:ident: retryable = $retryable:literal, again = $again:ident, help = $help:literal;
+    )+ })+) => {
         /// Why something failed or waits.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        pub enum Reason { $($(#[doc = $doc])+ $name),+ }
+        pub enum Reason { $($($(#[doc = $doc])+ $name),+),+ }
+
+        /// What a reason is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Area { $(#[doc = $title] $area),+ }
+
+        impl Area {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Area] = &[$(Area::$area),+];
+
+            /// As a heading.
+            pub fn title(self) -> &'static str {
+                match self { $(Area::$area => $title),+ }
+            }
+        }
 
         impl Reason {
             /// All of them, in the order of the documentation.
-            pub const ALL: &'static [Reason] = &[$(Reason::$name),+];
+            pub const ALL: &'static [Reason] = &[$($(Reason::$name),+),+];
 
             /// The reason as it stands in conditions, Events and metrics.
             pub fn as_str(self) -> &'static str {
-                match self { $(Reason::$name => stringify!($name)),+ }
+                match self { $($(Reason::$name => stringify!($name)),+),+ }
+            }
+
+            /// What it is about.
+            pub fn area(self) -> Area {
+                match self { $($(Reason::$name => Area::$area),+),+ }
             }
 
             /// Whether the same thing tried again may succeed without anybody changing anything.
             pub fn retryable(self) -> bool {
-                match self { $(Reason::$name => $retryable),+ }
+                match self { $($(Reason::$name => $retryable),+),+ }
+            }
+
+            /// Whether it is tried again.
+            pub fn again(self) -> Again {
+                match self { $($(Reason::$name => Again::$again),+),+ }
             }
 
             /// What it means, one sentence or two.
             pub fn explanation(self) -> &'static str {
-                match self { $(Reason::$name => concat!($($doc, " "),+).trim_ascii()),+ }
+                match self { $($(Reason::$name => concat!($($doc, " "),+).trim_ascii()),+),+ }
+            }
+
+            /// What it means and what to do, in Markdown.
+            pub fn help(self) -> &'static str {
+                match self { $($(Reason::$name => $help),+),+ }
             }
         }
 
         impl std::str::FromStr for Reason {
             type Err = UnknownReason;
             fn from_str(text: &str) -> Result<Self, UnknownReason> {
-                match text { $(stringify!($name) => Ok(Reason::$name),)+ _ => Err(UnknownReason) }
+                match text { $($(stringify!($name) => Ok(Reason::$name),)+)+ _ => Err(UnknownReason) }
             }
         }
     };
@@ -52,109 +95,178 @@ impl std::fmt::Display for UnknownReason {
 impl std::error::Error for UnknownReason {}
 
 reasons! {
-    // Source
-    /// The repository's host says that there is no such repository (or hides it without credentials).
-    RepositoryNotFound retryable = false,
-    /// The host refused the credentials, or asks for some and none are given.
-    AuthenticationFailed retryable = false,
-    /// The repository has no such branch or tag.
-    RefNotFound retryable = false,
-    /// The repository has no such commit, or the server does not hand it out.
-    CommitNotFound retryable = false,
-    /// The repository's host cannot be reached.
-    HostUnreachable retryable = true,
-    /// The URL is not one that Trackbed fetches from.
-    InvalidUrl retryable = false,
-    /// The repository is larger than the operator's limit.
-    RepositoryTooLarge retryable = false,
-    /// The image or its tag does not exist in the registry.
-    ImageNotFound retryable = false,
-
-    // Build
-    /// The folder of `source.git.path` is not in the commit.
-    PathNotFound retryable = false,
-    /// The file of `build.dockerfile` is not in the commit.
-    DockerfileNotFound retryable = false,
-    /// There is no Dockerfile, and no language is recognised.
-    NoLanguageDetected retryable = false,
-    /// What is given as a command, or the files that say how to build, cannot be used.
-    InvalidBuildPlan retryable = false,
-    /// A line of the Dockerfile failed.
-    BuildFailed retryable = false,
-    /// A base image of the Dockerfile cannot be pulled.
-    BaseImageUnavailable retryable = false,
-    /// The build was killed for want of memory.
-    OutOfMemory retryable = false,
-    /// The build did not end within its timeout.
-    BuildTimeout retryable = false,
-    /// The build's pod was evicted or its node went away.
-    Evicted retryable = true,
-    /// The build was cancelled.
-    Cancelled retryable = false,
-    /// A newer commit took over.
-    Superseded retryable = false,
-    /// The registry refused the push credentials.
-    RegistryUnauthorized retryable = false,
-    /// The registry cannot be reached or answers with an error of its own.
-    RegistryUnavailable retryable = true,
-    /// The registry refused the image.
-    PushRejected retryable = false,
-    /// The Job of the build vanished or cannot be run.
-    BuildJobFailed retryable = true,
-
-    // Release
-    /// A Secret, ConfigMap, Database or Service that the configuration refers to does not exist yet.
-    ReferenceMissing retryable = true,
-    /// The application ends or crashes right after its start.
-    CrashLoop retryable = false,
-    /// The application was killed for want of memory.
-    AppOutOfMemory retryable = false,
-    /// The release's image cannot be pulled.
-    ImagePullFailed retryable = true,
-    /// The application runs, but does not answer on its port or health check.
-    NotListening retryable = false,
-    /// A quota or policy of the namespace refuses the pods.
-    QuotaExceeded retryable = true,
-    /// No node has room for the pods.
-    Unschedulable retryable = true,
-    /// The container cannot be started as configured.
-    ContainerConfigError retryable = false,
-    /// The pods were not available within the rollout's timeout.
-    RolloutTimeout retryable = false,
-
-    // Database
-    /// The volume holds the data of another database.
-    DataBelongsToAnother retryable = false,
-    /// There were data, and the volume is empty now.
-    DataMissing retryable = false,
-    /// The volume holds data of another major version.
-    MajorVersionMismatch retryable = false,
-    /// The database server does not start.
-    DatabaseNotReady retryable = true,
-    /// The volume cannot be provided.
-    VolumePending retryable = true,
-    /// Stored credentials are missing while data exist.
-    CredentialsMissing retryable = false,
-    /// The storage class cannot grow the volume.
-    StorageCannotGrow retryable = false,
-
-    // Project and general
-    /// A namespace of that name exists and does not belong to this Project.
-    NamespaceConflict retryable = false,
-    /// The object stands in a namespace that belongs to no Project.
-    NamespaceNotManaged retryable = false,
-    /// An object of that name exists and belongs to somebody else.
-    NameConflict retryable = false,
-    /// A Secret that the operator needs is missing or has not the keys it must have.
-    SecretInvalid retryable = true,
-    /// The API server refused what Trackbed derived from the spec.
-    Rejected retryable = false,
-    /// Namespaces or data are kept, and deletion waits for a person.
-    DeletionBlocked retryable = false,
-    /// A bug of Trackbed. The operator's log has more.
-    InternalError retryable = true,
-    /// The API server or another service does not answer at the moment.
-    Transient retryable = true,
+    Source "Source" {
+        /// The repository's host says that there is no such repository (or hides it without credentials).
+        RepositoryNotFound: retryable = false, again = AtIntervals,
+            help = "The host says there is no such repository, or hides it without credentials. Check `source.git.url`; for a private one name a Secret in `source.git.secretRef`.";
+        /// The host refused the credentials, or asks for some and none are given.
+        AuthenticationFailed: retryable = false, again = AtIntervals,
+            help = "The host refused the credentials, or asks for some. Write a Secret of type `kubernetes.io/basic-auth` with `username` and `password` (an access token serves as password), or of type `kubernetes.io/ssh-auth` with `ssh-privatekey` and `known_hosts` for ssh, or mend the one that is named.";
+        /// The repository has no such branch or tag.
+        RefNotFound: retryable = false, again = AtIntervals,
+            help = "The repository has no such branch or tag. The message names what comes close. Push it, or change `source.git.branch`.";
+        /// The repository has no such commit, or the server does not hand it out.
+        CommitNotFound: retryable = false, again = No,
+            help = "The repository has no such commit, or its server does not hand it out. After a force-push the next look finds the new one.";
+        /// The repository's host cannot be reached.
+        HostUnreachable: retryable = true, again = Yes,
+            help = "The host does not answer: name resolution, network or TLS. A host that stays silent is asked less and less often, up to every ten minutes.";
+        /// The repository's host, or its way here, is too slow.
+        SourceTimeout: retryable = true, again = Yes,
+            help = "The host, or the way to it, is too slow: nothing came for a minute, or the commit did not arrive within `build.timeout`.";
+        /// The ssh host shows a key that is not among those of `known_hosts`.
+        HostKeyMismatch: retryable = false, again = AtIntervals,
+            help = "The ssh host shows a key that `known_hosts` in the Secret does not have. If the host did change its key, replace the lines by those that `ssh-keyscan HOST` prints, after comparing them with what the host publishes. Otherwise somebody stands in between.";
+        /// The repository's host redirects to another address, and credentials do not go there.
+        RedirectRefused: retryable = false, again = AtIntervals,
+            help = "The host redirects to another address, and a credential goes only where it was given for. Write the address that it redirects to into `source.git.url`: often the same with `.git` at its end, or https.";
+        /// What the commit says of its submodules cannot be used.
+        SubmoduleInvalid: retryable = false, again = No,
+            help = "What the commit says of its submodules cannot be used; the message says what.";
+        /// Files of the application are kept by Git LFS, which is not supported.
+        LfsNotSupported: retryable = false, again = No,
+            help = "Files of the application are kept by Git LFS. Put them into the repository itself, or fetch them in `build.command`.";
+        /// The URL is not one that Trackbed fetches from.
+        InvalidUrl: retryable = false, again = No,
+            help = "Trackbed fetches by https, http and ssh, without a password in the URL.";
+        /// The repository is larger than the operator's limit.
+        RepositoryTooLarge: retryable = false, again = No,
+            help = "The commit needs more than `build.repositoryLimit` of the operator's settings. Remove large files from it.";
+        /// The image or its tag does not exist in the registry.
+        ImageNotFound: retryable = false, again = AtIntervals,
+            help = "The registry has no such image or tag.";
+        /// A Secret that the operator needs is missing or has not the keys it must have.
+        SecretInvalid: retryable = true, again = Yes,
+            help = "A Secret is missing, or lacks a key. The message names both.";
+    }
+    Build "Build" {
+        /// The folder of `source.git.path` is not in the commit.
+        PathNotFound: retryable = false, again = No,
+            help = "The folder of `source.git.path` is not in the commit.";
+        /// The file of `build.dockerfile` is not in the commit.
+        DockerfileNotFound: retryable = false, again = No,
+            help = "The file of `build.dockerfile` is not in the commit, and `build.strategy` insists on it.";
+        /// There is no Dockerfile, and no language is recognised.
+        NoLanguageDetected: retryable = false, again = No,
+            help = "There is no Dockerfile, and no language is recognised. The message lists what was found and what would have been recognised.";
+        /// What is given as a command, or the files that say how to build, cannot be used.
+        InvalidBuildPlan: retryable = false, again = No,
+            help = "The files that say how to build cannot be used; the message says which and why.";
+        /// A line of the Dockerfile failed.
+        BuildFailed: retryable = false, again = No,
+            help = "A line of the Dockerfile failed. `kubectl describe tbuild NAME` has the last lines of its log, also when the pod is long gone.";
+        /// A base image of the Dockerfile cannot be pulled.
+        BaseImageUnavailable: retryable = false, again = No,
+            help = "A base image of the Dockerfile cannot be pulled: check its name, and the mirror in the operator's settings.";
+        /// The build was killed for want of memory.
+        OutOfMemory: retryable = false, again = No,
+            help = "The build needed more memory than `build.resources.limits.memory`. Raise it.";
+        /// The build used up its disk.
+        DiskFull: retryable = false, again = No,
+            help = "The source, the image and what the build writes need more than the build's disk, or its node, has. Leave out what is not needed, build in stages, or ask the platform's administrators for a higher `build.diskLimit`.";
+        /// The build did not end within its timeout.
+        BuildTimeout: retryable = false, again = No,
+            help = "The build took longer than `build.timeout`. Raise it, or look in the log for what it waited for.";
+        /// The build's pod was evicted or its node went away.
+        Evicted: retryable = true, again = Yes,
+            help = "The node went away or put the build out.";
+        /// The build was cancelled.
+        Cancelled: retryable = false, again = No,
+            help = "`spec.cancel` was set. The next commit is built again.";
+        /// A newer commit took over.
+        Superseded: retryable = false, again = No,
+            help = "A newer commit made the build pointless.";
+        /// The registry refused the push credentials.
+        RegistryUnauthorized: retryable = false, again = No,
+            help = "The registry refused the push. Mend the Secret that the operator's settings, or the Project's `registry.secretRef`, name.";
+        /// The registry cannot be reached or answers with an error of its own.
+        RegistryUnavailable: retryable = true, again = Yes,
+            help = "The registry does not answer, or answers with an error of its own.";
+        /// The registry has no room for the image.
+        RegistryQuotaExceeded: retryable = false, again = No,
+            help = "The registry's quota, or its disk, is used up. Remove images, or raise it; then build again.";
+        /// The registry refused the image.
+        PushRejected: retryable = false, again = No,
+            help = "The registry refused the image itself: a quota, a policy, a name it does not allow.";
+        /// The Job of the build vanished or cannot be run.
+        BuildJobFailed: retryable = true, again = Yes,
+            help = "The build's Job vanished or cannot be run. The message has the cluster's words.";
+    }
+    Release "Release" {
+        /// A Secret, ConfigMap, Database or Service that the configuration refers to does not exist yet.
+        ReferenceMissing: retryable = true, again = Yes,
+            help = "A Secret, ConfigMap, Database, Service or Deployment that the spec names is not there. The message names it; the release goes on as soon as it is.";
+        /// The application ends or crashes right after its start.
+        CrashLoop: retryable = false, again = No,
+            help = "The application ends right after its start. The Deployment keeps its exit code and last words.";
+        /// The application was killed for want of memory.
+        AppOutOfMemory: retryable = false, again = No,
+            help = "The application needed more than `run.resources.limits.memory`.";
+        /// The release's image cannot be pulled.
+        ImagePullFailed: retryable = true, again = Yes,
+            help = "The nodes cannot pull the image: credentials, or a registry that the nodes do not reach by that name.";
+        /// The application runs, but does not answer on its port or health check.
+        NotListening: retryable = false, again = No,
+            help = "The application runs, but does not answer on `run.port` (or `run.healthcheck.path`). It must listen on `$PORT`, on all addresses.";
+        /// A quota or policy of the namespace refuses the pods.
+        QuotaExceeded: retryable = true, again = Yes,
+            help = "The Project's quota, or a policy of the namespace, refuses the pods. Raise `quota` of the Project, or ask for less.";
+        /// No node has room for the pods.
+        Unschedulable: retryable = true, again = Yes,
+            help = "No node has room. Ask for less, or add nodes.";
+        /// The container cannot be started as configured.
+        ContainerConfigError: retryable = false, again = No,
+            help = "The container cannot be started as configured; the message has the kubelet's words.";
+        /// The pods were not available within the rollout's timeout.
+        RolloutTimeout: retryable = false, again = No,
+            help = "The new pods were not available within `rollout.timeout`.";
+    }
+    Database "Database" {
+        /// The volume holds the data of another database.
+        DataBelongsToAnother: retryable = false, again = No,
+            help = "The volume holds the data of another Database. Nothing is touched. Give the Database another name, or remove the claim `NAME-data` if its data are not wanted.";
+        /// There were data, and the volume is empty now.
+        DataMissing: retryable = false, again = No,
+            help = "There were data and the volume is empty. Nothing is initialised over the loss: restore the volume, or remove the Secret `NAME-credentials` to begin anew on purpose.";
+        /// The volume holds data of another major version.
+        MajorVersionMismatch: retryable = false, again = No,
+            help = "The volume holds data of another major version. Set `version` back.";
+        /// The database server does not start.
+        DatabaseNotReady: retryable = true, again = Yes,
+            help = "The server does not start or does not answer. The message has its last words.";
+        /// The volume cannot be provided.
+        VolumePending: retryable = true, again = Yes,
+            help = "The volume is not provided: no such storage class, or no room.";
+        /// Stored credentials are missing while data exist.
+        CredentialsMissing: retryable = false, again = No,
+            help = "Data exist and the Secret with their password does not. Restore the Secret `NAME-credentials`.";
+        /// The storage class cannot grow the volume.
+        StorageCannotGrow: retryable = false, again = No,
+            help = "The storage class cannot expand volumes.";
+    }
+    Project "Project and everything" {
+        /// A namespace of that name exists and does not belong to this Project.
+        NamespaceConflict: retryable = false, again = No,
+            help = "A namespace of that name exists and is not this Project's. It is never taken over: rename the Project or environment, or label the namespace with `trackbed.dev/project` and `trackbed.dev/environment` to hand it over.";
+        /// The object stands in a namespace that belongs to no Project.
+        NamespaceNotManaged: retryable = false, again = No,
+            help = "The object stands in a namespace that belongs to no Project.";
+        /// An object of that name exists and belongs to somebody else.
+        NameConflict: retryable = false, again = No,
+            help = "An object of a name that Trackbed needs exists and is somebody else's.";
+        /// The API server refused what Trackbed derived from the spec.
+        Rejected: retryable = false, again = No,
+            help = "The API server refused what follows from the spec: an admission policy, usually. The message has its words.";
+        /// Namespaces or data are kept, and deletion waits for a person.
+        DeletionBlocked: retryable = false, again = No,
+            help = "Data are kept and the deletion waits for a person. The message says for what.";
+        /// A bug of Trackbed. The operator's log has more.
+        InternalError: retryable = true, again = Yes,
+            help = "A bug of Trackbed, or rights that were taken from it. The operator's log has more.";
+        /// The API server or another service does not answer at the moment.
+        Transient: retryable = true, again = Yes,
+            help = "The API server does not answer at the moment.";
+    }
 }
 
 /// Reasons of conditions that report no failure.
@@ -179,9 +291,12 @@ mod tests {
     fn every_reason_reads_back_and_explains_itself() {
         for reason in Reason::ALL {
             assert_eq!(reason.as_str().parse(), Ok(*reason));
+            let sentence = |text: &str| text.ends_with('.') || text.ends_with(')');
+            assert!(sentence(reason.explanation()), "{reason:?}");
+            assert!(sentence(reason.help()), "{reason:?}");
             assert!(
-                reason.explanation().ends_with('.') || reason.explanation().ends_with(')'),
-                "{reason:?}"
+                !reason.help().contains('|'),
+                "{reason:?}: it stands in a table"
             );
         }
     }

@@ -61,10 +61,10 @@ text!(
      "must be lower-case letters, digits and '-', start with a letter and end with a letter or digit, like 'web'"),
 );
 text!(
-    /// Where a git repository is, without credentials.
+    /// Where a git repository is, without password.
     GitUrl, max = 2048,
-    ("self.matches('^https?://[^/@?#\\\\s]+/[^\\\\s?#]+$')",
-     "must be an http:// or https:// URL of a repository without user, password or query, like 'https://git.example.com/acme/shop' (credentials belong into a Secret named by secretRef)"),
+    ("self.matches('^(https?://[^-/@?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f][^/@?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f]*|ssh://([A-Za-z0-9_.][-A-Za-z0-9_.]*@)?[A-Za-z0-9\\\\[][-A-Za-z0-9_.:\\\\[\\\\]]*)/[^?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f]+$') || self.matches('^[A-Za-z0-9_.][-A-Za-z0-9_.]*@[A-Za-z0-9][-A-Za-z0-9_.]*:[^?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f]+$')",
+     "must be the https://, http:// or ssh:// URL of a repository, or its short form git@HOST:PATH, without password or query, like 'https://git.example.com/acme/shop' (credentials belong into a Secret named by secretRef)"),
 );
 text!(
     /// A branch or tag, without `refs/heads/` or `refs/tags/` (rules of `git check-ref-format`).

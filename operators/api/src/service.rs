@@ -86,7 +86,8 @@ pub struct GitSource {
     /// Folder of the application in the repository. Default: its root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<RepoPath>,
-    /// Secret of type `kubernetes.io/basic-auth` for the repository.
+    /// Secret for the repository: of type `kubernetes.io/basic-auth` (`username`, and `password` or a
+    /// token) for http and https, `kubernetes.io/ssh-auth` (`ssh-privatekey`, and `known_hosts`) for ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
     /// How often to look for new commits.

@@ -10,6 +10,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, ResourceExt, api::LogParams};
 use trackbed_api::{Build, Project, labels, names};
+use trackbed_git::Credentials;
 use trackbed_kit::{Cache, Caches, Context, Error, meta};
 
 use crate::plan;
@@ -143,16 +144,13 @@ async fn wrong_secret(
         .map_err(|source| Error::api(format!("get Secret {name}"), source))?;
     let Some(secret) = found else {
         return Ok(Some(format!(
-            "Secret {name}, which source.git.secretRef names, does not exist: create it with type kubernetes.io/basic-auth"
+            "Secret {name}, which source.git.secretRef names, does not exist: create it with type kubernetes.io/basic-auth or kubernetes.io/ssh-auth"
         )));
     };
     let data = secret.data.unwrap_or_default();
-    let missing = ["username", "password"]
-        .into_iter()
-        .find(|key| !data.contains_key(*key));
-    Ok(missing.map(|key| {
-        format!("Secret {name} has no key {key}: it must be of type kubernetes.io/basic-auth")
-    }))
+    let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
+    let wrong = Credentials::from_keys(text).err();
+    Ok(wrong.map(|lacks| format!("Secret {name} {lacks}")))
 }
 
 /// A log is for people. Where it cannot be read, the failure is told without it.

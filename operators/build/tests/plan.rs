@@ -232,6 +232,11 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --credentials-dir=/etc/trackbed/git
               command:
               - /trackbed
+              env:
+              - name: HOME
+                value: /tmp
+              - name: HTTPS_PROXY
+                value: http://proxy:3128
               image: docker.io/trackbed/operator:1
               name: fetch
               resources:

@@ -1,7 +1,9 @@
 //! What follows from the types and is kept in files all the same: the definitions of the five
-//! kinds, the chart's copies of them, the operator's roles, and the API reference.
+//! kinds, the chart's copies of them, the operator's roles, the API reference, and the page of
+//! failures.
 
 pub mod crds;
+pub mod failures;
 pub mod rbac;
 pub mod reference;
 
@@ -74,6 +76,7 @@ pub fn files() -> Result<Files, Error> {
         "docs/reference/api.md".to_owned(),
         reference::page(&trackbed_api::crds()),
     );
+    files.insert("docs/failures.md".to_owned(), failures::page());
     Ok(files)
 }
 

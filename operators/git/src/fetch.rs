@@ -2,26 +2,38 @@
 
 use std::{
     path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{RecvTimeoutError, sync_channel},
+    },
     time::{Duration, Instant},
 };
 
-use git2::{
-    AutotagOption, FetchOptions, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult,
-    build::CheckoutBuilder,
+use git2::{AutotagOption, FetchOptions, Oid, Repository, build::CheckoutBuilder};
+
+use crate::{
+    Error, Request, lfs,
+    request::{Witness, proxy},
+    submodules::{self, Submodule},
+    url::Url,
 };
 
-use crate::{Error, Request};
+/// A server that sends nothing for this long has stopped.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What to fetch.
 #[derive(Clone, Debug)]
 pub struct Fetch {
-    /// The repository.
+    /// The repository. Its deadline is for the commit and all submodules.
     pub request: Request,
     /// Full id of the commit.
     pub commit: String,
     /// Full ref at which it was found, for servers that hand out refs only.
     pub reference: Option<String>,
-    /// Most bytes that are taken from the server.
+    /// Folder that must not hold files of Git LFS. `None`: the whole commit.
+    pub path: Option<String>,
+    /// Most bytes that are taken from servers.
     pub max_bytes: u64,
 }
 
@@ -32,45 +44,173 @@ pub struct Commit {
     pub message: String,
     /// Its author's name.
     pub author: String,
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
     /// Bytes that were received for it.
     pub received: u64,
+    /// Submodules that were fetched with it, by folder.
+    pub submodules: Vec<String>,
 }
 
-/// Writes the files of a commit into a folder. Symbolic links are written as links and never
-/// followed; there is no `.git` in the folder, and no hook is run.
+/// How far a fetch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Objects of the present repository that are here.
+    pub objects: u64,
+    /// Objects that it has.
+    pub of: u64,
+    /// Bytes that were received in all.
+    pub bytes: u64,
+}
+
+/// What the working thread and the one that waits for it share.
+pub(crate) struct Pace {
+    objects: AtomicU64,
+    of: AtomicU64,
+    /// Bytes of what is done, and of what is under way.
+    done: AtomicU64,
+    current: AtomicU64,
+    last: Mutex<Instant>,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            objects: AtomicU64::new(0),
+            of: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            current: AtomicU64::new(0),
+            last: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Something moved.
+    pub(crate) fn beat(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn silence(&self) -> Duration {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.done.load(Ordering::Relaxed) + self.current.load(Ordering::Relaxed)
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            objects: self.objects.load(Ordering::Relaxed),
+            of: self.of.load(Ordering::Relaxed),
+            bytes: self.bytes(),
+        }
+    }
+}
+
+/// Writes the files of a commit, and those of its submodules, into a folder. Symbolic links are
+/// written as links and never followed; there is no `.git` in the folder, and no hook is run.
 ///
-/// `progress` is told received and all objects, and received bytes.
+/// `progress` is told about every second how far it is.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`Error`]. By the request's deadline at the latest; what hangs is left to the end of the
+/// process, for libgit2 has no way to interrupt it.
 pub fn fetch(
     fetch: &Fetch,
     into: &Path,
-    progress: &mut dyn FnMut(usize, usize, u64),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Commit, Error> {
-    fetch.request.check()?;
-    let url = &fetch.request.url;
-    let id = Oid::from_str(&fetch.commit).map_err(|_| missing(fetch))?;
+    let url = fetch.request.check()?;
+    let pace = Arc::new(Pace::new());
+    let (send, receive) = sync_channel(1);
+    let begun = Instant::now();
+    let (what, folder, shared) = (fetch.clone(), into.to_owned(), pace.clone());
+    std::thread::Builder::new()
+        .name("git".to_owned())
+        .spawn(move || {
+            // Nobody waits any more after the deadline.
+            let _late = send.send(materialise(&what, &url, &folder, &shared, 0));
+        })
+        .map_err(|source| Error::Io {
+            what: "starting a thread".to_owned(),
+            source,
+        })?;
+    loop {
+        match receive.recv_timeout(Duration::from_secs(1)) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::Git {
+                    url: fetch.request.url.clone(),
+                    message: "the fetch ended without a result".to_owned(),
+                });
+            }
+            Err(RecvTimeoutError::Timeout) => progress(pace.progress()),
+        }
+        let silent = pace.silence() > SILENCE;
+        if silent || begun.elapsed() > fetch.request.deadline {
+            let limit = if silent {
+                SILENCE
+            } else {
+                fetch.request.deadline
+            };
+            return Err(Error::Timeout {
+                url: fetch.request.url.clone(),
+                seconds: limit.as_secs(),
+            });
+        }
+    }
+}
+
+/// One repository, and then those that it names.
+pub(crate) fn materialise(
+    fetch: &Fetch,
+    url: &Url,
+    into: &Path,
+    pace: &Pace,
+    depth: usize,
+) -> Result<Commit, Error> {
     let store = tempfile::tempdir().map_err(|source| Error::Io {
         what: "making a folder for the clone".to_owned(),
         source,
     })?;
-    let git = |error: &git2::Error| Error::of(url, error, false, false);
-    let repository = Repository::init_bare(store.path()).map_err(|e| git(&e))?;
-    let received = receive(&repository, fetch, id, progress)?;
+    let (mut commit, found) = write(fetch, url, store.path(), into, pace)?;
+    // What the clone takes on disk is given back before the next.
+    drop(store);
+    commit.submodules = submodules::fetch(&found, fetch, url, into, pace, depth)?;
+    commit.received = pace.bytes();
+    Ok(commit)
+}
+
+/// The files of one repository's commit, and the submodules that it names.
+fn write(
+    fetch: &Fetch,
+    url: &Url,
+    store: &Path,
+    into: &Path,
+    pace: &Pace,
+) -> Result<(Commit, Vec<Submodule>), Error> {
+    let git = |error: &git2::Error| Error::of(url.as_str(), error, false, false);
+    let id = Oid::from_str(&fetch.commit).map_err(|_| missing(fetch))?;
+    let repository = Repository::init_bare(store).map_err(|e| git(&e))?;
+    receive(&repository, fetch, url, id, pace)?;
     let commit = repository.find_commit(id).map_err(|_| missing(fetch))?;
     let tree = commit.tree().map_err(|e| git(&e))?;
-    refuse_submodules(&tree, url)?;
+    lfs::refuse(&repository, &tree, fetch.path.as_deref()).map_err(|e| e.map(git))?;
+    // Only a repository with a folder of its own writes commits that have submodules.
+    repository.set_workdir(into, false).map_err(|e| git(&e))?;
     let mut checkout = CheckoutBuilder::new();
     checkout
-        .target_dir(into)
         .force()
         .disable_filters(true)
-        .update_index(false);
+        .update_index(false)
+        .progress(|_, _, _| pace.beat());
     repository
         .checkout_tree(tree.as_object(), Some(&mut checkout))
         .map_err(|e| git(&e))?;
-    Ok(Commit {
+    let found = submodules::of(&repository, &tree).map_err(|e| e.map(git))?;
+    let said = Commit {
         message: commit
             .summary()
             .ok()
@@ -78,8 +218,10 @@ pub fn fetch(
             .unwrap_or_default()
             .to_owned(),
         author: commit.author().name().unwrap_or_default().to_owned(),
-        received,
-    })
+        time: commit.time().seconds(),
+        ..Commit::default()
+    };
+    Ok((said, found))
 }
 
 /// Tries what costs least first: the commit alone, then the ref's tip, then the ref with its
@@ -87,9 +229,10 @@ pub fn fetch(
 fn receive(
     repository: &Repository,
     fetch: &Fetch,
+    url: &Url,
     id: Oid,
-    progress: &mut dyn FnMut(usize, usize, u64),
-) -> Result<u64, Error> {
+    pace: &Pace,
+) -> Result<(), Error> {
     let own = "refs/trackbed/commit";
     let by_ref = |depth: i32| {
         let reference = fetch.reference.as_ref();
@@ -107,29 +250,12 @@ fn receive(
             0,
         )),
     ];
-    let begun = Instant::now();
-    let mut received = 0;
     let mut last = None;
     for (refspecs, depth) in attempts.into_iter().flatten() {
-        match attempt(
-            repository,
-            fetch,
-            &refspecs,
-            depth,
-            begun,
-            &mut received,
-            progress,
-        ) {
-            Ok(()) if repository.find_commit(id).is_ok() => return Ok(received),
+        match attempt(repository, fetch, url, &refspecs, depth, pace) {
+            Ok(()) if repository.find_commit(id).is_ok() => return Ok(()),
             Ok(()) => {}
-            Err(
-                error @ (Error::TooLarge { .. }
-                | Error::Timeout { .. }
-                | Error::CredentialsNeeded(_)
-                | Error::CredentialsRefused(_)
-                | Error::RepositoryNotFound(_)
-                | Error::Unreachable { .. }),
-            ) => return Err(error),
+            Err(error) if error.is_final() => return Err(error),
             // The server does not do it that way.
             Err(error) => last = Some(error),
         }
@@ -143,29 +269,35 @@ fn receive(
 fn attempt(
     repository: &Repository,
     fetch: &Fetch,
+    url: &Url,
     refspecs: &[String],
     depth: i32,
-    begun: Instant,
-    received: &mut u64,
-    progress: &mut dyn FnMut(usize, usize, u64),
+    pace: &Pace,
 ) -> Result<(), Error> {
     let request = &fetch.request;
-    let mut asked = false;
-    let (mut large, mut late) = (false, false);
-    let before = *received;
-    let mut sum = before;
+    let witness = Witness::default();
+    let mut large = false;
     let result = {
-        let mut callbacks = request.callbacks(&mut asked);
+        let mut callbacks = request.callbacks(url, &witness);
         callbacks.transfer_progress(|stats| {
-            sum = before + stats.received_bytes() as u64;
-            progress(stats.received_objects(), stats.total_objects(), sum);
-            large = sum > fetch.max_bytes;
-            late = begun.elapsed() > request.deadline;
-            !large && !late
+            pace.beat();
+            pace.objects
+                .store(stats.received_objects() as u64, Ordering::Relaxed);
+            pace.of
+                .store(stats.total_objects() as u64, Ordering::Relaxed);
+            pace.current
+                .store(stats.received_bytes() as u64, Ordering::Relaxed);
+            large = pace.bytes() > fetch.max_bytes;
+            !large
+        });
+        callbacks.sideband_progress(|_| {
+            pace.beat();
+            true
         });
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(callbacks)
+            .proxy_options(proxy())
             .depth(depth)
             .download_tags(AutotagOption::None)
             .follow_redirects(request.redirects());
@@ -173,24 +305,14 @@ fn attempt(
             .remote_anonymous(&request.url)
             .and_then(|mut remote| remote.fetch(refspecs, Some(&mut options), None))
     };
-    *received = sum;
+    let received = pace.current.swap(0, Ordering::Relaxed);
+    pace.done.fetch_add(received, Ordering::Relaxed);
     match result {
         Ok(()) => Ok(()),
         Err(_) if large => Err(Error::TooLarge {
             limit: fetch.max_bytes,
         }),
-        Err(_) if late => Err(timeout(request, request.deadline)),
-        Err(error) => {
-            let given = request.credentials.is_some();
-            Err(Error::of(&request.url, &error, asked, given))
-        }
-    }
-}
-
-fn timeout(request: &Request, deadline: Duration) -> Error {
-    Error::Timeout {
-        url: request.url.clone(),
-        seconds: deadline.as_secs(),
+        Err(error) => Err(request.error(&error, &witness)),
     }
 }
 
@@ -199,20 +321,4 @@ fn missing(fetch: &Fetch) -> Error {
         url: fetch.request.url.clone(),
         commit: fetch.commit.clone(),
     }
-}
-
-/// A submodule would be an empty folder, which fails much later and says nothing.
-fn refuse_submodules(tree: &git2::Tree<'_>, url: &str) -> Result<(), Error> {
-    let mut found = Vec::new();
-    tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-        if entry.kind() == Some(ObjectType::Commit) {
-            found.push(format!("{folder}{}", entry.name().unwrap_or("?")));
-        }
-        TreeWalkResult::Ok
-    })
-    .map_err(|error| Error::of(url, &error, false, false))?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Submodules(found.join(", ")))
 }

@@ -3,19 +3,45 @@
 use std::{collections::BTreeMap, path::Path};
 
 use git2::{Direction, RemoteRedirect, Repository};
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Request, bounded};
+use crate::{
+    Error, Request,
+    request::{Witness, proxy},
+    url::Url,
+};
 
 /// Refs that an error names at most.
 const NAMED: usize = 8;
 
 /// What a repository says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remote {
     /// The full ref that HEAD names.
     pub head: Option<String>,
     /// Commits by full ref. An annotated tag names its commit, not itself.
     pub refs: BTreeMap<String, String>,
+}
+
+/// What a process that asks a repository gives back.
+pub type Answer = Result<Remote, Refusal>;
+
+/// An [`Error`] that went from one process to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// [`Error::reason`].
+    pub reason: String,
+    /// The error in words.
+    pub message: String,
+}
+
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        Self {
+            reason: error.reason().to_owned(),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// A commit, and the ref at which it was found.
@@ -27,27 +53,28 @@ pub struct Resolved {
     pub reference: String,
 }
 
-/// Asks a repository for its refs.
+/// Asks a repository for its refs. Blocks for as long as the server does: the caller bounds it, best
+/// in a process of its own, which can be ended.
 ///
 /// # Errors
-/// Everything but a missing ref; by the request's deadline at the latest.
+/// Everything but a missing ref.
 pub fn ls_remote(request: &Request) -> Result<Remote, Error> {
-    request.check()?;
-    let owned = request.clone();
-    bounded(&request.url, request.deadline, move || ask(&owned))
-}
-
-fn ask(request: &Request) -> Result<Remote, Error> {
-    let mut asked = false;
+    let url = request.check()?;
+    let witness = Witness::default();
     let store = tempfile::tempdir().map_err(|source| Error::Io {
         what: "making a folder for settings".to_owned(),
         source,
     })?;
-    let found = refs(request, store.path(), &mut asked);
-    found.map_err(|error| Error::of(&request.url, &error, asked, request.credentials.is_some()))
+    let found = refs(request, &url, store.path(), &witness);
+    found.map_err(|error| request.error(&error, &witness))
 }
 
-fn refs(request: &Request, store: &Path, asked: &mut bool) -> Result<Remote, git2::Error> {
+fn refs(
+    request: &Request,
+    url: &Url,
+    store: &Path,
+    witness: &Witness,
+) -> Result<Remote, git2::Error> {
     // Only a repository has settings, and one of them is whether redirects are followed.
     let repository = Repository::init_bare(store)?;
     let follow = matches!(request.redirects(), RemoteRedirect::Initial);
@@ -55,14 +82,18 @@ fn refs(request: &Request, store: &Path, asked: &mut bool) -> Result<Remote, git
         .config()?
         .set_bool("http.followRedirects", follow)?;
     let mut remote = repository.remote_anonymous(&request.url)?;
-    let callbacks = request.callbacks(asked);
-    let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), None)?;
+    let callbacks = request.callbacks(url, witness);
+    let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), Some(proxy()))?;
     let mut found = Remote::default();
     let mut head = None;
     for entry in connection.list()? {
         let name = entry.name();
         if name == "HEAD" {
             head = entry.symref_target().map(str::to_owned);
+            continue;
+        }
+        // Forges keep every pull request as a ref, and those may be many.
+        if !name.starts_with("refs/heads/") && !name.starts_with("refs/tags/") {
             continue;
         }
         // A tag object is followed by the commit that it names.

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trackbed_api::build::BuildPlan;
 use trackbed_detect::{Settings, Tree, detect};
-use trackbed_git::{Credentials, Fetch, Request, fetch};
+use trackbed_git::{Credentials, Fetch, Progress, Request, fetch};
 
 use crate::report;
 
@@ -28,7 +28,7 @@ const LIST_MAX: (usize, usize) = (3, 20_000);
 /// Writes OUT/source (the commit) and OUT/Dockerfile.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// http:// or https:// URL of the repository
+    /// https://, http:// or ssh:// URL of the repository
     #[arg(long)]
     url: String,
     /// Full id of the commit
@@ -52,7 +52,7 @@ pub struct Options {
     /// Where to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Folder with the files username and password
+    /// Folder with the files of the repository's Secret: username and password, or ssh-privatekey and known_hosts
     #[arg(long, value_name = "DIR")]
     credentials_dir: Option<PathBuf>,
     /// Where to write what was found, or why not, as JSON
@@ -106,14 +106,15 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         },
         commit: options.commit.clone(),
         reference: options.reference.clone(),
+        path: Some(options.path.clone()),
         max_bytes: options.max_size,
     };
-    let mut said = 0;
-    let commit = fetch(&what, &source, &mut |received, total, bytes| {
-        let tenth = (received * 10).checked_div(total).unwrap_or(0);
-        if tenth > said {
-            said = tenth;
-            println!("  {received} of {total} objects, {bytes} bytes");
+    let mut said = Progress::default();
+    let commit = fetch(&what, &source, &mut |now| {
+        if now != said {
+            said = now;
+            let mib = now.bytes >> 20;
+            println!("  {} of {} objects, {mib} MiB", now.objects, now.of);
         }
     })
     .map_err(|error| (error.reason(), error.to_string()))?;
@@ -121,6 +122,9 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         "got \"{}\" by {}: {} bytes",
         commit.message, commit.author, commit.received
     );
+    for path in &commit.submodules {
+        println!("with submodule {path}");
+    }
     let root = folder(&source, &options.path)?;
     let plan = dockerfile(options, &source, &root)?;
     println!("builds {} ({} Dockerfile)", plan.language, plan.dockerfile);
@@ -139,19 +143,26 @@ fn credentials(folder: Option<&Path>) -> Result<Option<Credentials>, Refusal> {
     let Some(folder) = folder else {
         return Ok(None);
     };
-    let read = |key: &str| {
-        let path = folder.join(key);
-        fs::read_to_string(&path).map_err(|_| {
-            (
-                "SecretInvalid",
-                format!("the repository's Secret has no key {key}"),
-            )
-        })
-    };
-    Ok(Some(Credentials {
-        username: read("username")?,
-        password: read("password")?,
-    }))
+    let text = |key: &str| fs::read_to_string(folder.join(key)).ok();
+    let found = Credentials::from_keys(text)
+        .map_err(|lacks| ("SecretInvalid", format!("the repository's Secret {lacks}")))?;
+    if let Credentials::Ssh { known_hosts, .. } = &found {
+        prefer(known_hosts);
+    }
+    Ok(Some(found))
+}
+
+/// libgit2 asks a host for the kinds of keys that stand in the user's own known_hosts. Without the
+/// file it takes any, and may get one that the Secret does not have.
+fn prefer(known_hosts: &str) {
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        let folder = home.join(".ssh");
+        let written = fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join("known_hosts"), known_hosts));
+        if let Err(error) = written {
+            println!("{}: {error}", folder.display());
+        }
+    }
 }
 
 /// The application's folder, which must not lead out of the source, by `..` or by a link.

@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod fetch;
+mod ls_remote;
 pub mod push;
 mod registry;
 mod report;
@@ -43,6 +44,9 @@ enum Command {
     Run(run::Options),
     /// Fetch one commit and decide how it is built (a step of a Build)
     Fetch(fetch::Options),
+    /// Ask a repository for its refs: the request comes as JSON on standard input
+    #[command(name = trackbed_service::source::child::COMMAND, hide = true)]
+    LsRemote,
     /// Push an image layout to a registry (a step of a Build)
     Push(push::Options),
     /// Run a database server (inside a Database's pod)
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
             Err(error) => failed(&format!("no runtime: {error}")),
         },
         Command::Fetch(options) => fetch::run(&options),
+        Command::LsRemote => ls_remote::run(),
         Command::Push(options) => match runtime() {
             Ok(runtime) => runtime.block_on(push::run(&options)),
             Err(error) => failed(&format!("no runtime: {error}")),

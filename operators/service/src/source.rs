@@ -4,8 +4,10 @@
 //! hangs holds up nobody else, and whoever asked is woken when the answer is there. Nothing of
 //! this is stored: after a restart everything is looked at once.
 
+pub mod child;
 mod git;
 mod image;
+mod lanes;
 mod secrets;
 
 use std::{
@@ -16,14 +18,13 @@ use std::{
 
 use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use trackbed_api::{Service, build::full_ref, reason::Reason, service::GitSource};
 use trackbed_kit::Context;
 
+use lanes::Lanes;
 use secrets::Secrets;
 
-/// Looks that run at once.
-const AT_ONCE: usize = 16;
 /// Longest look.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// An answer that nobody asked for in this time is forgotten.
@@ -170,7 +171,7 @@ pub struct Sources {
     context: Arc<Context>,
     secrets: Secrets,
     state: Mutex<State>,
-    slots: Semaphore,
+    lanes: Lanes,
     wake: mpsc::UnboundedSender<ObjectRef<Service>>,
 }
 
@@ -187,7 +188,7 @@ impl Sources {
             secrets: Secrets::new(context.client.clone()),
             context,
             state: Mutex::default(),
-            slots: Semaphore::new(AT_ONCE),
+            lanes: Lanes::new(),
             wake,
         });
         let answered = futures::stream::poll_fn(move |context| woken.poll_recv(context));
@@ -216,7 +217,8 @@ impl Sources {
         let now = Instant::now();
         let demand = (changed || requested).then_some(now);
         let age = entry.answer.as_ref().map(|(at, _)| at.elapsed());
-        let good = age.filter(|age| *age < ask.interval && demand.is_none());
+        let pause = self.lanes.pause(&ask.key.host()).filter(|_| age.is_some());
+        let good = age.filter(|age| demand.is_none() && (*age < ask.interval || pause.is_some()));
         let waits = entry.waiting.get(&who).copied();
         if good.is_none() && (demand.is_some() || waits.is_none()) {
             entry.waiting.insert(who, demand);
@@ -225,7 +227,8 @@ impl Sources {
             entry.underway = Some(now);
             tokio::spawn(self.clone().answer(ask.key.clone()));
         }
-        let again = ask.interval.saturating_sub(good.unwrap_or_default());
+        let rest = ask.interval.saturating_sub(good.unwrap_or_default());
+        let again = rest.max(pause.unwrap_or_default());
         let pending = demand.is_some() || waits.is_some_and(|since| since.is_some());
         let look = match &entry.answer {
             _ if pending => Look::Pending,
@@ -238,7 +241,14 @@ impl Sources {
     async fn ask(&self, key: &Key) -> Answer {
         match key {
             Key::Git { url, secret } => {
-                git::look(&self.secrets, url, secret.as_ref(), DEADLINE).await
+                git::look(
+                    &self.context.config,
+                    &self.secrets,
+                    url,
+                    secret.as_ref(),
+                    DEADLINE,
+                )
+                .await
             }
             Key::Image { reference, secret } => {
                 let config = &self.context.config;
@@ -280,9 +290,10 @@ impl Sources {
 
     /// An answer by the Secret as it is now.
     async fn fresh(&self, key: &Key) -> Answer {
-        // It is never closed, and without a slot a look is one too many, not wrong.
-        let _slot = self.slots.acquire().await;
+        let host = key.host();
+        let _place = self.lanes.enter(&host).await;
         let answer = self.ask(key).await;
+        self.lanes.said(&host, !answer.is_silence());
         let refused = matches!(
             answer,
             Answer::Failed(Reason::AuthenticationFailed | Reason::SecretInvalid, _)
@@ -296,6 +307,17 @@ impl Sources {
 }
 
 impl Key {
+    /// The host that is asked.
+    fn host(&self) -> String {
+        match self {
+            // What cannot be read is refused before anybody is asked.
+            Self::Git { url, .. } => trackbed_git::Url::parse(url)
+                .map(|url| url.host)
+                .unwrap_or_default(),
+            Self::Image { reference, .. } => image::registry(reference),
+        }
+    }
+
     fn secret(&self) -> Option<&(String, String)> {
         match self {
             Self::Git { secret, .. } | Self::Image { secret, .. } => secret.as_ref(),
@@ -304,6 +326,14 @@ impl Key {
 }
 
 impl Answer {
+    /// Whether the host said nothing at all.
+    fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(Reason::HostUnreachable | Reason::SourceTimeout, _)
+        )
+    }
+
     fn to(&self, reference: Option<&str>) -> Look {
         match self {
             Self::Image(image) => Look::Found(Found {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use trackbed_api::reason::Reason;
 use trackbed_git::{Credentials, Remote, Request};
+use trackbed_kit::Config;
 
-use super::{Answer, Found, Look, secrets::Secrets};
+use super::{Answer, Found, Look, child, secrets::Secrets};
 
 /// The refs of a repository.
 pub(super) async fn look(
+    config: &Config,
     secrets: &Secrets,
     url: &str,
     secret: Option<&(String, String)>,
@@ -26,14 +28,12 @@ pub(super) async fn look(
         credentials,
         deadline,
     };
-    // git2 blocks; it ends by the deadline.
-    match tokio::task::spawn_blocking(move || trackbed_git::ls_remote(&request)).await {
-        Ok(Ok(remote)) => Answer::Git(remote),
-        Ok(Err(error)) => {
-            let reason = error.reason().parse().unwrap_or(Reason::HostUnreachable);
-            Answer::Failed(reason, error.to_string())
+    match child::ls_remote(config, &request).await {
+        Ok(remote) => Answer::Git(remote),
+        Err(refusal) => {
+            let reason = refusal.reason.parse().unwrap_or(Reason::HostUnreachable);
+            Answer::Failed(reason, refusal.message)
         }
-        Err(panic) => Answer::Failed(Reason::InternalError, panic.to_string()),
     }
 }
 
@@ -50,20 +50,9 @@ pub(super) fn resolve(remote: &Remote, reference: Option<&str>) -> Look {
 }
 
 async fn credentials(secrets: &Secrets, key: &(String, String)) -> Result<Credentials, String> {
-    let hint = "source.git.secretRef names it; create it with type kubernetes.io/basic-auth";
+    let hint = "source.git.secretRef names it; create it with type kubernetes.io/basic-auth or kubernetes.io/ssh-auth";
     let secret = secrets.get(key, hint).await?;
-    let name = &key.1;
-    let key = |key: &str| {
-        let value = secret.data.as_ref().and_then(|data| data.get(key));
-        value
-            .and_then(|value| String::from_utf8(value.0.clone()).ok())
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| {
-                format!("Secret {name} has no key {key}: it must be of type kubernetes.io/basic-auth, with username and password")
-            })
-    };
-    Ok(Credentials {
-        username: key("username")?,
-        password: key("password")?,
-    })
+    let data = secret.data.unwrap_or_default();
+    let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
+    Credentials::from_keys(text).map_err(|lacks| format!("Secret {} {lacks}", key.1))
 }

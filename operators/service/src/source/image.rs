@@ -11,6 +11,12 @@ use trackbed_kit::{Config, docker};
 
 use super::{Answer, secrets::Secrets};
 
+/// The registry that a reference is asked of.
+pub(super) fn registry(reference: &str) -> String {
+    let parsed: Result<Reference, _> = reference.parse();
+    parsed.map_or_else(|_| String::new(), |it| it.registry().to_owned())
+}
+
 /// The digest that a tag stands for now.
 pub(super) async fn look(
     config: &Config,

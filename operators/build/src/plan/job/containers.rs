@@ -1,7 +1,9 @@
 //! The three containers of a build. Everything that a user wrote is one whole argument.
 
 use k8s_openapi::{
-    api::core::v1::{Capabilities, Container, ResourceRequirements, SecurityContext, VolumeMount},
+    api::core::v1::{
+        Capabilities, Container, EnvVar, ResourceRequirements, SecurityContext, VolumeMount,
+    },
     apimachinery::pkg::api::resource::Quantity,
 };
 use std::collections::BTreeMap;
@@ -62,7 +64,28 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
         args.push(format!("--credentials-dir={GIT}"));
         mounts.push(mount("git", GIT, true));
     }
-    own(place, "fetch", USER, args, mounts)
+    let mut container = own(place, "fetch", USER, args, mounts);
+    container.env = Some(fetch_variables(place));
+    container
+}
+
+/// The way to the repository's host, and a home for what libgit2 reads there.
+fn fetch_variables(place: &Place<'_>) -> Vec<EnvVar> {
+    let settings = &place.config.build;
+    let given = [
+        ("HOME", Some("/tmp")),
+        ("HTTP_PROXY", settings.http_proxy.as_deref()),
+        ("HTTPS_PROXY", settings.https_proxy.as_deref()),
+        ("NO_PROXY", settings.no_proxy.as_deref()),
+    ];
+    let variables = given.into_iter().filter_map(|(name, value)| {
+        Some(EnvVar {
+            name: name.to_owned(),
+            value: Some(value?.replace('$', "$$")),
+            value_from: None,
+        })
+    });
+    variables.collect()
 }
 
 /// Makes the image. Nothing is mounted here that is worth stealing.

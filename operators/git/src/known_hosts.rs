@@ -1,0 +1,192 @@
+//! Whether a host is the one that it should be, by the lines of a `known_hosts` file.
+//!
+//! The rules are those of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": lists of patterns with `*`, `?` and
+//! `!`, `[host]:port` for other ports than 22, hashed names, `@revoked`. Certificates of authorities
+//! are not supported; such lines are left out.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use ssh_key::known_hosts::{Entry, HostPatterns, Marker};
+
+/// What the lines say of a host's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the host's.
+    Known,
+    /// The host has other keys, of these kinds.
+    Changed(Vec<String>),
+    /// The key is revoked.
+    Revoked,
+    /// No line is about the host.
+    Unknown,
+}
+
+/// Judges the key (in ssh's wire form) that a host showed.
+pub(crate) fn judge(known_hosts: &str, host: &str, port: u16, key: &[u8]) -> Verdict {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = match port {
+        22 => bare.to_owned(),
+        port => format!("[{bare}]:{port}"),
+    };
+    let mut kinds = Vec::new();
+    let mut known = false;
+    // A line that cannot be read is as good as none: it can only make fewer hosts known.
+    for entry in known_hosts
+        .lines()
+        .filter_map(|line| line.trim().parse::<Entry>().ok())
+    {
+        if !matches(entry.host_patterns(), &name) {
+            continue;
+        }
+        let same = entry.public_key().to_bytes().is_ok_and(|it| it == key);
+        match entry.marker() {
+            Some(Marker::Revoked) if same => return Verdict::Revoked,
+            Some(_) => {}
+            None if same => known = true,
+            None => kinds.push(entry.public_key().algorithm().to_string()),
+        }
+    }
+    match (known, kinds.is_empty()) {
+        (true, _) => Verdict::Known,
+        (false, false) => Verdict::Changed(kinds),
+        (false, true) => Verdict::Unknown,
+    }
+}
+
+fn matches(patterns: &HostPatterns, name: &str) -> bool {
+    match patterns {
+        HostPatterns::HashedName { salt, hash } => {
+            let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(salt) else {
+                return false;
+            };
+            mac.update(name.as_bytes());
+            mac.verify_slice(hash).is_ok()
+        }
+        HostPatterns::Patterns(patterns) => {
+            let hit =
+                |pattern: &str| like(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
+            let refused = patterns
+                .iter()
+                .filter_map(|it| it.strip_prefix('!'))
+                .any(hit);
+            let mut wanted = patterns.iter().filter(|it| !it.starts_with('!'));
+            !refused && wanted.any(|it| hit(it))
+        }
+    }
+}
+
+/// `*` stands for any text, `?` for one character.
+fn like(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut seen) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while seen < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(one) if *one == b'?' || *one == text[seen] => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((before, taken)) => {
+                    star = Some((before, taken + 1));
+                    at = before + 1;
+                    seen = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|one| *one == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMBGRQqdXFvcI2dYot4YqfAwM6Yi0A++Eg9NIqHQ0CRK";
+
+    fn bytes(key: &str) -> Vec<u8> {
+        let key: ssh_key::PublicKey = key.parse().expect("a key");
+        key.to_bytes().expect("bytes")
+    }
+
+    #[test]
+    fn the_host_s_own_line_counts() {
+        let lines = [
+            (format!("example.com {KEY}"), 22, Verdict::Known),
+            (
+                format!("# why\n\nother.com,example.com {KEY} a comment"),
+                22,
+                Verdict::Known,
+            ),
+            (format!("[example.com]:2222 {KEY}"), 2222, Verdict::Known),
+            (format!("example.com {KEY}"), 2222, Verdict::Unknown),
+            (format!("[example.com]:2222 {KEY}"), 22, Verdict::Unknown),
+            (format!("*.com {KEY}"), 22, Verdict::Known),
+            (format!("*.com,!example.com {KEY}"), 22, Verdict::Unknown),
+            (
+                format!("example.com {OTHER}"),
+                22,
+                Verdict::Changed(vec!["ssh-ed25519".to_owned()]),
+            ),
+            (
+                format!("@revoked * {KEY}\nexample.com {KEY}"),
+                22,
+                Verdict::Revoked,
+            ),
+            (
+                format!("@cert-authority example.com {KEY}"),
+                22,
+                Verdict::Unknown,
+            ),
+            (format!("not a line\nexample.com {KEY}"), 22, Verdict::Known),
+            (String::new(), 22, Verdict::Unknown),
+        ];
+        for (text, port, expected) in lines {
+            assert_eq!(
+                judge(&text, "example.com", port, &bytes(KEY)),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hashed_name_counts() {
+        // Made by ssh-keygen -H of "example.com".
+        let line = format!("HASHED {KEY}");
+        let line = line.replace("HASHED", HASHED);
+        assert_eq!(judge(&line, "example.com", 22, &bytes(KEY)), Verdict::Known);
+        assert_eq!(
+            judge(&line, "example.org", 22, &bytes(KEY)),
+            Verdict::Unknown
+        );
+    }
+
+    #[test]
+    fn patterns_are_matched_whole() {
+        for (pattern, text, expected) in [
+            ("*", "a", true),
+            ("a*c", "abbbc", true),
+            ("a*c", "abbbd", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(
+                like(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
+        }
+    }
+
+    const HASHED: &str = "|1|XZK7DO0YSnuz0wAZ4Zhi00UKIdc=|W0OEom6XhcKgGjch+TSjMp5WmbM=";
+}
