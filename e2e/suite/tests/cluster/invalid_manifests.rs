@@ -13,23 +13,35 @@ const SERVICES: &[(&str, &str)] = &[
     ("{source: {git: {}}}", "url"),
     (
         "{source: {git: {url: 'file:///etc'}}}",
-        "http:// or https:// URL",
+        "https://, http:// or ssh:// URL",
     ),
     (
-        "{source: {git: {url: 'ssh://git@h/r'}}}",
-        "http:// or https:// URL",
+        "{source: {git: {url: 'git://h/r'}}}",
+        "https://, http:// or ssh:// URL",
+    ),
+    (
+        "{source: {git: {url: 'ext::sh -c id'}}}",
+        "https://, http:// or ssh:// URL",
+    ),
+    (
+        "{source: {git: {url: 'ssh://-oProxyCommand=id/r'}}}",
+        "https://, http:// or ssh:// URL",
+    ),
+    (
+        "{source: {git: {url: 'ssh://git:pw@h/r'}}}",
+        "without password or query",
     ),
     (
         "{source: {git: {url: '--upload-pack=x'}}}",
-        "http:// or https:// URL",
+        "https://, http:// or ssh:// URL",
     ),
     (
         "{source: {git: {url: 'https://user:pw@h/r'}}}",
-        "without user, password",
+        "without password or query",
     ),
     (
         "{source: {git: {url: 'https://h/r?x=1'}}}",
-        "without user, password or query",
+        "without password or query",
     ),
     (
         "{source: {git: {url: 'https://h/r', branch: '-x'}}}",
