@@ -1,33 +1,24 @@
-//! Lines of Dockerfiles.
+//! Lines of Dockerfiles. What a user wrote goes in as JSON, or as it is where it cannot end its
+//! line or begin another.
 
 use std::fmt::Write;
 
-/// Base image of what runs without a language.
-pub(crate) const STATIC: &str = "gcr.io/distroless/static-debian12:nonroot";
-
-/// Settings that Trackbed gives to every build. A build argument must be declared to be seen.
-const ARGUMENTS: &str = "ARG HTTP_PROXY\nARG HTTPS_PROXY\nARG NO_PROXY\nARG TRACKBED_CA_FILE\n";
-
-/// Makes the tools of the languages trust the operator's certificates besides their own.
-const TRUST: &str = "if [ -n \"$TRACKBED_CA_FILE\" ]; then export NODE_EXTRA_CA_CERTS=\"$TRACKBED_CA_FILE\" SSL_CERT_FILE=\"$TRACKBED_CA_FILE\" PIP_CERT=\"$TRACKBED_CA_FILE\" REQUESTS_CA_BUNDLE=\"$TRACKBED_CA_FILE\" GIT_SSL_CAINFO=\"$TRACKBED_CA_FILE\"; fi; ";
+use crate::command::{Start, stands_in_a_line};
 
 /// A Dockerfile in the making.
 #[derive(Default)]
 pub(crate) struct Dockerfile(String);
 
 impl Dockerfile {
-    /// Begins a stage that builds.
-    pub(crate) fn build_stage(image: &str) -> Self {
-        let mut file = Self::default();
-        file.line(&format!("FROM {image} AS build"));
-        file.0 += ARGUMENTS;
-        file
-    }
-
-    /// Begins the stage that runs.
-    pub(crate) fn run_stage(&mut self, image: &str) {
-        self.line("");
-        self.line(&format!("FROM {image}"));
+    /// Begins a stage. A named one is for others to copy from.
+    pub(crate) fn stage(&mut self, image: &str, name: Option<&str>) {
+        if !self.0.is_empty() {
+            self.line("");
+        }
+        match name {
+            Some(name) => self.line(&format!("FROM {image} AS {name}")),
+            None => self.line(&format!("FROM {image}")),
+        }
     }
 
     /// A line of our own.
@@ -36,41 +27,58 @@ impl Dockerfile {
         self.0.push('\n');
     }
 
-    /// A command of our own that talks to a package index.
-    pub(crate) fn fetch(&mut self, command: &str) {
-        self.json("RUN", &["/bin/sh", "-c", &format!("{TRUST}{command}")]);
+    /// A comment: why the lines after it are there.
+    pub(crate) fn comment(&mut self, text: &str) {
+        self.line(&format!("# {text}"));
     }
 
-    /// A command of a user's: as JSON nothing in it ends the instruction or begins another.
-    pub(crate) fn shell(&mut self, command: &str) {
-        self.json("RUN", &["/bin/sh", "-c", &format!("{TRUST}{command}")]);
+    /// A command of our own.
+    pub(crate) fn run(&mut self, command: &str) {
+        self.line(&format!("RUN {command}"));
     }
 
-    /// What the container starts: one program that signals reach.
-    pub(crate) fn start(&mut self, words: &[&str]) {
-        self.json("CMD", words);
+    /// A command of a user's.
+    pub(crate) fn run_user(&mut self, command: &str) {
+        if stands_in_a_line(command) {
+            self.run(command.trim());
+        } else {
+            self.json("RUN", &["/bin/sh", "-c", command].map(str::to_owned));
+        }
     }
 
-    /// What the container starts, of a user's words: the shell gives way to the program.
-    pub(crate) fn start_shell(&mut self, command: &str) {
-        self.json("CMD", &["/bin/sh", "-c", &format!("exec {command}")]);
+    /// Files of the context, by their plain paths.
+    pub(crate) fn copy<S: AsRef<str>>(&mut self, files: &[S], to: &str) {
+        let files: Vec<&str> = files.iter().map(AsRef::as_ref).collect();
+        self.line(&format!("COPY {} {to}", files.join(" ")));
     }
 
-    fn json(&mut self, instruction: &str, words: &[&str]) {
-        let words = serde_json::Value::from(words.to_vec());
+    /// Writes a file of our own lines.
+    pub(crate) fn write(&mut self, path: &str, lines: &[&str]) {
+        let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        let mut text = format!("RUN mkdir -p {folder} && printf '%s\\n' \\\n");
+        for line in lines {
+            text += &format!("    '{line}' \\\n");
+        }
+        self.0 += &text;
+        self.line(&format!("    > {path}"));
+    }
+
+    /// What the container starts.
+    pub(crate) fn start(&mut self, start: &Start) {
+        self.json("CMD", &start.words());
+    }
+
+    fn json(&mut self, instruction: &str, words: &[String]) {
+        // Lists of strings always have a JSON, with a space after each comma for readers.
+        let words: Vec<String> = words
+            .iter()
+            .map(|word| serde_json::Value::from(word.as_str()).to_string())
+            .collect();
         // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{instruction} {words}");
+        let _ = writeln!(self.0, "{instruction} [{}]", words.join(", "));
     }
 
     pub(crate) fn finish(self) -> String {
         self.0
     }
-}
-
-/// The words of a command that needs no shell, if it is one.
-pub(crate) fn plain_words(command: &str) -> Option<Vec<&str>> {
-    let special = |c: char| !(c.is_ascii_alphanumeric() || "-_./:=@,+ ".contains(c));
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let first = words.first()?;
-    (!command.contains(special) && !first.contains('=')).then_some(words)
 }

@@ -2,77 +2,70 @@
 //!
 //! Every generated Dockerfile builds in one stage and runs in another, as a user without rights,
 //! orders its layers so that dependencies are cached, and starts the application directly, so that
-//! signals reach it. Text of users goes into it as JSON only.
+//! signals reach it. What users wrote goes into it as JSON, or as it is where it cannot end its
+//! line.
 
+mod command;
+mod declare;
 mod dockerfile;
+pub mod explain;
 mod go;
+mod ignore;
+mod java;
+mod known;
+mod manifest;
 mod node;
+mod php;
+mod provider;
 mod python;
+mod ruby;
+mod rust;
+mod settings;
+mod site;
+mod tree;
+mod version;
+mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub use declare::declare;
+pub use explain::{Decision, Subject};
+pub use provider::Provider;
+pub use settings::Settings;
+pub use tree::{Root, Tree};
 
-/// The files at the root of an application.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tree {
-    /// Paths relative to the root, `/` between parts. Folders are told by what is in them.
-    pub files: BTreeSet<String>,
-    /// Content of those of [`Tree::wanted`].
-    pub content: BTreeMap<String, String>,
-}
+use work::Work;
 
-impl Tree {
-    /// Whether the content of a file is looked at.
-    pub fn wanted(path: &str) -> bool {
-        matches!(
-            path,
-            "package.json"
-                | ".nvmrc"
-                | ".node-version"
-                | "requirements.txt"
-                | ".python-version"
-                | "runtime.txt"
-                | "go.mod"
-                | "Procfile"
-        )
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.files.contains(path)
-    }
-
-    fn read(&self, path: &str) -> Option<&str> {
-        self.content.get(path).map(String::as_str)
-    }
-
-    /// The command of the `web` process of a Procfile.
-    fn procfile(&self) -> Option<String> {
-        let line = self
-            .read("Procfile")?
-            .lines()
-            .find_map(|line| line.strip_prefix("web:"))?;
-        let command = line.trim();
-        (!command.is_empty()).then(|| command.to_owned())
-    }
-}
-
-/// What a person said about the build.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// Command that builds the application.
-    pub build_command: Option<String>,
+/// The folder that a build sees: what `COPY` is relative to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Context {
+    /// The application's folder.
+    #[default]
+    Folder,
+    /// The repository's root: the application is built from more than its folder.
+    Root,
 }
 
 /// How an application is built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Plan {
-    /// `node`, `python` or `go`.
-    pub language: &'static str,
-    /// Version of the language.
-    pub version: String,
+    /// What it was taken for.
+    pub provider: Provider,
+    /// Version of the language, as in the image's tag. Static files have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Framework, if one is recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub framework: Option<String>,
+    /// The folder that the build must be given.
+    pub context: Context,
+    /// What was seen and decided.
+    pub explanation: Vec<Decision>,
     /// The Dockerfile.
     pub dockerfile: String,
+    /// What to write to `DOCKERFILE.dockerignore` beside the Dockerfile; none where the context
+    /// has a `.dockerignore`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerignore: Option<String>,
 }
 
 /// Why there is no plan.
@@ -80,7 +73,8 @@ pub struct Plan {
 pub enum Error {
     /// Nothing is recognised.
     #[error(
-        "there is no Dockerfile, and no language is recognised. Found: {found}. Recognised are Node (package.json), Python (requirements.txt, pyproject.toml, main.py or app.py) and Go (go.mod)"
+        "there is no Dockerfile, and no language is recognised. Found: {found}. Recognised are {}",
+        provider::recognised()
     )]
     Unknown {
         /// The first files, in words.
@@ -106,38 +100,34 @@ impl Error {
 /// # Errors
 /// That it is none, or that its files do not say enough; with what to do.
 pub fn detect(tree: &Tree, settings: &Settings) -> Result<Plan, Error> {
-    if tree.has("package.json") {
-        return node::plan(tree, settings);
+    settings.validate()?;
+    if let Some(root) = &tree.root
+        && !tree::is_plain_path(&root.path)
+    {
+        return Err(Error::Unusable(format!(
+            "the folder {:?} has characters that Dockerfiles cannot hold: use letters, digits, '-', '_', '.' and '/', or add a Dockerfile",
+            root.path
+        )));
     }
-    if tree.has("go.mod") {
-        return go::plan(tree, settings);
+    let mut work = Work::new(tree, settings);
+    let provider = provider::choose(&mut work)?;
+    work.procfile_notes();
+    let made = provider.plan(&mut work)?;
+    if made.context == Context::Root {
+        work.say(Subject::Context, "the repository's root", None);
     }
-    if python::is(tree) {
-        return python::plan(tree, settings);
-    }
-    Err(Error::Unknown {
-        found: found(&tree.files),
+    let ignored = ignore::file(tree, made.context == Context::Root, made.ignored);
+    let title = format!(
+        "# Generated by Trackbed from {}. To change it, copy it into the repository as `Dockerfile`.\n",
+        made.from.join(", ")
+    );
+    Ok(Plan {
+        provider,
+        version: made.version,
+        framework: made.framework,
+        context: made.context,
+        explanation: work.explanation,
+        dockerfile: title + &made.dockerfile.finish(),
+        dockerignore: ignored,
     })
-}
-
-/// The first names at the root.
-fn found(files: &BTreeSet<String>) -> String {
-    const SHOWN: usize = 10;
-    let mut names: Vec<String> = files
-        .iter()
-        .map(|path| match path.split_once('/') {
-            Some((folder, _)) => format!("{folder}/"),
-            None => path.clone(),
-        })
-        .collect();
-    names.dedup();
-    if names.is_empty() {
-        return "nothing".to_owned();
-    }
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    match more {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names.join(", ")),
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -10,20 +10,18 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trackbed_api::build::BuildPlan;
-use trackbed_detect::{Settings, Tree, detect};
+use trackbed_detect::{Settings, detect, explain};
 use trackbed_git::{Credentials, Fetch, Progress, Request, fetch};
 
-use crate::report;
+use crate::{
+    report,
+    tree::{inside, tree},
+};
 
 /// Folder of the source under `--out`.
 pub const SOURCE: &str = "source";
 /// The Dockerfile under `--out`, the repository's or the generated one.
 pub const DOCKERFILE: &str = "Dockerfile";
-
-/// Largest file that detection reads.
-const READ_MAX: u64 = 1 << 20;
-/// How deep and how many files detection lists.
-const LIST_MAX: (usize, usize) = (3, 20_000);
 
 /// Writes OUT/source (the commit) and OUT/Dockerfile.
 #[derive(Args, Clone, Debug)]
@@ -175,24 +173,6 @@ fn folder(source: &Path, path: &str) -> Result<PathBuf, Refusal> {
     Ok(folder)
 }
 
-/// A path under a root, with no link anywhere on the way.
-fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
-    let mut found = root.to_owned();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::Normal(name) => {
-                found.push(name);
-                if fs::symlink_metadata(&found).ok()?.is_symlink() {
-                    return None;
-                }
-            }
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(found)
-}
-
 /// Writes the Dockerfile beside the source: nothing is added to what the user pushed.
 fn dockerfile(options: &Options, source: &Path, root: &Path) -> Result<BuildPlan, Refusal> {
     let target = options.out.join(DOCKERFILE);
@@ -217,44 +197,24 @@ fn dockerfile(options: &Options, source: &Path, root: &Path) -> Result<BuildPlan
     }
     let settings = Settings {
         build_command: options.build_command.clone(),
+        ..Settings::default()
     };
-    let plan =
-        detect(&tree(root), &settings).map_err(|error| (error.reason(), error.to_string()))?;
+    let plan = detect(&tree(source, root), &settings)
+        .map_err(|error| (error.reason(), error.to_string()))?;
     fs::write(&target, &plan.dockerfile).map_err(|error| disk(&target, &error))?;
+    if let Some(ignored) = &plan.dockerignore {
+        // Kaniko looks for it under this name first.
+        let beside = options.out.join(format!("{DOCKERFILE}.dockerignore"));
+        fs::write(&beside, ignored).map_err(|error| disk(&beside, &error))?;
+    }
+    print!("{}", explain::text(&plan.explanation));
     println!("--- generated Dockerfile\n{}---", plan.dockerfile);
     Ok(BuildPlan {
-        language: plan.language.to_owned(),
-        version: Some(plan.version),
+        language: plan.provider.as_str().to_owned(),
+        version: plan.version,
         framework: plan.framework,
         dockerfile: "generated".to_owned(),
     })
-}
-
-/// Lists a folder. Links are not followed: a repository could point them at our credentials.
-fn tree(root: &Path) -> Tree {
-    let mut tree = Tree::default();
-    let mut folders = vec![(root.to_owned(), 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(kind) = entry.file_type() else {
-                continue;
-            };
-            if kind.is_dir() && depth < LIST_MAX.0 {
-                folders.push((path, depth + 1));
-            } else if kind.is_file() && tree.files.len() < LIST_MAX.1 {
-                let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
-                if Tree::wanted(&name)
-                    && entry.metadata().is_ok_and(|it| it.len() <= READ_MAX)
-                    && let Ok(text) = fs::read_to_string(&path)
-                {
-                    tree.content.insert(name.clone().into_owned(), text);
-                }
-                tree.files.insert(name.into_owned());
-            }
-        }
-    }
-    tree
 }
 
 #[cfg(test)]
@@ -274,6 +234,7 @@ mod tests {
             assert_eq!(refused.0, "PathNotFound", "{path}");
         }
         assert!(folder(source.path(), ".").is_ok());
-        assert!(tree(source.path()).content.is_empty(), "links are not read");
+        let tree = tree(source.path(), source.path());
+        assert!(tree.content.is_empty(), "links are not read");
     }
 }

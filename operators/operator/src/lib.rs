@@ -1,13 +1,15 @@
 //! Trackbed's one binary: the controllers (`run`), and the programs that run inside the pods of
-//! builds (`fetch`, `push`) and databases (`supervisor`).
+//! builds (`fetch`, `push`) and databases (`supervisor`); and `plan`, for people on their machines.
 
 pub mod error;
 pub mod fetch;
 mod ls_remote;
+pub mod plan;
 pub mod push;
 mod registry;
 mod report;
 pub mod run;
+mod tree;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -47,6 +49,8 @@ enum Command {
     /// Ask a repository for its refs: the request comes as JSON on standard input
     #[command(name = trackbed_service::source::child::COMMAND, hide = true)]
     LsRemote,
+    /// Show what a build would do with a folder
+    Plan(plan::Options),
     /// Push an image layout to a registry (a step of a Build)
     Push(push::Options),
     /// Run a database server (inside a Database's pod)
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         },
         Command::Fetch(options) => fetch::run(&options),
         Command::LsRemote => ls_remote::run(),
+        Command::Plan(options) => plan::run(options),
         Command::Push(options) => match runtime() {
             Ok(runtime) => runtime.block_on(push::run(&options)),
             Err(error) => failed(&format!("no runtime: {error}")),

@@ -1,0 +1,213 @@
+//! Package managers of Python.
+
+use crate::{
+    Error, Subject,
+    dockerfile::Dockerfile,
+    known::{PIPENV, POETRY, UV},
+    manifest::at,
+    work::Work,
+};
+
+use super::Project;
+
+/// How dependencies are installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manager {
+    /// `uv.lock`.
+    Uv { package: bool },
+    /// `poetry.lock`, or `[tool.poetry]`.
+    Poetry { locked: bool, package: bool },
+    /// `Pipfile`.
+    Pipenv { locked: bool },
+    /// `requirements.txt`.
+    Requirements,
+    /// `pyproject.toml` alone.
+    Project,
+    /// The standard library is all.
+    None,
+}
+
+pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Error> {
+    let tree = work.tree;
+    let table = project.pyproject.as_ref();
+    let builds = table.is_some_and(|it| it.contains_key("build-system"));
+    let poetry = table.is_some_and(|it| at(it, &["tool", "poetry"]).is_some());
+    let package_mode = table.and_then(|it| at(it, &["tool", "poetry", "package-mode"]));
+    let package = builds && package_mode.and_then(toml::Value::as_bool) != Some(false);
+    let (manager, name) = if tree.has("uv.lock") {
+        (Manager::Uv { package: builds }, "uv")
+    } else if tree.has("poetry.lock") || (poetry && !tree.has("requirements.txt")) {
+        let locked = tree.has("poetry.lock");
+        (Manager::Poetry { locked, package }, "poetry")
+    } else if tree.has("requirements.txt") {
+        (Manager::Requirements, "pip")
+    } else if tree.has("Pipfile") {
+        let locked = tree.has("Pipfile.lock");
+        (Manager::Pipenv { locked }, "pipenv")
+    } else if table.is_some_and(|it| it.contains_key("project") || builds) {
+        (Manager::Project, "pip")
+    } else {
+        (Manager::None, "none")
+    };
+    work.say(
+        Subject::Manager,
+        name,
+        Some(manager.file().unwrap_or("no manifest")),
+    );
+    let locks = ["uv.lock", "poetry.lock", "Pipfile.lock"];
+    let locks: Vec<&str> = locks.into_iter().filter(|lock| tree.has(lock)).collect();
+    if locks.len() > 1 {
+        work.warn(format!(
+            "there are several lockfiles ({}): remove those that are not of {name}",
+            locks.join(", ")
+        ));
+    }
+    match manager {
+        Manager::Poetry { locked: false, .. }
+        | Manager::Pipenv { locked: false }
+        | Manager::Project => {
+            work.warn(
+                "there is no lockfile: versions of dependencies may change from build to build",
+            );
+        }
+        _ => {}
+    }
+    if matches!(manager, Manager::Uv { .. }) && table.is_none() {
+        return Err(Error::Unusable(
+            "there is a uv.lock and no pyproject.toml: add it".to_owned(),
+        ));
+    }
+    Ok(manager)
+}
+
+impl Manager {
+    /// The file that says so.
+    pub(crate) fn file(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Uv { .. } => "uv.lock",
+            Self::Poetry { locked: true, .. } => "poetry.lock",
+            Self::Poetry { .. } | Self::Project => "pyproject.toml",
+            Self::Pipenv { locked: true } => "Pipfile.lock",
+            Self::Pipenv { .. } => "Pipfile",
+            Self::Requirements => "requirements.txt",
+            Self::None => return None,
+        })
+    }
+
+    /// The files that the plan is made from.
+    pub(crate) fn files(self, work: &Work<'_>) -> Vec<String> {
+        let Some(file) = self.file() else {
+            let found = work.tree.first(&["manage.py", "main.py", "app.py"]);
+            return vec![found.unwrap_or("Python files").to_owned()];
+        };
+        let manifest = match file {
+            "uv.lock" | "poetry.lock" => Some("pyproject.toml"),
+            "Pipfile.lock" => Some("Pipfile"),
+            _ => None,
+        };
+        manifest
+            .into_iter()
+            .chain([file])
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Installs the dependencies, then copies everything, then installs the project.
+    pub(crate) fn install(self, work: &mut Work<'_>, file: &mut Dockerfile) {
+        let (command, before) = match self {
+            Self::Uv { package } => {
+                tool(file, "uv", UV);
+                file.line("ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_NO_CACHE=1");
+                self.copy(work, file);
+                file.run("uv sync --frozen --no-dev --no-install-project --no-install-workspace");
+                file.line("COPY . .");
+                if package {
+                    file.run("uv sync --frozen --no-dev");
+                }
+                ("uv sync --frozen --no-dev", true)
+            }
+            Self::Poetry { locked, package } => {
+                tool(file, "poetry", POETRY);
+                self.copy(work, file);
+                let lock = if locked {
+                    ""
+                } else {
+                    "poetry lock --no-interaction && "
+                };
+                file.run(&format!(
+                    "{lock}poetry install --only main --no-root --no-interaction --no-cache"
+                ));
+                file.line("COPY . .");
+                if package {
+                    file.run("poetry install --only main --no-interaction --no-cache");
+                }
+                ("poetry install --only main", true)
+            }
+            Self::Pipenv { locked } => {
+                tool(file, "pipenv", PIPENV);
+                self.copy(work, file);
+                let lock = if locked { "" } else { "pipenv lock && " };
+                file.run(&format!("{lock}pipenv requirements > /tmp/requirements.txt && pip install -r /tmp/requirements.txt"));
+                ("pipenv requirements | pip install", false)
+            }
+            Self::Requirements => {
+                let text = work.tree.read("requirements.txt").unwrap_or_default();
+                // It may name other files, or the project itself.
+                let others = text.lines().map(str::trim).any(|line| {
+                    line.starts_with("-r")
+                        || line.starts_with("-c")
+                        || line.starts_with("-e")
+                        || line.starts_with("--r")
+                        || line.starts_with('.')
+                });
+                if others {
+                    file.comment("requirements.txt names other files.");
+                    file.line("COPY . .");
+                    file.run("pip install -r requirements.txt");
+                } else {
+                    file.copy(&["requirements.txt"], "./");
+                    file.run("pip install -r requirements.txt");
+                }
+                ("pip install -r requirements.txt", others)
+            }
+            Self::Project => {
+                file.line("COPY . .");
+                file.run("pip install .");
+                ("pip install .", true)
+            }
+            Self::None => ("", false),
+        };
+        if !before {
+            file.line("COPY . .");
+        }
+        if !command.is_empty() {
+            work.say(Subject::Install, command, self.file());
+        }
+    }
+
+    /// Copies manifest and lockfile.
+    fn copy(self, work: &Work<'_>, file: &mut Dockerfile) {
+        let files = match self {
+            Self::Uv { .. } => ["pyproject.toml", "uv.lock"],
+            Self::Poetry { .. } => ["pyproject.toml", "poetry.lock"],
+            _ => ["Pipfile", "Pipfile.lock"],
+        };
+        let there: Vec<&str> = files.into_iter().filter(|it| work.tree.has(it)).collect();
+        file.copy(&there, "./");
+    }
+
+    /// The command that adds a package.
+    pub(crate) fn add(self) -> &'static str {
+        match self {
+            Self::Uv { .. } => "uv pip install",
+            _ => "pip install",
+        }
+    }
+}
+
+/// Installs a manager beside the application's packages, not among them.
+fn tool(file: &mut Dockerfile, name: &str, requirement: &str) {
+    file.run(&format!(
+        "python -m venv /opt/{name} && /opt/{name}/bin/pip install '{requirement}' && ln -s /opt/{name}/bin/{name} /usr/local/bin/{name}"
+    ));
+}
