@@ -27,7 +27,7 @@ impl Start {
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Exec(words) => words.join(" "),
-            Self::Shell(line) => line.clone(),
+            Self::Shell(line) => line.strip_prefix("exec ").unwrap_or(line).to_owned(),
         }
     }
 

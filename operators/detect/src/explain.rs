@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 /// What a decision is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// In the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subject {
     /// What the application was taken for.
@@ -14,16 +15,16 @@ pub enum Subject {
     Manager,
     /// The framework.
     Framework,
+    /// The folder that the build sees.
+    Context,
     /// The command that installs the dependencies.
     Install,
     /// The command that builds it.
     Build,
-    /// The command that starts it.
-    Start,
     /// The folder of a static site.
     Output,
-    /// The folder that the build sees.
-    Context,
+    /// The command that starts it.
+    Start,
     /// Debian packages that are added.
     Packages,
     /// Something to know that is no error.

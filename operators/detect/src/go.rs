@@ -83,6 +83,7 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
         path,
         start,
         base: needs,
+        libraries: &[],
         data,
     };
     program.run_stage(work, &folder, &mut file);
@@ -108,6 +109,8 @@ pub(crate) struct Program<'a> {
     pub(crate) start: Option<Start>,
     /// The smallest image that it runs on.
     pub(crate) base: &'static str,
+    /// Debian packages that it needs where that image is not enough.
+    pub(crate) libraries: &'static [&'static str],
     /// Folders that it may read.
     pub(crate) data: Vec<&'a str>,
 }
@@ -118,7 +121,10 @@ impl Program<'_> {
         let shell = matches!(self.start, Some(Start::Shell(_))) || self.start.is_none();
         if shell || !work.settings.packages.is_empty() {
             file.stage(DEBIAN, None);
-            apt(file, &["ca-certificates", "tzdata"]);
+            apt(
+                file,
+                &[&["ca-certificates", "tzdata"], self.libraries].concat(),
+            );
         } else {
             file.stage(self.base, None);
         }

@@ -158,10 +158,14 @@ pub(crate) const YARN_BERRY: &str = "4";
 pub(crate) const BUN: &str = "1";
 /// uv: versions below 1.0 may break, so it is a line.
 pub(crate) const UV: &str = "uv>=0.8,<1";
-/// Poetry, with the plugin that it once had built in not needed.
+/// Poetry.
 pub(crate) const POETRY: &str = "poetry>=2.1,<3";
-/// Poetry for locks of its first major version reads them too.
+/// Pipenv, whose versions are years.
 pub(crate) const PIPENV: &str = "pipenv>=2025,<2027";
+
+/// Servers of Python, where the project names none.
+pub(crate) const GUNICORN: &str = "gunicorn>=23,<26";
+pub(crate) const UVICORN: &str = "uvicorn>=0.34,<1";
 
 /// Serves static files as uid 101 on a port of the environment.
 pub(crate) const NGINX: &str = "docker.io/nginxinc/nginx-unprivileged:stable";

@@ -307,7 +307,7 @@ fn extensions(work: &mut Work<'_>, composer: &serde_json::Value, file: &mut Dock
     apt(file, &packages);
     // PHP 8.5 has opcache built in.
     let opcache =
-        "[ \"$(php -r 'echo PHP_VERSION_ID;')\" -ge 80500 ] || docker-php-ext-install opcache";
+        "test \"$(php -r 'echo PHP_VERSION_ID;')\" -ge 80500 || docker-php-ext-install opcache";
     build.retain(|it| *it != "opcache");
     let configure = if build.contains(&"gd") {
         "docker-php-ext-configure gd --with-freetype --with-jpeg && "

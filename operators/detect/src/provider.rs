@@ -151,11 +151,14 @@ pub(crate) fn choose(work: &mut Work<'_>) -> Result<Provider, Error> {
         });
     };
     work.say(Subject::Provider, first.as_str(), Some(sign));
-    // Bare pages beside a program are its own, and so are a package.json's.
+    // Bare pages beside a program are its own, and Rails and PHP build their assets with Node.
     let others: Vec<String> = found
         .iter()
         .skip(1)
         .filter(|(it, _)| *it != Provider::Static)
+        .filter(|(it, _)| {
+            !(*it == Provider::Node && matches!(first, Provider::Ruby | Provider::Php))
+        })
         .map(|(it, sign)| format!("{sign} ({it})"))
         .collect();
     if !others.is_empty() {

@@ -106,6 +106,7 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
         path,
         start,
         base: DISTROLESS_CC,
+        libraries: if openssl { &["libssl3"] } else { &[] },
         data,
     };
     program.run_stage(work, &folder, &mut file);

@@ -155,6 +155,34 @@ const OURS: &[&str] = &[
     "ARG", "CMD", "COPY", "ENV", "EXPOSE", "FROM", "RUN", "USER", "WORKDIR",
 ];
 
+#[test]
+fn a_command_of_a_user_cannot_end_its_line() {
+    let tree = Tree {
+        files: ["package.json", "index.js"].map(str::to_owned).into(),
+        content: [("package.json".to_owned(), "{}".to_owned())].into(),
+        root: None,
+    };
+    for (command, line) in [
+        ("echo \"hi\" && x $A", "RUN echo \"hi\" && x $A"),
+        ("echo \\", r#"RUN ["/bin/sh", "-c", "echo \\"]"#),
+        ("a\nUSER 0", r#"RUN ["/bin/sh", "-c", "a\nUSER 0"]"#),
+        ("cat <<X", r#"RUN ["/bin/sh", "-c", "cat <<X"]"#),
+        (
+            "--mount=type=bind x",
+            r#"RUN ["/bin/sh", "-c", "--mount=type=bind x"]"#,
+        ),
+        ("[\"rm\"]", r#"RUN ["/bin/sh", "-c", "[\"rm\"]"]"#),
+    ] {
+        let settings = Settings {
+            build_command: Some(command.to_owned()),
+            ..Settings::default()
+        };
+        let plan = detect(&tree, &settings).expect("a plan");
+        let found = plan.dockerfile.lines().any(|it| it == line);
+        assert!(found, "{line} in\n{}", plan.dockerfile);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 

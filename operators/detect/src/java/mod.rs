@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// Takes the jar that can be started. A shell script of ours: no text of users is in it.
-const TAKE_JAR: &str = "mkdir -p /out && for jar in $(ls -S target/*.jar build/libs/*.jar 2>/dev/null); do \
+const TAKE_JAR: &str = "mkdir -p /out && for jar in target/*.jar build/libs/*.jar; do \
 case \"$jar\" in *-plain.jar|*-sources.jar|*-javadoc.jar|*/original-*) continue ;; esac; \
-if unzip -p \"$jar\" META-INF/MANIFEST.MF | grep -q '^Main-Class:'; then cp \"$jar\" /out/app.jar; break; fi; done; \
+if unzip -p \"$jar\" META-INF/MANIFEST.MF > /tmp/manifest 2>/dev/null && grep -q '^Main-Class:' /tmp/manifest; then cp \"$jar\" /out/app.jar; fi; done; \
 test -f /out/app.jar || { echo 'no jar of the build has a Main-Class: use the Spring Boot, shade or shadow plugin, or set build.start' >&2; exit 1; }";
 
 /// The tool that builds.
@@ -153,6 +153,15 @@ fn kind(tool: &Tool) -> Kind {
     }
 }
 
+/// The Gradle that runs on a Java. <https://docs.gradle.org/current/userguide/compatibility.html>
+fn gradle(java: &str) -> u32 {
+    if java.parse().is_ok_and(|it: u32| it > 24) {
+        9
+    } else {
+        8
+    }
+}
+
 impl Tool {
     fn program(&self) -> &'static str {
         match (self.name, self.wrapper) {
@@ -166,11 +175,10 @@ impl Tool {
     fn build_stage(&self, work: &mut Work<'_>, kind: Kind, java: &str, file: &mut Dockerfile) {
         let image = match (self.name, self.wrapper) {
             (_, true) => format!("docker.io/library/eclipse-temurin:{java}-jdk-noble"),
-            ("maven", _) => format!("docker.io/library/maven:3.9-eclipse-temurin-{java}-noble"),
-            _ => format!("docker.io/library/gradle:8-jdk{java}-noble"),
+            ("maven", _) => format!("docker.io/library/maven:3.9-eclipse-temurin-{java}"),
+            _ => format!("docker.io/library/gradle:{}-jdk{java}", gradle(java)),
         };
         file.stage(&image, Some("build"));
-        file.line("USER 0:0");
         crate::work::apt(file, &["unzip"]);
         file.line("WORKDIR /app");
         let own = work.own_install();
@@ -216,7 +224,7 @@ impl Tool {
         }));
         file.run_user(&build.unwrap_or_default());
         match kind {
-            Kind::Quarkus => file.run("mkdir -p /out && cp -r \"$(ls -d target/quarkus-app build/quarkus-app 2>/dev/null | head -n 1)\"/. /out/"),
+            Kind::Quarkus => file.run("mkdir -p /out && for made in target build; do if [ -d \"$made/quarkus-app\" ]; then cp -r \"$made/quarkus-app/.\" /out/; fi; done"),
             Kind::Distribution => file.run("mkdir -p /out && set -- build/install/* && cp -r \"$1\"/. /out/ && ln -s \"$(basename \"$1\")\" /out/bin/start"),
             // A start of the person's finds the files where the build left them.
             _ if work.settings.start_command.is_some() || work.tree.procfile("web").is_some() => {

@@ -290,8 +290,8 @@ impl Manager {
         true
     }
 
-    /// Installs everything, what the build needs included.
-    pub(crate) fn install(&self, work: &Work<'_>) -> String {
+    /// Installs everything, what the build needs included; or only what runs.
+    pub(crate) fn install(&self, work: &Work<'_>, production: bool) -> String {
         let locked = self.lock.is_some();
         let command = match (self.kind, locked) {
             (Kind::Npm, true) => "npm ci --no-audit --no-fund",
@@ -305,10 +305,23 @@ impl Manager {
             (Kind::Bun, true) => "bun install --frozen-lockfile",
             (Kind::Bun, false) => "bun install",
         };
+        let production = match (production, self.kind) {
+            (false, _) | (true, Kind::Berry) => "",
+            (true, Kind::Npm) => " --omit=dev",
+            (true, Kind::Pnpm) => " --prod",
+            (true, Kind::Classic | Kind::Bun) => " --production",
+        };
         match (self.kind, self.filter(work)) {
-            (Kind::Pnpm, Some(path)) => format!("{command} --filter . --filter ./{path}..."),
-            _ => command.to_owned(),
+            (Kind::Pnpm, Some(path)) => {
+                format!("{command}{production} --filter . --filter ./{path}...")
+            }
+            _ => format!("{command}{production}"),
         }
+    }
+
+    /// Whether what only the build needs can be left out from the start.
+    pub(crate) fn installs_production(&self) -> bool {
+        self.kind != Kind::Berry
     }
 
     /// Runs the script `build`; in a workspace of pnpm, of what the application uses first.
@@ -329,7 +342,7 @@ impl Manager {
 
     /// Removes what only the build needs.
     pub(crate) fn prune(&self, work: &Work<'_>, folder: &str, file: &mut Dockerfile) {
-        if self.lock.is_none() && self.kind != Kind::Npm {
+        if self.lock.is_none() && matches!(self.kind, Kind::Pnpm | Kind::Bun | Kind::Classic) {
             return;
         }
         let workspace = self.context == Context::Root;

@@ -12,7 +12,7 @@ use crate::{
     known::NODE,
     manifest, site,
     version::{Asked, Chosen, Tilde, meets},
-    work::{Made, Said, Work},
+    work::{Made, Said, Work, apt},
 };
 use framework::{Framework, Output};
 use manager::Manager;
@@ -39,6 +39,31 @@ impl Package {
     fn text(&self, path: [&str; 2]) -> Option<&str> {
         self.0[path[0]][path[1]].as_str()
     }
+}
+
+/// Packages that need tools of Debian while they are installed.
+const BUILD_NATIVE: &[(&str, &[&str])] = &[
+    ("argon2", &["g++", "make", "python3"]),
+    ("bcrypt", &["g++", "make", "python3"]),
+    ("better-sqlite3", &["g++", "make", "python3"]),
+    ("node-pty", &["g++", "make", "python3"]),
+    ("sqlite3", &["g++", "make", "python3"]),
+    ("@prisma/client", &["openssl"]),
+    ("prisma", &["openssl"]),
+];
+/// Packages that need libraries of Debian while they run.
+const RUN_NATIVE: &[(&str, &[&str])] = &[
+    ("@prisma/client", &["ca-certificates", "openssl"]),
+    ("puppeteer", &["chromium"]),
+];
+
+/// The Debian packages for some of npm's.
+fn native(package: &Package, table: &[(&str, &[&'static str])]) -> Vec<&'static str> {
+    let used = table.iter().filter(|(name, _)| package.uses(name));
+    let mut packages: Vec<&str> = used.flat_map(|(_, it)| it.iter().copied()).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
 }
 
 /// Steps that the plan is made of.
@@ -104,6 +129,7 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
 impl Steps {
     fn build_stage(&self, work: &mut Work<'_>, package: &Package, file: &mut Dockerfile) {
         file.stage(&self.image, Some("build"));
+        apt(file, &native(package, BUILD_NATIVE));
         file.line("WORKDIR /app");
         self.manager.prepare(file);
         let own = work.own_install();
@@ -114,11 +140,26 @@ impl Steps {
         if let Some(script) = script {
             file.comment(&format!("The script \"{script}\" may need any file."));
         }
-        if script.is_some() || own.is_some() || !self.manager.copy_manifests(work, file) {
+        let strips =
+            own.is_none() && self.copies_modules() && !start::needs_development(work, package);
+        // Nothing to build and nothing to run: only what the application needs is installed.
+        let production = strips
+            && self.build.is_none()
+            && script.is_none()
+            && self.manager.installs_production();
+        let early = script.is_none() && own.is_none() && self.manager.copy_manifests(work, file);
+        if !early {
             file.line("COPY . .");
-            self.install(work, own.as_deref(), file);
-        } else {
-            self.install(work, None, file);
+        }
+        match own {
+            Some(command) => file.run_user(&command),
+            None => {
+                let command = self.manager.install(work, production);
+                work.say(Subject::Install, &command, self.manager.lock);
+                file.run(&command);
+            }
+        }
+        if early {
             file.line("COPY . .");
         }
         if self.folder != "/app" {
@@ -127,19 +168,8 @@ impl Steps {
         if let Some(build) = &self.build {
             file.run_user(build);
         }
-        if own.is_none() && self.copies_modules() && !start::needs_development(work, package) {
+        if strips && !production {
             self.manager.prune(work, &self.folder, file);
-        }
-    }
-
-    fn install(&self, work: &mut Work<'_>, own: Option<&str>, file: &mut Dockerfile) {
-        match own {
-            Some(command) => file.run_user(command),
-            None => {
-                let command = self.manager.install(work);
-                work.say(Subject::Install, &command, self.manager.lock);
-                file.run(&command);
-            }
         }
     }
 
@@ -170,6 +200,7 @@ impl Steps {
             "package.json does not say how to start: add a script \"start\", a server.js",
         )?;
         file.stage(&self.image, None);
+        apt(file, &native(package, RUN_NATIVE));
         work.packages(file);
         file.line("ENV NODE_ENV=production HOST=0.0.0.0 HOSTNAME=0.0.0.0");
         Work::port(file);

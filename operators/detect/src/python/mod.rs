@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::{
     Context, Error, Subject, Tree,
     dockerfile::Dockerfile,
-    known::PYTHON,
+    known::{GUNICORN, PYTHON, UVICORN},
     manifest::{self, at},
     version::{Asked, Chosen, Tilde},
     work::{Made, Work, apt},
@@ -202,7 +202,12 @@ fn build_stage(
         None => manager.install(work, file),
     }
     if let Some(added) = added {
-        file.run(&format!("{} {added}", manager.add()));
+        let server = if added == "gunicorn" {
+            GUNICORN
+        } else {
+            UVICORN
+        };
+        file.run(&format!("{} '{server}'", manager.add()));
     }
     let build = work.build(None);
     if let Some(build) = &build {
