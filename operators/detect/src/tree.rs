@@ -25,7 +25,7 @@ pub struct Root {
 }
 
 /// Files that say what an application is, wherever they are.
-const ANYWHERE: &[&str] = &["Cargo.toml", "settings.py"];
+const ANYWHERE: &[&str] = &["Cargo.toml", "package.json", "settings.py"];
 
 /// Files that say what an application is, at the root of a folder or of the repository.
 const WANTED: &[&str] = &[

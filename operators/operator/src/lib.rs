@@ -114,3 +114,13 @@ fn log(format: Option<LogFormat>) {
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_do_not_collide() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -42,8 +42,8 @@ pub struct Overrides {
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// Version of the language (build.version)
-    #[arg(long = "language-version", value_name = "VERSION")]
-    version: Option<String>,
+    #[arg(long, value_name = "VERSION")]
+    language_version: Option<String>,
     /// Debian packages for the image, divided by commas (build.packages)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     packages: Vec<String>,
@@ -71,7 +71,7 @@ impl Overrides {
             start_command: self.start,
             output: self.output,
             provider: self.provider.map(|it| it.parse()).transpose()?,
-            version: self.version,
+            version: self.language_version,
             packages: self.packages,
             start_elsewhere: self.start_elsewhere,
         })

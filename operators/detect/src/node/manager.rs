@@ -319,19 +319,36 @@ impl Manager {
         }
     }
 
+    /// Whether what only the build needs can be removed when a script made something in it.
+    pub(crate) fn keeps_what_scripts_made(&self) -> bool {
+        self.kind != Kind::Bun
+    }
+
     /// Whether what only the build needs can be left out from the start.
     pub(crate) fn installs_production(&self) -> bool {
         self.kind != Kind::Berry
     }
 
-    /// Runs the script `build`; in a workspace of pnpm, of what the application uses first.
-    pub(crate) fn run_build(&self, work: &Work<'_>) -> String {
-        match (self.kind, self.filter(work)) {
-            (Kind::Pnpm, Some(path)) => {
-                format!("pnpm --dir /app --filter ./{path}... run build")
-            }
-            (kind, _) => format!("{} run build", kind.name()),
+    /// Runs the script `build`; in a workspace, of what the application uses first.
+    pub(crate) fn run_build(&self, work: &Work<'_>, package: &Package) -> String {
+        let own = format!("{} run build", self.kind.name());
+        let Some(path) = self.filter(work) else {
+            return own;
+        };
+        if self.kind == Kind::Pnpm {
+            return format!("pnpm --dir /app --filter ./{path}... run build");
         }
+        // The others know no order.
+        let mut commands: Vec<String> = super::workspace::builds(work, package)
+            .into_iter()
+            .map(|folder| match self.kind {
+                Kind::Npm => format!("npm --prefix /app/{folder} run build"),
+                Kind::Bun => format!("bun run --cwd /app/{folder} build"),
+                _ => format!("yarn --cwd /app/{folder} run build"),
+            })
+            .collect();
+        commands.push(own);
+        commands.join(" && ")
     }
 
     /// The application's folder in its workspace.
@@ -353,7 +370,7 @@ impl Manager {
                 // pnpm's own prune knows no workspaces, and asks before it removes unless in CI.
                 let filter = self.filter(work).map(|path| format!(" --filter ./{path}..."));
                 format!(
-                    "CI=true pnpm install --prod --frozen-lockfile --prefer-offline --ignore-scripts{}",
+                    "CI=true pnpm install --prod --frozen-lockfile --prefer-offline --ignore-scripts --config.modules-cache-max-age=0{}",
                     filter.unwrap_or_default()
                 )
             }
@@ -362,7 +379,8 @@ impl Manager {
                     .to_owned()
             }
             Kind::Berry => "yarn workspaces focus --production".to_owned(),
-            Kind::Bun => "bun install --production --frozen-lockfile --ignore-scripts".to_owned(),
+            // Bun removes nothing that is there.
+            Kind::Bun => "rm -rf node_modules && bun install --production --frozen-lockfile".to_owned(),
         };
         // Yarn berry means the package of the folder it is in, all others mean the workspace.
         if workspace && self.kind != Kind::Berry {

@@ -3,6 +3,7 @@
 mod framework;
 mod manager;
 mod start;
+mod workspace;
 
 use serde_json::Value;
 
@@ -168,7 +169,7 @@ impl Steps {
         if let Some(build) = &self.build {
             file.run_user(build);
         }
-        if strips && !production {
+        if strips && !production && (script.is_none() || self.manager.keeps_what_scripts_made()) {
             self.manager.prune(work, &self.folder, file);
         }
     }
@@ -277,7 +278,7 @@ fn build_script(
             });
         }
         return Some(Said {
-            command: manager.run_build(work),
+            command: manager.run_build(work, package),
             from: "scripts.build in package.json".to_owned(),
         });
     }
