@@ -89,7 +89,7 @@ pub(crate) fn configure(file: &mut Dockerfile, site: &Site) {
         "  server_tokens off;",
         "  gzip on;",
         "  gzip_types text/css text/plain application/javascript application/json image/svg+xml;",
-        "  error_page 404 /404.html;",
+        "  error_page 403 404 =404 /404.html;",
         "  location ~ /\\.(?!well-known/) { return 404; }",
     ];
     let hashed = site.hashed.map(|paths| {
@@ -99,7 +99,7 @@ pub(crate) fn configure(file: &mut Dockerfile, site: &Site) {
     lines.push(if site.single_page {
         "  location / { try_files $uri $uri/index.html /index.html; add_header Cache-Control \"no-cache\"; }"
     } else {
-        "  location / { try_files $uri $uri/index.html $uri.html =404; add_header Cache-Control \"no-cache\"; }"
+        "  location / { try_files $uri $uri.html $uri/ =404; add_header Cache-Control \"no-cache\"; }"
     });
     lines.push("}");
     file.comment("nginx: its image puts the environment into this file when it starts.");

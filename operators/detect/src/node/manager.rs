@@ -313,7 +313,7 @@ impl Manager {
         };
         match (self.kind, self.filter(work)) {
             (Kind::Pnpm, Some(path)) => {
-                format!("{command}{production} --filter . --filter ./{path}...")
+                format!("{command}{production} --filter . --filter '{{./{path}}}...'")
             }
             _ => format!("{command}{production}"),
         }
@@ -332,11 +332,11 @@ impl Manager {
     /// Runs the script `build`; in a workspace, of what the application uses first.
     pub(crate) fn run_build(&self, work: &Work<'_>, package: &Package) -> String {
         let own = format!("{} run build", self.kind.name());
-        let Some(path) = self.filter(work) else {
+        if self.filter(work).is_none() {
             return own;
-        };
+        }
         if self.kind == Kind::Pnpm {
-            return format!("pnpm --dir /app --filter ./{path}... run build");
+            return "pnpm --fail-if-no-match --filter '{.}...' run build".to_owned();
         }
         // The others know no order.
         let mut commands: Vec<String> = super::workspace::builds(work, package)
@@ -368,7 +368,7 @@ impl Manager {
             Kind::Npm => "npm prune --omit=dev --ignore-scripts --no-audit --no-fund".to_owned(),
             Kind::Pnpm => {
                 // pnpm's own prune knows no workspaces, and asks before it removes unless in CI.
-                let filter = self.filter(work).map(|path| format!(" --filter ./{path}..."));
+                let filter = self.filter(work).map(|path| format!(" --filter '{{./{path}}}...'"));
                 format!(
                     "CI=true pnpm install --prod --frozen-lockfile --prefer-offline --ignore-scripts --config.modules-cache-max-age=0{}",
                     filter.unwrap_or_default()
