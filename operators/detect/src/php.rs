@@ -255,17 +255,47 @@ fn run_stage(
     extensions(work, composer, file);
     work.packages(file);
     Work::port(file);
-    let root = if document_root == "." {
-        "/app".to_owned()
-    } else {
-        format!("/app/{document_root}")
-    };
-    file.line(&format!("ENV APACHE_DOCUMENT_ROOT={root}"));
-    file.comment("Apache reads the port and the folder from its environment when it starts.");
-    file.run("sed -ri 's!^Listen 80$!Listen ${PORT}!' /etc/apache2/ports.conf && sed -ri 's!:80>!:${PORT}>!; s!/var/www/html!${APACHE_DOCUMENT_ROOT}!' /etc/apache2/sites-available/000-default.conf && sed -ri 's!<Directory /var/www/>!<Directory ${APACHE_DOCUMENT_ROOT}>!' /etc/apache2/apache2.conf && printf '%s\\n' '<DirectoryMatch \"/\\.(?!well-known)\">' '  Require all denied' '</DirectoryMatch>' '<FilesMatch \"^\\.|^(composer\\.(json|lock)|Procfile|Dockerfile)$\">' '  Require all denied' '</FilesMatch>' 'ServerTokens Prod' 'ServerName localhost' > /etc/apache2/conf-enabled/trackbed.conf && a2enmod rewrite headers && mv \"$PHP_INI_DIR/php.ini-production\" \"$PHP_INI_DIR/php.ini\"");
+    apache(document_root, file);
     file.line("WORKDIR /app");
     file.line("COPY --from=build --chown=33:33 /app /app");
     file.line("USER 33:33");
+}
+
+/// Apache's own files, which read the port from the environment when it starts.
+fn apache(document_root: &str, file: &mut Dockerfile) {
+    let (root, fallback) = match document_root {
+        "." => ("/app", None),
+        _ => ("/app/public", Some("    FallbackResource /index.php")),
+    };
+    let document_root = format!("  DocumentRoot {root}");
+    let directory = format!("  <Directory {root}>");
+    let mut lines = vec![
+        "ServerTokens Prod",
+        "ServerName localhost",
+        "<VirtualHost *:${PORT}>",
+        &document_root,
+        &directory,
+        "    Options -Indexes +FollowSymLinks",
+        "    AllowOverride All",
+        "    Require all granted",
+    ];
+    lines.extend(fallback);
+    lines.extend([
+        "  </Directory>",
+        "  <LocationMatch \"/\\.(?!well-known/)\">",
+        "    Require all denied",
+        "  </LocationMatch>",
+        "  <FilesMatch \"^(composer\\.(json|lock)|Procfile|Dockerfile)$\">",
+        "    Require all denied",
+        "  </FilesMatch>",
+        "  ErrorLog /proc/self/fd/2",
+        "  CustomLog /proc/self/fd/1 combined",
+        "</VirtualHost>",
+    ]);
+    file.comment("Apache: the port is read from the environment when it starts.");
+    file.write("/etc/apache2/ports.conf", &["Listen ${PORT}"]);
+    file.write("/etc/apache2/sites-available/000-default.conf", &lines);
+    file.run("a2enmod rewrite headers && mv \"$PHP_INI_DIR/php.ini-production\" \"$PHP_INI_DIR/php.ini\"");
 }
 
 fn extensions(work: &mut Work<'_>, composer: &serde_json::Value, file: &mut Dockerfile) {
