@@ -117,10 +117,17 @@ fn log(format: Option<LogFormat>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::Parser;
 
     #[test]
-    fn flags_do_not_collide() {
-        super::Cli::command().debug_assert();
+    fn plan_is_a_command() {
+        let words = [
+            "trackbed",
+            "plan",
+            ".",
+            "--language-version=22",
+            "--packages=curl,jq",
+        ];
+        assert!(super::Cli::try_parse_from(words).is_ok());
     }
 }

@@ -197,7 +197,7 @@ fn serve(path: &str, name: &str, server: &'static str, work: &Work<'_>) -> Serve
     let (module, inside) = match (folder, package) {
         ("", _) => (stem.to_owned(), None),
         (folder, true) if stem == "__init__" => (folder.to_owned(), None),
-        (folder, false) if folder == "src" => (stem.to_owned(), Some("src")),
+        ("src", false) => (stem.to_owned(), Some("src")),
         (folder, _) => (format!("{folder}.{stem}"), None),
     };
     let target = format!("{module}:{name}");
