@@ -52,7 +52,7 @@ pub(crate) fn plan(name: &str) -> Result<Plan, Error> {
     let root = place().join(name);
     let (files, content) = list(&root.join(&path));
     let above = list(&root);
-    let root = (!path.is_empty()).then(|| Root {
+    let root = (!path.is_empty()).then_some(Root {
         path,
         files: above.0,
         content: above.1,
