@@ -15,6 +15,8 @@ pub fn declare(dockerfile: &str, names: &[&str]) -> String {
     let mut stages: Vec<Stage> = Vec::new();
     for instruction in instructions(dockerfile) {
         match instruction.name.as_str() {
+            // Nothing can stand after an instruction that the end of the file cuts off.
+            "from" if instruction.cut => {}
             "from" => stages.push(Stage {
                 end: instruction.end,
                 declared: BTreeSet::new(),
@@ -84,6 +86,8 @@ struct Instruction {
     rest: String,
     /// Byte after its last line.
     end: usize,
+    /// Whether the file ends where it was to be continued.
+    cut: bool,
 }
 
 fn instructions(text: &str) -> Vec<Instruction> {
@@ -91,6 +95,7 @@ fn instructions(text: &str) -> Vec<Instruction> {
         escape: escape(text),
         rest: text.split_inclusive('\n'),
         at: 0,
+        cut: false,
     };
     let mut found = Vec::new();
     while let Some(logical) = lines.logical() {
@@ -108,6 +113,7 @@ fn instructions(text: &str) -> Vec<Instruction> {
             name: name.to_ascii_lowercase(),
             rest: rest.to_owned(),
             end: lines.at,
+            cut: lines.cut,
         });
     }
     found
@@ -137,6 +143,8 @@ struct Lines<'a> {
     rest: std::str::SplitInclusive<'a, char>,
     /// Byte after the last line taken.
     at: usize,
+    /// Whether the last line was to be continued.
+    cut: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -162,7 +170,10 @@ impl<'a> Lines<'a> {
         let (part, mut more) = self.continues(first);
         let mut logical = part.to_owned();
         while more {
-            let Some(line) = self.next() else { break };
+            let Some(line) = self.next() else {
+                self.cut = true;
+                break;
+            };
             let start = line.trim_start();
             if start.is_empty() || start.starts_with('#') {
                 continue;

@@ -122,5 +122,6 @@ fn only_identifiers_are_declared() {
         "FROM a\nARG _ok\n"
     );
     assert_eq!(declare("", &["A"]), "");
+    assert_eq!(declare("FROM a \\\n", &["A"]), "FROM a \\\n");
     assert_eq!(declare("RUN x\n", &["A"]), "RUN x\n");
 }
