@@ -73,7 +73,7 @@ pub struct Plan {
 pub enum Error {
     /// Nothing is recognised.
     #[error(
-        "there is no Dockerfile, and no language is recognised. Found: {found}. Recognised are {}",
+        "there is no Dockerfile, and no language is recognised. Found: {found}. Recognised are:{}",
         provider::recognised()
     )]
     Unknown {

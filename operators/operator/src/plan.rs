@@ -178,6 +178,6 @@ mod tests {
             error: there is no folder DIR/nowhere
         "#]]
         .assert_eq(&plan(&[], &["--path=nowhere"]));
-        assert!(plan(&[], &[]).contains("Found: nothing. Recognised are"));
+        assert!(plan(&[], &[]).contains("Found: nothing. Recognised are:"));
     }
 }
