@@ -37,10 +37,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml $config }}
 {{- end }}
 
-{{/* A map without its empty values. */}}
+{{/* A map without its empty values, at any depth. */}}
 {{- define "trackbed.filled" -}}
 {{- $filled := dict }}
 {{- range $key, $value := . }}
+{{- if kindIs "map" $value }}{{ $value = include "trackbed.filled" $value | fromYaml }}{{ end }}
 {{- if $value }}{{ $_ := set $filled $key $value }}{{ end }}
 {{- end }}
 {{- toYaml $filled }}

@@ -76,13 +76,15 @@ impl Values {
                 "registryMirror": network.mirror(),
                 "registryMaps": OTHERS.map(|host| format!("{host}={}", network.mirror())),
                 "insecureRegistries": [network.mirror(), &registry],
-                "caBundle": certificates(),
-                "httpProxy": network.proxy(),
-                "httpsProxy": network.proxy(),
-                "noProxy": format!(
-                    "{},{},{},{},.svc,.cluster.local,.trackbed-git,localhost,127.0.0.1",
-                    network.node, network.node_range, network.pod_range, network.service_range
-                ),
+                "environment": {
+                    "caBundle": certificates(),
+                    "httpProxy": network.proxy(),
+                    "httpsProxy": network.proxy(),
+                    "noProxy": format!(
+                        "{},{},{},{},.svc,.cluster.local,.trackbed-git,localhost,127.0.0.1",
+                        network.node, network.node_range, network.pod_range, network.service_range
+                    ),
+                },
             },
         });
         let documents = vec![

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use crate::{
     common::{Resources, SecretReference, conditions_schema},
     reason::Reason,
+    run::KeyReference,
     scalar::{
-        CommandLine, CommitId, Duration, GitUrl, ImageReference, Label, ObjectName, RefName,
-        RepoPath,
+        CommandLine, CommitId, Duration, FileName, GitUrl, ImageReference, Label, LanguageVersion,
+        ObjectName, OutputPath, PackageName, RefName, RepoPath,
     },
 };
 
@@ -32,7 +33,7 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.source == oldSelf.source && self.build == oldSelf.build && has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image) && has(self.service) == has(oldSelf.service) && (!has(self.service) || self.service == oldSelf.service) && self.sequence == oldSelf.sequence").message("a Build cannot be changed but for spec.cancel: create another Build instead"),
+    validation = Rule::new("self.source == oldSelf.source && self.build == oldSelf.build && has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image) && has(self.service) == has(oldSelf.service) && (!has(self.service) || self.service == oldSelf.service) && self.sequence == oldSelf.sequence && (has(self.startElsewhere) && self.startElsewhere) == (has(oldSelf.startElsewhere) && oldSelf.startElsewhere)").message("a Build cannot be changed but for spec.cancel: create another Build instead"),
     validation = Rule::new("!oldSelf.cancel || self.cancel").message("a cancelled Build stays cancelled: create another Build instead")
 )]
 pub struct BuildSpec {
@@ -52,6 +53,10 @@ pub struct BuildSpec {
     #[serde(default)]
     #[x_kube(validation = Rule::new("self >= 0").message("must not be negative"))]
     pub sequence: i64,
+    /// The image is started with a command of the Service's own (`run.command`): a generated
+    /// Dockerfile needs none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub start_elsewhere: bool,
     /// Stop the build. Cannot be taken back.
     #[serde(default)]
     pub cancel: bool,
@@ -90,7 +95,7 @@ pub struct GitCommit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.strategy != 'Dockerfile' || !has(self.command)").message("command is for builds without a Dockerfile: remove it, or set strategy to Auto"),
+    validation = Rule::new("self.strategy != 'Dockerfile' || (!has(self.command) && !has(self.install) && !has(self.start) && !has(self.output) && !has(self.provider) && !has(self.version) && !has(self.packages))").message("install, command, start, output, provider, version and packages are for builds without a Dockerfile: remove them, or set strategy to Auto"),
 )]
 pub struct BuildSettings {
     /// `Auto` takes the Dockerfile if there is one, and else makes one for the language that it
@@ -111,6 +116,34 @@ pub struct BuildSettings {
     /// Command that builds the application when there is no Dockerfile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandLine>,
+    /// Command that installs the dependencies when there is no Dockerfile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<CommandLine>,
+    /// Command that the image starts with when there is no Dockerfile and `run.command` says
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<CommandLine>,
+    /// Folder with the built files of a static site, relative to the source's path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputPath>,
+    /// What to take the source for. Default: what its files say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// Version of the language. Default: what the source's files say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<LanguageVersion>,
+    /// Debian packages that a generated image gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]
+    pub packages: Vec<PackageName>,
+    /// Keys of Secrets that RUN lines find as files `/run/secrets/NAME`. They are in no layer and
+    /// in no argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub secrets: Vec<BuildSecret>,
+    /// A newer commit ends a build that is under way. Default: it is finished first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub supersede: bool,
     /// How long the whole build may take.
     #[serde(default = "default_build_timeout")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('24h')").message("must be between 10s and 24h"))]
@@ -131,6 +164,14 @@ impl Default for BuildSettings {
             target: None,
             args: BTreeMap::new(),
             command: None,
+            install: None,
+            start: None,
+            output: None,
+            provider: None,
+            version: None,
+            packages: Vec::new(),
+            secrets: Vec::new(),
+            supersede: false,
             timeout: default_build_timeout(),
             cache: true,
             resources: Resources::default(),
@@ -152,6 +193,51 @@ fn default_build_timeout() -> Duration {
 }
 fn yes() -> bool {
     true
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A key of a Secret that a build may read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuildSecret {
+    /// Name of the file under `/run/secrets`.
+    pub name: FileName,
+    /// The Secret, and the key in it.
+    pub secret_key_ref: KeyReference,
+}
+
+/// Ecosystems that a source without a Dockerfile may belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "they are names")]
+pub enum Provider {
+    Go,
+    Java,
+    Rust,
+    Ruby,
+    Php,
+    Python,
+    Node,
+    Static,
+}
+
+impl Provider {
+    /// As it stands in a spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::Java => "java",
+            Self::Rust => "rust",
+            Self::Ruby => "ruby",
+            Self::Php => "php",
+            Self::Python => "python",
+            Self::Node => "node",
+            Self::Static => "static",
+        }
+    }
 }
 
 /// How to find out how to build.

@@ -16,6 +16,7 @@ pub mod build;
 pub mod common;
 pub mod database;
 pub mod deployment;
+pub mod environment;
 pub mod labels;
 pub mod names;
 pub mod project;

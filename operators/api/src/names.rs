@@ -10,8 +10,13 @@ const LABEL_MAX: usize = 63;
 pub const PUSH_SECRET: &str = "trackbed-registry-push";
 /// Secret in each environment that pulls images.
 pub const PULL_SECRET: &str = "trackbed-registry-pull";
-/// ConfigMap in each environment with the certificates that builds trust (key `ca.crt`).
-pub const CA_CONFIG_MAP: &str = "trackbed-build-ca";
+/// ConfigMap in each environment with files that builds need: the certificates that they trust
+/// ([`CA_FILE`]), and Cargo's settings ([`CARGO_FILE`]).
+pub const BUILD_CONFIG_MAP: &str = "trackbed-build";
+/// Key of the certificates, in PEM, where there are any besides the public ones.
+pub const CA_FILE: &str = "ca.crt";
+/// Key of Cargo's settings, where its index has a mirror.
+pub const CARGO_FILE: &str = "cargo.toml";
 /// ClusterRole that the chart installs with what the operator may do inside environments, and name
 /// of the RoleBinding that the Project makes for it in each.
 pub const OPERATOR_ROLE: &str = "trackbed-environment";

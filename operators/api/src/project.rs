@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::{SecretReference, conditions_schema},
+    environment::BuildEnvironment,
     scalar::{HostName, Label, Quantity, RepositoryPrefix},
 };
 
@@ -41,6 +42,9 @@ pub struct ProjectSpec {
     /// Where images go. Default: the operator's registry, in a repository named like the Project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<Registry>,
+    /// How its images are built. Default: as the operator's settings have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<ProjectBuilds>,
     /// Domain of generated hosts. Default: the operator's base domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<HostName>,
@@ -119,7 +123,7 @@ impl Role {
 }
 
 /// Limits of each environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Quota {
     /// Sum of CPU requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,6 +134,20 @@ pub struct Quota {
     /// Sum of storage requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Quantity>,
+    /// Builds of all environments together that run at once; the others wait in a queue. Default:
+    /// as the operator's settings have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 1000").message("must be between 1 and 1000"))]
+    pub concurrent_builds: Option<i32>,
+}
+
+/// How the Project's images are built.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectBuilds {
+    /// How builds reach the world.
+    #[serde(default)]
+    pub environment: BuildEnvironment,
 }
 
 /// A registry of the Project's own.

@@ -119,6 +119,33 @@ text!(
      "must be a registry host and a path, without scheme or tag, like 'registry.example.com/shop'"),
 );
 text!(
+    /// Where a mirror of a package index is, without password.
+    IndexUrl, max = 2048,
+    ("self.matches('^https?://[^-/@?#\\\\\\s\\x00-\\x1f\\x7f,|][^/@?#\\\\\\s\\x00-\\x1f\\x7f,|]*(/[!-~]*)?$') && !self.contains('\"')",
+     "must be the http:// or https:// URL of one index, without password, like 'https://npm.example.com/'"),
+);
+text!(
+    /// A folder of built files, under the application's.
+    OutputPath, max = 512,
+    ("self.matches('^[A-Za-z0-9_.][-A-Za-z0-9_./]*$') && !self.split('/').exists(p, p == '..')",
+     "must be a folder under the application's, like 'dist'"),
+);
+text!(
+    /// A version of a language, as its image's tag begins with.
+    LanguageVersion, max = 64,
+    ("self.matches('^[A-Za-z0-9][A-Za-z0-9.+_ <>=^~|*-]*$')", "must be a version, like '22' or '3.13'"),
+);
+text!(
+    /// A Debian package.
+    PackageName, max = 128,
+    ("self.matches('^[a-z0-9][a-z0-9+.-]+$')", "must be the name of a Debian package, like 'ffmpeg': lower-case letters, digits, '+', '-' and '.'"),
+);
+text!(
+    /// The name of a file.
+    FileName, max = 128,
+    ("self.matches('^[A-Za-z0-9_][-A-Za-z0-9_.]*$')", "must be a file name: letters, digits, '-', '_' and '.', like 'npm-token'"),
+);
+text!(
     /// One command line of a build, run by a shell inside the build's own container.
     CommandLine, max = 4096,
     ("self.matches('^[^\\\\x00-\\\\x1f\\\\x7f]+$')", "must be one line without control characters, like 'npm run build'"),

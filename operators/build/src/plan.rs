@@ -1,6 +1,7 @@
 //! What a Build needs next, from what was seen. No I/O and no clock.
 
 pub mod claim;
+mod environment;
 pub mod job;
 pub mod status;
 pub mod step;

@@ -154,8 +154,8 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
     let object =
         build("  build: {args: {A: '$(echo) \"x\"'}, target: web, command: '--evil; rm -rf /'}\n");
     let mut config = Config::example();
-    config.build.https_proxy = Some("http://proxy:3128".to_owned());
-    config.build.ca_bundle = Some("PEM".to_owned());
+    config.build.environment.https_proxy = Some("http://proxy:3128".to_owned());
+    config.build.environment.ca_bundle = Some("PEM".to_owned());
     config.build.registry_mirror = Some("mirror:5000".to_owned());
     config.build.insecure_registries = vec!["mirror:5000".to_owned()];
     let mut object = object;
@@ -185,9 +185,14 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                 --image=registry.example.com/apps/shop/web:3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6
               - --result=/dev/termination-log
               - --auth-file=/etc/trackbed/registry/config.json
-              - --ca-file=/etc/trackbed/ca/ca.crt
+              - --ca-file=/etc/trackbed/environment/ca.crt
               command:
               - /trackbed
+              env:
+              - name: HTTPS_PROXY
+                value: http://proxy:3128
+              - name: SSL_CERT_FILE
+                value: /etc/trackbed/environment/ca.crt
               image: docker.io/trackbed/operator:1
               name: push
               resources:
@@ -214,8 +219,8 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - mountPath: /etc/trackbed/registry
                 name: registry
                 readOnly: true
-              - mountPath: /etc/trackbed/ca
-                name: ca
+              - mountPath: /etc/trackbed/environment
+                name: environment
                 readOnly: true
             enableServiceLinks: false
             initContainers:
@@ -228,15 +233,28 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --dockerfile=Dockerfile
               - --timeout=1200
               - --ref=refs/heads/main
-              - --build-command=--evil; rm -rf /
+              - --build=--evil; rm -rf /
+              - --declare=BUNDLE_SSL_CA_CERT
+              - --declare=CARGO_HTTP_CAINFO
+              - --declare=COMPOSER_CAFILE
+              - --declare=CURL_CA_BUNDLE
+              - --declare=DENO_CERT
+              - --declare=GIT_SSL_CAINFO
+              - --declare=NODE_EXTRA_CA_CERTS
+              - --declare=PIP_CERT
+              - --declare=REQUESTS_CA_BUNDLE
+              - --declare=SSL_CERT_FILE
+              - --argument=A
               - --credentials-dir=/etc/trackbed/git
               command:
               - /trackbed
               env:
-              - name: HOME
-                value: /tmp
               - name: HTTPS_PROXY
                 value: http://proxy:3128
+              - name: SSL_CERT_FILE
+                value: /etc/trackbed/environment/ca.crt
+              - name: HOME
+                value: /tmp
               image: docker.io/trackbed/operator:1
               name: fetch
               resources:
@@ -263,8 +281,11 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - mountPath: /etc/trackbed/git
                 name: git
                 readOnly: true
+              - mountPath: /etc/trackbed/environment
+                name: environment
+                readOnly: true
             - args:
-              - --context=dir:///workspace/source
+              - --context=dir:///workspace/context
               - --dockerfile=/workspace/Dockerfile
               - --no-push
               - --oci-layout-path=/workspace/image
@@ -276,14 +297,29 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --ignore-path=/etc/trackbed
               - --target=web
               - --build-arg=A=$$(echo) "x"
+              - --build-arg=BUNDLE_SSL_CA_CERT=/etc/trackbed/environment/ca.crt
+              - --build-arg=CARGO_HTTP_CAINFO=/etc/trackbed/environment/ca.crt
+              - --build-arg=COMPOSER_CAFILE=/etc/trackbed/environment/ca.crt
+              - --build-arg=CURL_CA_BUNDLE=/etc/trackbed/environment/ca.crt
+              - --build-arg=DENO_CERT=/etc/trackbed/environment/ca.crt
+              - --build-arg=GIT_SSL_CAINFO=/etc/trackbed/environment/ca.crt
               - --build-arg=HTTPS_PROXY=http://proxy:3128
-              - --build-arg=TRACKBED_CA_FILE=/etc/trackbed/ca/ca.crt
+              - --build-arg=NODE_EXTRA_CA_CERTS=/etc/trackbed/environment/ca.crt
+              - --build-arg=PIP_CERT=/etc/trackbed/environment/ca.crt
+              - --build-arg=REQUESTS_CA_BUNDLE=/etc/trackbed/environment/ca.crt
+              - --build-arg=SSL_CERT_FILE=/etc/trackbed/environment/ca.crt
+              - --build-arg=https_proxy=http://proxy:3128
               - --registry-mirror=mirror:5000
               - --insecure-registry=mirror:5000
               - --insecure-pull
               - --cache=true
               - --cache-repo=oci:/cache/layers
               - --compressed-caching=false
+              env:
+              - name: HTTPS_PROXY
+                value: http://proxy:3128
+              - name: SSL_CERT_FILE
+                value: /etc/trackbed/environment/ca.crt
               image: example.com/kaniko/executor:v1
               name: build
               resources:
@@ -313,8 +349,8 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               volumeMounts:
               - mountPath: /workspace
                 name: workspace
-              - mountPath: /etc/trackbed/ca
-                name: ca
+              - mountPath: /etc/trackbed/environment
+                name: environment
                 readOnly: true
               - mountPath: /cache
                 name: cache
@@ -342,8 +378,11 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                   path: config.json
                 secretName: trackbed-registry-push
             - configMap:
-                name: trackbed-build-ca
-              name: ca
+                items:
+                - key: ca.crt
+                  path: ca.crt
+                name: trackbed-build
+              name: environment
             - name: cache
               persistentVolumeClaim:
                 claimName: web-build-cache

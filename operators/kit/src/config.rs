@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use trackbed_api::environment::BuildEnvironment;
 
 /// Everything that the platform team sets once for all Projects.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -83,7 +84,7 @@ pub struct Images {
 }
 
 /// How images are built.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Build {
     /// Mirror that Kaniko asks for base images of Docker Hub, host and port.
@@ -92,16 +93,35 @@ pub struct Build {
     pub insecure_registries: Vec<String>,
     /// Other names for registries, `original=replacement`, as Kaniko's `--registry-map` takes them.
     pub registry_maps: Vec<String>,
-    /// Proxy for builds.
-    pub http_proxy: Option<String>,
-    /// Proxy for builds, for https.
-    pub https_proxy: Option<String>,
-    /// Hosts that builds reach directly.
-    pub no_proxy: Option<String>,
-    /// Certificates (PEM) that builds trust besides those of their image.
-    pub ca_bundle: Option<String>,
+    /// How git and builds reach the world: proxies, certificates, package indexes.
+    pub environment: BuildEnvironment,
     /// Size of a Service's cache claim. Empty: 5Gi.
     pub cache_size: String,
+    /// Most that the repository of a Build may take on disk. Empty: 2Gi.
+    pub repository_limit: String,
+    /// Most that a step of a Build may take on disk. Empty: 20Gi.
+    pub disk_limit: String,
+    /// Builds of all Projects that run at once; the others wait in a queue. Default: 10.
+    pub concurrent_builds: u16,
+    /// Builds of one Project that run at once where its quota says nothing. 0: as many as of
+    /// all.
+    pub concurrent_builds_per_project: u16,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self {
+            registry_mirror: None,
+            insecure_registries: Vec::new(),
+            registry_maps: Vec::new(),
+            environment: BuildEnvironment::default(),
+            cache_size: String::new(),
+            repository_limit: String::new(),
+            disk_limit: String::new(),
+            concurrent_builds: 10,
+            concurrent_builds_per_project: 0,
+        }
+    }
 }
 
 impl Config {

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod cache;
+pub mod certificates;
 pub mod conditions;
 pub mod config;
 pub mod context;

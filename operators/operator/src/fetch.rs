@@ -10,20 +10,25 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trackbed_api::build::BuildPlan;
-use trackbed_detect::{Settings, detect, explain};
+use trackbed_detect::{Context, declare, detect, explain};
 use trackbed_git::{Credentials, Fetch, Progress, Request, fetch};
 
 use crate::{
+    plan::Overrides,
     report,
     tree::{inside, tree},
 };
 
 /// Folder of the source under `--out`.
-pub const SOURCE: &str = "source";
+const SOURCE: &str = "source";
+/// Folder under `--out` that the build sees: the application's, or the whole source.
+pub const CONTEXT: &str = "context";
 /// The Dockerfile under `--out`, the repository's or the generated one.
 pub const DOCKERFILE: &str = "Dockerfile";
+/// What a list of files to leave out is called: the Dockerfile's name and this.
+const IGNORED: &str = ".dockerignore";
 
-/// Writes OUT/source (the commit) and OUT/Dockerfile.
+/// Writes OUT/context (what the build sees of the commit) and OUT/Dockerfile.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// https://, http:// or ssh:// URL of the repository
@@ -44,9 +49,14 @@ pub struct Options {
     /// The Dockerfile, relative to --path
     #[arg(long, default_value = "Dockerfile")]
     dockerfile: String,
-    /// Command that builds the application when there is no Dockerfile
-    #[arg(long, value_name = "COMMAND")]
-    build_command: Option<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Build argument that every stage of any Dockerfile sees
+    #[arg(long = "declare", value_name = "NAME")]
+    declared: Vec<String>,
+    /// Build argument that every stage of a generated Dockerfile sees too
+    #[arg(long = "argument", value_name = "NAME")]
+    arguments: Vec<String>,
     /// Where to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -124,7 +134,9 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         println!("with submodule {path}");
     }
     let root = folder(&source, &options.path)?;
-    let plan = dockerfile(options, &source, &root)?;
+    let (plan, context) = dockerfile(options, &source, &root)?;
+    let target = options.out.join(CONTEXT);
+    fs::rename(context, &target).map_err(|error| disk(&target, &error))?;
     println!("builds {} ({} Dockerfile)", plan.language, plan.dockerfile);
     Ok(Found {
         plan,
@@ -173,17 +185,24 @@ fn folder(source: &Path, path: &str) -> Result<PathBuf, Refusal> {
     Ok(folder)
 }
 
-/// Writes the Dockerfile beside the source: nothing is added to what the user pushed.
-fn dockerfile(options: &Options, source: &Path, root: &Path) -> Result<BuildPlan, Refusal> {
-    let target = options.out.join(DOCKERFILE);
+/// Writes the Dockerfile beside the source: nothing is added to what the user pushed. Returns the
+/// plan and the folder that the build sees.
+fn dockerfile<'a>(
+    options: &Options,
+    source: &'a Path,
+    root: &'a Path,
+) -> Result<(BuildPlan, &'a Path), Refusal> {
     let own = inside(root, Path::new(&options.dockerfile)).filter(|path| path.is_file());
     if let Some(own) = own {
-        fs::copy(&own, &target).map_err(|error| disk(&target, &error))?;
-        return Ok(BuildPlan {
+        let text = fs::read(&own).map_err(|error| disk(&own, &error))?;
+        write(options, &String::from_utf8_lossy(&text), &options.declared)?;
+        ignored_beside(options, &own)?;
+        let plan = BuildPlan {
             language: "dockerfile".to_owned(),
             dockerfile: "repository".to_owned(),
             ..BuildPlan::default()
-        });
+        };
+        return Ok((plan, root));
     }
     if options.strategy == Strategy::Dockerfile || options.dockerfile != "Dockerfile" {
         let place = root
@@ -195,26 +214,49 @@ fn dockerfile(options: &Options, source: &Path, root: &Path) -> Result<BuildPlan
             format!("the commit has no file {}", place.display()),
         ));
     }
-    let settings = Settings {
-        build_command: options.build_command.clone(),
-        ..Settings::default()
-    };
-    let plan = detect(&tree(source, root), &settings)
-        .map_err(|error| (error.reason(), error.to_string()))?;
-    fs::write(&target, &plan.dockerfile).map_err(|error| disk(&target, &error))?;
+    let plan = options.overrides.clone().settings();
+    let plan = plan.and_then(|settings| detect(&tree(source, root), &settings));
+    let plan = plan.map_err(|error| (error.reason(), error.to_string()))?;
+    let declared = [&*options.declared, &options.arguments].concat();
+    write(options, &plan.dockerfile, &declared)?;
     if let Some(ignored) = &plan.dockerignore {
-        // Kaniko looks for it under this name first.
-        let beside = options.out.join(format!("{DOCKERFILE}.dockerignore"));
+        let beside = options.out.join(format!("{DOCKERFILE}{IGNORED}"));
         fs::write(&beside, ignored).map_err(|error| disk(&beside, &error))?;
     }
     print!("{}", explain::text(&plan.explanation));
     println!("--- generated Dockerfile\n{}---", plan.dockerfile);
-    Ok(BuildPlan {
+    let context = match plan.context {
+        Context::Folder => root,
+        Context::Root => source,
+    };
+    let plan = BuildPlan {
         language: plan.provider.as_str().to_owned(),
         version: plan.version,
         framework: plan.framework,
         dockerfile: "generated".to_owned(),
-    })
+    };
+    Ok((plan, context))
+}
+
+fn write(options: &Options, text: &str, declared: &[String]) -> Result<(), Refusal> {
+    let target = options.out.join(DOCKERFILE);
+    let names: Vec<&str> = declared.iter().map(String::as_str).collect();
+    fs::write(&target, declare(text, &names)).map_err(|error| disk(&target, &error))
+}
+
+/// `NAME.dockerignore` beside a Dockerfile goes before the folder's own file, and is looked for
+/// beside the Dockerfile that is built.
+fn ignored_beside(options: &Options, own: &Path) -> Result<(), Refusal> {
+    let mut beside = own.as_os_str().to_owned();
+    beside.push(IGNORED);
+    let beside = PathBuf::from(beside);
+    // Not a link: that could lead anywhere.
+    if !fs::symlink_metadata(&beside).is_ok_and(|it| it.is_file()) {
+        return Ok(());
+    }
+    let target = options.out.join(format!("{DOCKERFILE}{IGNORED}"));
+    let copied = fs::copy(&beside, &target).map_err(|error| disk(&beside, &error));
+    copied.map(|_| ())
 }
 
 #[cfg(test)]

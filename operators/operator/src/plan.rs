@@ -64,7 +64,11 @@ pub enum Format {
 }
 
 impl Overrides {
-    fn settings(self) -> Result<Settings, Error> {
+    /// For the detection.
+    ///
+    /// # Errors
+    /// When there is no such ecosystem.
+    pub(crate) fn settings(self) -> Result<Settings, Error> {
         Ok(Settings {
             install_command: self.install,
             build_command: self.build,

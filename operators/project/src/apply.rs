@@ -75,7 +75,7 @@ async fn environment(
         limits,
         policies,
         secrets,
-        certificates,
+        build_files,
     } = desired;
     let known = live.live.as_deref().filter(|it| meta::is_managed(*it));
     if known.is_none() {
@@ -96,7 +96,7 @@ async fn environment(
         to.all(quota.as_slice(), &live.quotas).await?;
         to.all(&[limits], &live.limits).await?;
         to.all(&policies, &live.policies).await?;
-        to.all(certificates.as_slice(), &live.config_maps).await?;
+        to.all(build_files.as_slice(), &live.config_maps).await?;
         // A copy outlives an original that is missing at the moment.
         let wanted = |name: &String| prune || secrets.iter().any(|it| it.name_any() == *name);
         let secrets_live = live.secrets.iter().filter(|(name, _)| wanted(name));

@@ -135,7 +135,7 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Project) -> Re
             .is_some_and(|live| meta::label(live, labels::PROJECT) == Some(name.as_str()));
         if ours && !meta::is_deleted(object) {
             environment.secrets = secrets(context, namespace).await?;
-            environment.config_maps = certificates(context, namespace).await?;
+            environment.config_maps = build_files(context, namespace).await?;
         } else if ours {
             environment.data = data(context, namespace).await?;
         }
@@ -256,9 +256,9 @@ async fn secrets(context: &Context, namespace: &str) -> Result<BTreeMap<String, 
     Ok(found)
 }
 
-async fn certificates(context: &Context, namespace: &str) -> Result<Vec<Arc<ConfigMap>>, Error> {
+async fn build_files(context: &Context, namespace: &str) -> Result<Vec<Arc<ConfigMap>>, Error> {
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-    match get(api, names::CA_CONFIG_MAP).await {
+    match get(api, names::BUILD_CONFIG_MAP).await {
         Ok(found) => Ok(found.into_iter().map(Arc::new).collect()),
         Err(error) if forbidden(&error) => Ok(Vec::new()),
         Err(error) => Err(error),

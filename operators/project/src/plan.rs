@@ -73,7 +73,7 @@ pub struct Desired {
     /// Credentials of the registry.
     pub secrets: Vec<Secret>,
     /// Certificates that builds trust.
-    pub certificates: Option<ConfigMap>,
+    pub build_files: Option<ConfigMap>,
 }
 
 /// Decides.
@@ -155,7 +155,7 @@ fn environment(
         limits: limits::defaults(&place),
         policies: network::desired(&place),
         secrets: registry::secrets(&place, &seen.push, &seen.pull),
-        certificates: registry::certificates(&place),
+        build_files: registry::build_files(&place),
     }
 }
 

@@ -330,7 +330,8 @@ fn the_children_of_an_environment() {
         "{environments: [{name: production}], quota: {cpu: 2, memory: 4Gi}, members: [{kind: Group, name: \"team: {a}\\n- b\", role: Viewer}]}",
     );
     let mut config = Config::example();
-    config.build.ca_bundle = Some("-----BEGIN CERTIFICATE-----".to_owned());
+    config.build.environment.package_indexes.cargo =
+        Some("https://crates.example.com/index/".into());
     let planned = plan(&object, &seen(&object), &config);
     let desired = &planned.children.environments[0];
     let yaml = |text: Result<String, _>| text.expect("YAML");
@@ -340,7 +341,7 @@ fn the_children_of_an_environment() {
         yaml(serde_saphyr::to_string(&desired.quota)),
         yaml(serde_saphyr::to_string(&desired.limits)),
         yaml(serde_saphyr::to_string(&desired.secrets)),
-        yaml(serde_saphyr::to_string(&desired.certificates)),
+        yaml(serde_saphyr::to_string(&desired.build_files)),
     ];
     expect![[r#"
         apiVersion: v1
@@ -448,12 +449,17 @@ fn the_children_of_an_environment() {
         apiVersion: v1
         kind: ConfigMap
         data:
-          ca.crt: -----BEGIN CERTIFICATE-----
+          cargo.toml: |
+            [source.crates-io]
+            replace-with = "mirror"
+
+            [source.mirror]
+            registry = "sparse+https://crates.example.com/index/"
         metadata:
           labels:
             app.kubernetes.io/managed-by: trackbed
             trackbed.dev/project: shop
-          name: trackbed-build-ca
+          name: trackbed-build
           namespace: shop-production
     "#]]
     .assert_eq(&documents.join("---\n"));

@@ -6,11 +6,14 @@ use k8s_openapi::api::{
     batch::v1::{Job, JobSpec},
     core::v1::{
         ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource,
-        PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecretVolumeSource, Volume,
+        PodSecurityContext, PodSpec, PodTemplateSpec, ProjectedVolumeSource, SeccompProfile,
+        SecretProjection, SecretVolumeSource, Volume, VolumeProjection,
     },
 };
 use kube::ResourceExt;
-use trackbed_api::{Build, Project, labels, names};
+use trackbed_api::{
+    Build, Project, build::BuildSecret, environment::BuildEnvironment, labels, names,
+};
 use trackbed_kit::{Config, meta};
 
 use crate::observe::Seen;
@@ -34,6 +37,8 @@ pub struct Place<'a> {
     pub project: Option<&'a Project>,
     /// The operator's settings.
     pub config: &'a Config,
+    /// How the build reaches the world.
+    pub environment: BuildEnvironment,
     busy: bool,
 }
 
@@ -51,6 +56,7 @@ impl<'a> Place<'a> {
             project_name,
             project: seen.project.as_deref(),
             config,
+            environment: environment(seen.project.as_deref(), config),
             busy: seen.busy,
         }
     }
@@ -94,6 +100,12 @@ impl<'a> Place<'a> {
             None => self.config.registry.push_secret.is_some(),
         }
     }
+}
+
+fn environment(project: Option<&Project>, config: &Config) -> BuildEnvironment {
+    let own = project.and_then(|it| it.spec.build.as_ref());
+    let own = own.map(|it| it.environment.clone()).unwrap_or_default();
+    own.over(&config.build.environment)
 }
 
 /// The Job of an attempt.
@@ -155,6 +167,35 @@ fn pod(place: &Place<'_>) -> PodSpec {
     }
 }
 
+fn item(key: &str, path: &str) -> KeyToPath {
+    KeyToPath {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        mode: None,
+    }
+}
+
+/// The keys of Secrets that RUN lines may read, as files of one folder.
+fn build_secrets(secrets: &[BuildSecret]) -> Volume {
+    let sources = secrets.iter().map(|it| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: it.secret_key_ref.name.to_string(),
+            items: Some(vec![item(&it.secret_key_ref.key, &it.name)]),
+            optional: None,
+        }),
+        ..VolumeProjection::default()
+    });
+    Volume {
+        name: "secrets".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            sources: Some(sources.collect()),
+            // A RUN line may run as any user of the image.
+            default_mode: Some(0o444),
+        }),
+        ..Volume::default()
+    }
+}
+
 fn volumes(place: &Place<'_>) -> Vec<Volume> {
     let empty = |name: &str| Volume {
         name: name.to_owned(),
@@ -172,27 +213,32 @@ fn volumes(place: &Place<'_>) -> Vec<Volume> {
         }),
         ..Volume::default()
     };
+    let file = |name: &str, key: &str, path: &str| Volume {
+        name: name.to_owned(),
+        config_map: Some(ConfigMapVolumeSource {
+            name: names::BUILD_CONFIG_MAP.to_owned(),
+            items: Some(vec![item(key, path)]),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    };
     let mut volumes = vec![empty("workspace"), empty("tmp")];
     if let Some(git) = &place.object.spec.source.git.secret_ref {
         volumes.push(secret("git", &git.name, None));
     }
     if place.registry_login() {
-        let item = KeyToPath {
-            key: ".dockerconfigjson".to_owned(),
-            path: "config.json".to_owned(),
-            mode: None,
-        };
+        let item = item(".dockerconfigjson", "config.json");
         volumes.push(secret("registry", names::PUSH_SECRET, Some(vec![item])));
     }
-    if place.config.build.ca_bundle.is_some() {
-        volumes.push(Volume {
-            name: "ca".to_owned(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: names::CA_CONFIG_MAP.to_owned(),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
+    if place.environment.ca_bundle.is_some() {
+        volumes.push(file("environment", names::CA_FILE, names::CA_FILE));
+    }
+    if place.environment.package_indexes.cargo.is_some() {
+        volumes.push(file("cargo", names::CARGO_FILE, "config.toml"));
+    }
+    let secrets = &place.object.spec.build.secrets;
+    if !secrets.is_empty() {
+        volumes.push(build_secrets(secrets));
     }
     if let Some(service) = place.cache() {
         volumes.push(Volume {

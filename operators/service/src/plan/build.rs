@@ -8,7 +8,10 @@ use trackbed_api::{
 };
 use trackbed_kit::meta;
 
-use super::{View, source::inputs};
+use super::{
+    View,
+    source::{inputs, starts_elsewhere},
+};
 
 /// The Build to create, if the commit has neither Build nor release yet.
 pub fn next(view: &View<'_>) -> Option<Build> {
@@ -45,6 +48,7 @@ pub fn next(view: &View<'_>) -> Option<Build> {
             build: view.object.spec.build.clone(),
             image: None,
             sequence: taken.sequence,
+            start_elsewhere: starts_elsewhere(view.object),
             cancel: false,
         },
     );

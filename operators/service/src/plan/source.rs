@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 use trackbed_api::{
     Service,
-    build::{BuildSettings, Strategy},
+    build::{BuildSettings, Provider, Strategy},
     names,
     service::SourceStatus,
 };
@@ -99,6 +99,21 @@ struct Inputs<'a> {
     target: Option<&'a str>,
     args: &'a BTreeMap<String, String>,
     command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generated: Option<Generated<'a>>,
+}
+
+/// What says something of images without a Dockerfile. Left out where all of it is: most Services
+/// say nothing of it.
+#[derive(Default, PartialEq, Serialize)]
+struct Generated<'a> {
+    install: Option<&'a str>,
+    start: Option<&'a str>,
+    output: Option<&'a str>,
+    provider: Option<Provider>,
+    version: Option<&'a str>,
+    packages: Vec<&'a str>,
+    start_elsewhere: bool,
 }
 
 /// A hash of what goes into an image besides the commit. Time limits and resources do not.
@@ -110,10 +125,27 @@ pub fn inputs(object: &Service) -> String {
         target,
         args,
         command,
+        install,
+        start,
+        output,
+        provider,
+        version,
+        packages,
+        secrets: _,
+        supersede: _,
         timeout: _,
         cache: _,
         resources: _,
     } = &object.spec.build;
+    let generated = Generated {
+        install: install.as_deref(),
+        start: start.as_deref(),
+        output: output.as_deref(),
+        provider: *provider,
+        version: version.as_deref(),
+        packages: packages.iter().map(|it| &**it).collect(),
+        start_elsewhere: starts_elsewhere(object),
+    };
     let inputs = Inputs {
         url: &git.url,
         path: git.path.as_deref(),
@@ -122,10 +154,16 @@ pub fn inputs(object: &Service) -> String {
         target: target.as_deref(),
         args,
         command: command.as_deref(),
+        generated: (generated != Generated::default()).then_some(generated),
     };
     // These are texts in a fixed order: they always serialise.
     let text = serde_json::to_vec(&inputs).unwrap_or_default();
     names::hash(&text)[..16].to_owned()
+}
+
+/// Whether `run.command` makes a command of the image's own needless.
+pub fn starts_elsewhere(object: &Service) -> bool {
+    object.spec.build.strategy == Strategy::Auto && !object.spec.run.command.is_empty()
 }
 
 /// Author and message are known once the commit was fetched.

@@ -84,10 +84,11 @@ fn home(request: &Request) -> std::io::Result<tempfile::TempDir> {
 }
 
 fn variables(config: &Config) -> Vec<(&'static str, String)> {
+    let environment = &config.build.environment;
     let proxies = [
-        ("HTTP_PROXY", &config.build.http_proxy),
-        ("HTTPS_PROXY", &config.build.https_proxy),
-        ("NO_PROXY", &config.build.no_proxy),
+        ("HTTP_PROXY", &environment.http_proxy),
+        ("HTTPS_PROXY", &environment.https_proxy),
+        ("NO_PROXY", &environment.no_proxy),
     ];
     let mut found: Vec<_> = proxies
         .into_iter()

@@ -63,6 +63,7 @@ fn client(config: &Config) -> Client {
         protocol: ClientProtocol::HttpsExcept(plain),
         extra_root_certificates: config
             .build
+            .environment
             .ca_bundle
             .iter()
             .map(|bundle| Certificate {

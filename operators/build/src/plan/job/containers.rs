@@ -7,9 +7,13 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 use std::collections::BTreeMap;
-use trackbed_api::{build::Strategy, common::ResourceDefaults};
+use trackbed_api::{
+    build::{BuildSpec, Provider, Strategy},
+    common::ResourceDefaults,
+};
 
 use super::Place;
+use crate::plan::environment;
 
 /// User and group of fetch and push.
 pub(super) const USER: i64 = 65532;
@@ -17,7 +21,10 @@ const WORKSPACE: &str = "/workspace";
 const CACHE: &str = "/cache";
 const GIT: &str = "/etc/trackbed/git";
 const REGISTRY: &str = "/etc/trackbed/registry";
-const CA: &str = "/etc/trackbed/ca";
+/// Where RUN lines find the Build's secrets.
+const SECRETS: &str = "/run/secrets";
+/// Where Cargo looks for settings from wherever it runs: in the folders above.
+const CARGO: &str = "/.cargo";
 /// Where the kubelet reads a container's last words.
 const RESULT: &str = "/dev/termination-log";
 /// What a build gets when its spec says nothing.
@@ -54,8 +61,11 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
     if spec.build.strategy == Strategy::Dockerfile {
         args.push("--strategy=dockerfile".to_owned());
     }
-    let command = spec.build.command.as_ref();
-    args.extend(command.map(|it| format!("--build-command={it}")));
+    args.extend(overrides(spec));
+    let declared = environment::declared(&place.environment, &spec.build.args);
+    args.extend(declared.iter().map(|it| format!("--declare={it}")));
+    let own = spec.build.args.keys();
+    args.extend(own.map(|it| format!("--argument={it}")));
     let mut mounts = vec![
         mount("workspace", WORKSPACE, false),
         mount("tmp", "/tmp", false),
@@ -64,41 +74,57 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
         args.push(format!("--credentials-dir={GIT}"));
         mounts.push(mount("git", GIT, true));
     }
-    let mut container = own(place, "fetch", USER, args, mounts);
-    container.env = Some(fetch_variables(place));
+    let mut container = own_container(place, "fetch", USER, args, mounts);
+    // A home for what libgit2 reads there.
+    let home = variable("HOME", "/tmp");
+    container.env.get_or_insert_default().push(home);
     container
 }
 
-/// The way to the repository's host, and a home for what libgit2 reads there.
-fn fetch_variables(place: &Place<'_>) -> Vec<EnvVar> {
-    let settings = &place.config.build;
+/// What the Build says about an image without a Dockerfile.
+fn overrides(spec: &BuildSpec) -> Vec<String> {
+    let build = &spec.build;
     let given = [
-        ("HOME", Some("/tmp")),
-        ("HTTP_PROXY", settings.http_proxy.as_deref()),
-        ("HTTPS_PROXY", settings.https_proxy.as_deref()),
-        ("NO_PROXY", settings.no_proxy.as_deref()),
+        ("install", build.install.as_deref()),
+        ("build", build.command.as_deref()),
+        ("start", build.start.as_deref()),
+        ("output", build.output.as_deref()),
+        ("provider", build.provider.map(Provider::as_str)),
+        ("language-version", build.version.as_deref()),
     ];
-    let variables = given.into_iter().filter_map(|(name, value)| {
-        Some(EnvVar {
-            name: name.to_owned(),
-            value: Some(value?.replace('$', "$$")),
-            value_from: None,
-        })
-    });
-    variables.collect()
+    let mut args: Vec<String> = given
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("--{name}={}", value?)))
+        .collect();
+    args.extend(build.packages.iter().map(|it| format!("--packages={it}")));
+    if spec.start_elsewhere {
+        args.push("--start-elsewhere".to_owned());
+    }
+    args
+}
+
+/// Kubernetes puts other variables into values (`$(NAME)`) unless the `$` is doubled.
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.replace('$', "$$")),
+        value_from: None,
+    }
+}
+
+/// The way to git hosts and registries.
+fn variables(place: &Place<'_>) -> Option<Vec<EnvVar>> {
+    let given = environment::ours(&place.environment);
+    let variables = given.iter().map(|(name, value)| variable(name, value));
+    (!given.is_empty()).then(|| variables.collect())
 }
 
 /// Makes the image. Nothing is mounted here that is worth stealing.
 pub(super) fn build(place: &Place<'_>) -> Container {
     let spec = &place.object.spec;
     let settings = &place.config.build;
-    let path = spec.source.git.path.as_deref().unwrap_or(".");
-    let context = match path {
-        "." => format!("dir://{WORKSPACE}/source"),
-        path => format!("dir://{WORKSPACE}/source/{path}"),
-    };
     let mut args = vec![
-        format!("--context={context}"),
+        format!("--context=dir://{WORKSPACE}/context"),
         format!("--dockerfile={WORKSPACE}/Dockerfile"),
         "--no-push".to_owned(),
         format!("--oci-layout-path={WORKSPACE}/image"),
@@ -115,26 +141,9 @@ pub(super) fn build(place: &Place<'_>) -> Container {
             .as_ref()
             .map(|it| format!("--target={it}")),
     );
-    let arguments = spec.build.args.iter();
+    let arguments = environment::arguments(&place.environment, &spec.build.args);
+    let arguments = arguments.iter();
     args.extend(arguments.map(|(name, value)| format!("--build-arg={name}={value}")));
-    let given = [
-        ("HTTP_PROXY", settings.http_proxy.as_deref()),
-        ("HTTPS_PROXY", settings.https_proxy.as_deref()),
-        ("NO_PROXY", settings.no_proxy.as_deref()),
-        (
-            "TRACKBED_CA_FILE",
-            settings
-                .ca_bundle
-                .is_some()
-                .then_some("/etc/trackbed/ca/ca.crt"),
-        ),
-    ];
-    args.extend(given.into_iter().filter_map(|(name, value)| {
-        let own = spec.build.args.contains_key(name);
-        value
-            .filter(|_| !own)
-            .map(|value| format!("--build-arg={name}={value}"))
-    }));
     let mirror = settings.registry_mirror.as_ref();
     args.extend(mirror.map(|it| format!("--registry-mirror={it}")));
     args.extend(
@@ -149,8 +158,12 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         args.push("--insecure-pull".to_owned());
     }
     let mut mounts = vec![mount("workspace", WORKSPACE, false)];
-    if settings.ca_bundle.is_some() {
-        mounts.push(mount("ca", CA, true));
+    mounts.extend(certificates(place));
+    if place.environment.package_indexes.cargo.is_some() {
+        mounts.push(mount("cargo", CARGO, true));
+    }
+    if !spec.build.secrets.is_empty() {
+        mounts.push(mount("secrets", SECRETS, true));
     }
     if place.cache().is_some() {
         args.push("--cache=true".to_owned());
@@ -162,6 +175,7 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         name: "build".to_owned(),
         image: Some(place.config.images.kaniko.clone()),
         args: Some(literal(args)),
+        env: variables(place),
         volume_mounts: Some(mounts),
         resources: Some(spec.build.resources.with_defaults(BUILD_RESOURCES)),
         security_context: Some(SecurityContext {
@@ -197,28 +211,34 @@ pub(super) fn push(place: &Place<'_>) -> Container {
         args.push(format!("--auth-file={REGISTRY}/config.json"));
         mounts.push(mount("registry", REGISTRY, true));
     }
-    if place.config.build.ca_bundle.is_some() {
-        args.push(format!("--ca-file={CA}/ca.crt"));
-        mounts.push(mount("ca", CA, true));
+    if place.environment.ca_bundle.is_some() {
+        args.push(format!("--ca-file={}", environment::CERTIFICATES));
     }
     // Kaniko writes files that only root may read. Root without capabilities is their owner and no
     // more.
-    own(place, "push", 0, args, mounts)
+    own_container(place, "push", 0, args, mounts)
+}
+
+fn certificates(place: &Place<'_>) -> Option<VolumeMount> {
+    let own = place.environment.ca_bundle.as_ref();
+    own.map(|_| mount("environment", environment::FOLDER, true))
 }
 
 /// A container with Trackbed's own binary and no rights.
-fn own(
+fn own_container(
     place: &Place<'_>,
     name: &str,
     user: i64,
     args: Vec<String>,
-    mounts: Vec<VolumeMount>,
+    mut mounts: Vec<VolumeMount>,
 ) -> Container {
+    mounts.extend(certificates(place));
     Container {
         name: name.to_owned(),
         image: Some(place.config.images.operator.clone()),
         command: Some(vec!["/trackbed".to_owned()]),
         args: Some(literal(args)),
+        env: variables(place),
         volume_mounts: Some(mounts),
         resources: Some(amounts()),
         security_context: Some(SecurityContext {
