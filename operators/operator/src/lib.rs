@@ -45,7 +45,7 @@ enum Command {
     /// Run the controllers
     Run(run::Options),
     /// Fetch one commit and decide how it is built (a step of a Build)
-    Fetch(fetch::Options),
+    Fetch(Box<fetch::Options>),
     /// Ask a repository for its refs: the request comes as JSON on standard input
     #[command(name = trackbed_service::source::child::COMMAND, hide = true)]
     LsRemote,
