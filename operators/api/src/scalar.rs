@@ -121,7 +121,7 @@ text!(
 text!(
     /// Where a mirror of a package index is, without password.
     IndexUrl, max = 2048,
-    ("self.matches('^https?://[^-/@?#\\\\\\s\\x00-\\x1f\\x7f,|][^/@?#\\\\\\s\\x00-\\x1f\\x7f,|]*(/[!-~]*)?$') && !self.contains('\"')",
+    ("self.matches('^https?://[A-Za-z0-9][A-Za-z0-9.:_-]*(/[A-Za-z0-9._~%/+=:-]*)?$')",
      "must be the http:// or https:// URL of one index, without password, like 'https://npm.example.com/'"),
 );
 text!(

@@ -232,6 +232,7 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --result=/dev/termination-log
               - --dockerfile=Dockerfile
               - --timeout=1200
+              - --max-size=2Gi
               - --ref=refs/heads/main
               - --build=--evil; rm -rf /
               - --declare=BUNDLE_SSL_CA_CERT
@@ -325,9 +326,11 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               resources:
                 limits:
                   cpu: "2"
+                  ephemeral-storage: 20Gi
                   memory: 4Gi
                 requests:
                   cpu: 250m
+                  ephemeral-storage: "0"
                   memory: 512Mi
               securityContext:
                 allowPrivilegeEscalation: false
@@ -362,9 +365,11 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                 type: RuntimeDefault
             terminationGracePeriodSeconds: 5
             volumes:
-            - emptyDir: {}
+            - emptyDir:
+                sizeLimit: 20Gi
               name: workspace
-            - emptyDir: {}
+            - emptyDir:
+                sizeLimit: 20Gi
               name: tmp
             - name: git
               secret:

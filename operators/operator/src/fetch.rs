@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trackbed_api::build::BuildPlan;
@@ -66,9 +67,9 @@ pub struct Options {
     /// Where to write what was found, or why not, as JSON
     #[arg(long, value_name = "FILE")]
     result: Option<PathBuf>,
-    /// Most bytes to take from the server
-    #[arg(long, default_value_t = 2 << 30, value_name = "BYTES")]
-    max_size: u64,
+    /// Most that the repository may take on disk
+    #[arg(long, default_value = "2Gi", value_name = "SIZE")]
+    max_size: ByteSize,
     /// Longest time, in seconds
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     timeout: u64,
@@ -115,7 +116,7 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         commit: options.commit.clone(),
         reference: options.reference.clone(),
         path: Some(options.path.clone()),
-        max_bytes: options.max_size,
+        max_bytes: options.max_size.as_u64(),
     };
     let mut said = Progress::default();
     let commit = fetch(&what, &source, &mut |now| {

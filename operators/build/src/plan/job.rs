@@ -10,6 +10,7 @@ use k8s_openapi::api::{
         SecretProjection, SecretVolumeSource, Volume, VolumeProjection,
     },
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use trackbed_api::{
     Build, Project, build::BuildSecret, environment::BuildEnvironment, labels, names,
@@ -93,6 +94,16 @@ impl<'a> Place<'a> {
         format!("{repository}/{name}:{}", self.object.spec.source.git.commit)
     }
 
+    /// Most that the build may take on disk.
+    pub fn disk_limit(&self) -> Quantity {
+        Quantity(filled(&self.config.build.disk_limit, "20Gi"))
+    }
+
+    /// Most that the repository may take on disk.
+    pub fn repository_limit(&self) -> String {
+        filled(&self.config.build.repository_limit, "2Gi")
+    }
+
     /// Whether the registry wants credentials.
     pub fn registry_login(&self) -> bool {
         match self.project.and_then(|it| it.spec.registry.as_ref()) {
@@ -100,6 +111,10 @@ impl<'a> Place<'a> {
             None => self.config.registry.push_secret.is_some(),
         }
     }
+}
+
+fn filled(text: &str, default: &str) -> String {
+    if text.is_empty() { default } else { text }.to_owned()
 }
 
 fn environment(project: Option<&Project>, config: &Config) -> BuildEnvironment {
@@ -199,7 +214,10 @@ fn build_secrets(secrets: &[BuildSecret]) -> Volume {
 fn volumes(place: &Place<'_>) -> Vec<Volume> {
     let empty = |name: &str| Volume {
         name: name.to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
+        empty_dir: Some(EmptyDirVolumeSource {
+            medium: None,
+            size_limit: Some(place.disk_limit()),
+        }),
         ..Volume::default()
     };
     let secret = |name: &str, secret: &str, items: Option<Vec<KeyToPath>>| Volume {

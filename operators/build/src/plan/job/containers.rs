@@ -55,6 +55,7 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
         format!("--result={RESULT}"),
         format!("--dockerfile={}", spec.build.dockerfile),
         format!("--timeout={}", spec.build.timeout.seconds()),
+        format!("--max-size={}", place.repository_limit()),
     ];
     args.extend(git.r#ref.as_ref().map(|it| format!("--ref={it}")));
     args.extend(git.path.as_ref().map(|it| format!("--path={it}")));
@@ -177,7 +178,7 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         args: Some(literal(args)),
         env: variables(place),
         volume_mounts: Some(mounts),
-        resources: Some(spec.build.resources.with_defaults(BUILD_RESOURCES)),
+        resources: Some(resources(place)),
         security_context: Some(SecurityContext {
             run_as_user: Some(0),
             run_as_group: Some(0),
@@ -190,6 +191,19 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         }),
         ..Container::default()
     }
+}
+
+/// CPU and memory of the Build, and the disk of the operator's settings. Nothing is set aside of
+/// the disk: few builds take much of it.
+fn resources(place: &Place<'_>) -> ResourceRequirements {
+    const DISK: &str = "ephemeral-storage";
+    let own = &place.object.spec.build.resources;
+    let mut resources = own.with_defaults(BUILD_RESOURCES);
+    let limits = resources.limits.get_or_insert_default();
+    limits.insert(DISK.to_owned(), place.disk_limit());
+    let requests = resources.requests.get_or_insert_default();
+    requests.insert(DISK.to_owned(), Quantity("0".to_owned()));
+    resources
 }
 
 /// Pushes the image with the registry's credentials.
