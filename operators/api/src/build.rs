@@ -23,6 +23,7 @@ use crate::{
     shortname = "tbuild", category = "trackbed", status = "BuildStatus", derive = "PartialEq",
     doc = "One image from one commit. Immutable but for spec.cancel.",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queuePosition"),
     printcolumn(name = "Commit", type_ = "string", json_path = ".status.shortCommit"),
     printcolumn(name = "Language", type_ = "string", json_path = ".status.plan.language"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.failure.reason"),
@@ -258,6 +259,8 @@ pub enum BuildPhase {
     /// Not looked at, or waiting for something that the conditions name.
     #[default]
     Pending,
+    /// Waiting for a place: as many builds are under way as may be.
+    Queued,
     /// The source is being fetched.
     Fetching,
     /// The image is being built.
@@ -287,6 +290,7 @@ impl BuildPhase {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::Queued => "Queued",
             Self::Fetching => "Fetching",
             Self::Building => "Building",
             Self::Pushing => "Pushing",
@@ -312,6 +316,12 @@ pub struct BuildStatus {
     /// Where the build stands.
     #[serde(default)]
     pub phase: BuildPhase,
+    /// While it waits: its place in the queue, from 1. Beyond ten only about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<i32>,
+    /// While the image is built: the instruction of the Dockerfile that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// The image by digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

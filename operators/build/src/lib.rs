@@ -5,18 +5,23 @@
 //! has neither, nor a token for the API server.
 
 pub mod observe;
+mod places;
 pub mod plan;
+pub mod queue;
 
 use std::sync::Arc;
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{PersistentVolumeClaim, Pod},
 };
-use kube::{Api, ResourceExt, runtime::controller::Action};
-use trackbed_api::{Build, labels};
+use kube::{
+    Api, ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
+use trackbed_api::{Build, Project, labels};
 use trackbed_kit::{
     Caches, Context, Error, Fact, Health, Kind, Plan as Outcome,
     apply::{Fence, apply, delete},
@@ -25,6 +30,7 @@ use trackbed_kit::{
 };
 
 use observe::{Stores, observe};
+use places::Places;
 use plan::{Children, plan};
 
 /// What the controller needs.
@@ -65,18 +71,61 @@ pub fn start(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let stores = Stores::new(caches);
+    let (places, woken) = Places::new(stores.clone());
+    let builds = refreshing(caches.changes::<Build>(), &places, &context);
+    let projects = refreshing(caches.changes::<Project>(), &places, &context);
+    let superseded = superseded(caches.changes::<Build>(), &stores);
     let controller = harness::controller::<Build>(caches)
+        .reconcile_on(woken)
+        .reconcile_on(superseded)
+        .reconcile_on(futures::stream::select(builds, projects))
         .reconcile_on(harness::owners(caches.changes::<Job>()))
         .reconcile_on(harness::labelled(caches.changes::<Pod>(), labels::BUILD));
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
-        let (context, stores) = (shared.clone(), stores.clone());
-        async move { reconcile(&context, &stores, &object).await }
+        let (context, stores, places) = (shared.clone(), stores.clone(), places.clone());
+        async move { reconcile(&context, &stores, &places, &object).await }
     })
     .boxed()
 }
 
-async fn reconcile(context: &Context, stores: &Stores, object: &Build) -> Result<Action, Error> {
+/// Looks at the queue again after changes, those that came at once together. The queue itself says
+/// who is to be reconciled.
+fn refreshing<K: Send + Sync + 'static>(
+    changes: impl Stream<Item = Arc<K>> + Send + 'static,
+    places: &Arc<Places>,
+    context: &Arc<Context>,
+) -> impl Stream<Item = ObjectRef<Build>> + Send + 'static {
+    let (places, context) = (places.clone(), context.clone());
+    changes.ready_chunks(1024).filter_map(move |_| {
+        places.refresh(&context.config);
+        futures::future::ready(None)
+    })
+}
+
+/// Names the older Builds that a newer one ends.
+fn superseded(
+    changes: impl Stream<Item = Arc<Build>> + Send + 'static,
+    stores: &Stores,
+) -> impl Stream<Item = ObjectRef<Build>> + Send + 'static {
+    let stores = stores.clone();
+    changes.flat_map(move |newer| {
+        let older = if newer.spec.build.supersede {
+            stores.older(&newer)
+        } else {
+            Vec::new()
+        };
+        let references = older.into_iter().map(|it| ObjectRef::from_obj(it.as_ref()));
+        futures::stream::iter(references.collect::<Vec<_>>())
+    })
+}
+
+async fn reconcile(
+    context: &Context,
+    stores: &Stores,
+    places: &Places,
+    object: &Build,
+) -> Result<Action, Error> {
     if meta::is_deleted(object) {
         // The Job and its pods go with their owner.
         return Ok(Action::await_change());
@@ -84,7 +133,7 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Build) -> Result
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Build> = Api::namespaced(context.client.clone(), &namespace);
     let now = Timestamp::now();
-    let seen = match observe(context, stores, object, now).await {
+    let seen = match observe(context, stores, places, object, now).await {
         Ok(seen) => seen,
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };

@@ -13,7 +13,7 @@ use trackbed_api::{Build, Project, labels, names};
 use trackbed_git::Credentials;
 use trackbed_kit::{Cache, Caches, Context, Error, meta};
 
-use crate::plan;
+use crate::{places::Places, plan, queue::Turn};
 
 /// Lines and bytes of a log that are read at most, and how long that may take.
 const LOG: (i64, i64, Duration) = (200, 64 * 1024, Duration::from_secs(10));
@@ -41,6 +41,40 @@ impl Stores {
             claims: caches.managed(),
         }
     }
+
+    /// Builds that are not at their end.
+    pub(crate) fn open_builds(&self) -> Vec<Arc<Build>> {
+        let open = |build: &Build| !plan::ended(build) && !meta::is_deleted(build);
+        self.builds.list_all(open)
+    }
+
+    /// Builds of the same Service that are older and not at their end.
+    pub(crate) fn older(&self, newer: &Build) -> Vec<Arc<Build>> {
+        let namespace = newer.namespace().unwrap_or_default();
+        self.builds.list(&namespace, |other| {
+            other.spec.service.is_some()
+                && other.spec.service == newer.spec.service
+                && other.spec.sequence < newer.spec.sequence
+                && !plan::ended(other)
+        })
+    }
+
+    /// Whether a Build has begun: its first Job is named like it.
+    pub(crate) fn has_job(&self, build: &Build) -> bool {
+        let namespace = build.namespace().unwrap_or_default();
+        self.jobs.get(&namespace, &build.name_any()).is_some()
+    }
+
+    /// The Project that a namespace belongs to.
+    pub(crate) fn project_of(&self, namespace: &str) -> Option<String> {
+        let found = self.namespaces.get_cluster(namespace)?;
+        meta::label(found.as_ref(), labels::PROJECT).map(str::to_owned)
+    }
+
+    /// All Projects.
+    pub(crate) fn projects(&self) -> Vec<Arc<Project>> {
+        self.projects.list_all(|_| true)
+    }
 }
 
 /// What a plan is made from.
@@ -58,9 +92,13 @@ pub struct Seen {
     pub claim: bool,
     /// Whether another Build of the Service is under way.
     pub busy: bool,
-    /// What is wrong with the repository's Secret, if it was looked at.
+    /// A newer Build of the Service that ends this one.
+    pub superseded_by: Option<String>,
+    /// Whether it may start, if that was asked.
+    pub turn: Option<Turn>,
+    /// What is wrong with a Secret, if they were looked at.
     pub secret: Option<String>,
-    /// The log of the step that ended badly, as far as it could be read.
+    /// The log of the step that ended badly or that runs, as far as it could be read.
     pub log: Option<String>,
 }
 
@@ -71,14 +109,20 @@ pub struct Seen {
 pub async fn observe(
     context: &Context,
     stores: &Stores,
+    places: &Places,
     object: &Build,
     now: Timestamp,
 ) -> Result<Seen, Error> {
     let mut seen = cached(stores, object);
-    if plan::starts(object, &seen)
-        && let Some(secret) = &object.spec.source.git.secret_ref
-    {
-        seen.secret = wrong_secret(context, object, &secret.name).await?;
+    if plan::starts(object, &seen) {
+        let turn = places.turn(object, &context.config);
+        seen.turn = Some(turn);
+        if turn == Turn::Now {
+            seen.secret = wrong_secret(context, object).await?;
+        }
+        if seen.secret.is_some() {
+            places.pass(object, &context.config);
+        }
     }
     if let Some((pod, container)) = plan::needs_log(object, &seen, now) {
         seen.log = read_log(context, object, &pod, container).await;
@@ -102,15 +146,16 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
         newest.is_some() && meta::label(pod, plan::job::JOB_NAME) == newest.as_deref()
     });
     let service = object.spec.service.as_deref();
-    let busy = !stores
-        .builds
-        .list(&namespace, |other| {
-            other.name_any() != name
-                && service.is_some()
-                && other.spec.service.as_deref() == service
-                && other.status.as_ref().is_some_and(|it| !it.phase.ended())
-        })
-        .is_empty();
+    let others = stores.builds.list(&namespace, |other| {
+        other.name_any() != name && service.is_some() && other.spec.service.as_deref() == service
+    });
+    let busy = others
+        .iter()
+        .any(|other| !plan::ended(other) && stores.has_job(other));
+    let newer = |other: &&Arc<Build>| {
+        other.spec.build.supersede && other.spec.sequence > object.spec.sequence
+    };
+    let superseded_by = others.iter().find(newer).map(|other| other.name_any());
     Seen {
         project: project_name
             .as_deref()
@@ -125,32 +170,52 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
                 .is_some()
         }),
         busy,
+        superseded_by,
+        turn: None,
         secret: None,
         log: None,
     }
 }
 
-/// What is wrong with the Secret, in a sentence.
-async fn wrong_secret(
-    context: &Context,
-    object: &Build,
-    name: &str,
-) -> Result<Option<String>, Error> {
+/// What is wrong with the Secrets that the Build names, in a sentence.
+async fn wrong_secret(context: &Context, object: &Build) -> Result<Option<String>, Error> {
+    let spec = &object.spec;
+    if let Some(reference) = &spec.source.git.secret_ref {
+        let name = &reference.name;
+        let Some(secret) = secret(context, object, name).await? else {
+            return Ok(Some(format!(
+                "Secret {name}, which source.git.secretRef names, does not exist: create it with type kubernetes.io/basic-auth or kubernetes.io/ssh-auth"
+            )));
+        };
+        let data = secret.data.unwrap_or_default();
+        let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
+        if let Err(lacks) = Credentials::from_keys(text) {
+            return Ok(Some(format!("Secret {name} {lacks}")));
+        }
+    }
+    for file in &spec.build.secrets {
+        let (name, key) = (&file.secret_key_ref.name, &file.secret_key_ref.key);
+        let place = format!("which build.secrets names for {}", file.name);
+        let Some(secret) = secret(context, object, name).await? else {
+            return Ok(Some(format!(
+                "Secret {name}, {place}, does not exist: create it"
+            )));
+        };
+        if !secret.data.is_some_and(|data| data.contains_key(key)) {
+            return Ok(Some(format!(
+                "Secret {name}, {place}, has no key {key}: add it"
+            )));
+        }
+    }
+    Ok(None)
+}
+
+async fn secret(context: &Context, object: &Build, name: &str) -> Result<Option<Secret>, Error> {
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    let found = api
-        .get_opt(name)
+    api.get_opt(name)
         .await
-        .map_err(|source| Error::api(format!("get Secret {name}"), source))?;
-    let Some(secret) = found else {
-        return Ok(Some(format!(
-            "Secret {name}, which source.git.secretRef names, does not exist: create it with type kubernetes.io/basic-auth or kubernetes.io/ssh-auth"
-        )));
-    };
-    let data = secret.data.unwrap_or_default();
-    let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
-    let wrong = Credentials::from_keys(text).err();
-    Ok(wrong.map(|lacks| format!("Secret {name} {lacks}")))
+        .map_err(|source| Error::api(format!("get Secret {name}"), source))
 }
 
 /// A log is for people. Where it cannot be read, the failure is told without it.

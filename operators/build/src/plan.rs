@@ -3,6 +3,7 @@
 pub mod claim;
 mod environment;
 pub mod job;
+mod log;
 pub mod status;
 pub mod step;
 pub mod verdict;
@@ -20,11 +21,14 @@ use trackbed_api::{
 };
 use trackbed_kit::{Config, Fact, Health, Plan as Outcome};
 
-use crate::observe::Seen;
+use crate::{observe::Seen, queue::Turn};
+use step::Step;
 use verdict::Verdict;
 
 /// Jobs that a Build has at most.
 const ATTEMPTS: usize = 3;
+/// How often the log of a build that runs is read, to tell what it does.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long an attempt waits after the failure of the one before, times its number.
 const PAUSE: i64 = 15;
 
@@ -61,7 +65,7 @@ pub fn starts(object: &Build, seen: &Seen) -> bool {
     seen.project_name.is_some() && seen.jobs.is_empty() && !ended(object) && !object.spec.cancel
 }
 
-/// Whose log the plan wants: that of a step which ended badly or took too long.
+/// Whose log the plan wants: that of a step which ended badly or took too long, or that builds.
 pub fn needs_log(object: &Build, seen: &Seen, now: Timestamp) -> Option<(String, &'static str)> {
     if ended(object) {
         return None;
@@ -69,12 +73,14 @@ pub fn needs_log(object: &Build, seen: &Seen, now: Timestamp) -> Option<(String,
     let pod = seen.pods.first()?;
     let step = match verdict::of(object, seen, now) {
         Verdict::Failed(failed) => failed.step?,
+        Verdict::Running(_) if Step::Build.runs(pod) => Step::Build,
         _ => return None,
     };
     Some((pod.name_any(), step.container()))
 }
 
-fn ended(object: &Build) -> bool {
+/// Whether nothing more will happen.
+pub fn ended(object: &Build) -> bool {
     object
         .status
         .as_ref()
@@ -95,7 +101,16 @@ pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Pla
         return of(status, health, None);
     };
     if object.spec.cancel {
-        return cancelled(object, seen, status, now);
+        let health = Health::Ended(Reason::Cancelled, "was cancelled".to_owned());
+        return halted(object, seen, status, (BuildPhase::Cancelled, health), now);
+    }
+    if let Some(newer) = &seen.superseded_by {
+        let message = format!("the newer Build {newer} took over");
+        let health = Health::Ended(Reason::Superseded, message);
+        return halted(object, seen, status, (BuildPhase::Superseded, health), now);
+    }
+    if let Some(Turn::Waits(position)) = seen.turn {
+        return queued(object, status, position);
     }
     if let Some(message) = &seen.secret {
         let health = Health::Waiting(Reason::SecretInvalid, message.clone());
@@ -114,7 +129,12 @@ pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Pla
             children.job = Some(job::desired(&place, 1));
             Health::Progressing("starts".to_owned())
         }
-        Verdict::Running(message) => Health::Progressing(message),
+        Verdict::Running(message) => {
+            if status.phase == BuildPhase::Building {
+                requeue = requeue.map(|left| left.min(LOOK));
+            }
+            Health::Progressing(message)
+        }
         Verdict::Waiting(reason, message) => Health::Waiting(reason, message),
         Verdict::Succeeded(image) => {
             requeue = None;
@@ -181,11 +201,28 @@ fn still(seen: &Seen, status: BuildStatus) -> Plan {
     plan
 }
 
-fn cancelled(object: &Build, seen: &Seen, mut status: BuildStatus, now: Timestamp) -> Plan {
-    status.phase = BuildPhase::Cancelled;
+/// It has no place, and costs no pod until it has one.
+fn queued(object: &Build, mut status: BuildStatus, position: usize) -> Plan {
+    status.phase = BuildPhase::Queued;
     status.short_commit = Some(status::short(object));
+    status.queue_position = i32::try_from(position).ok();
+    let about = if position > 10 { "about " } else { "" };
+    let message = format!("waits for a place, {about}number {position} in the queue");
+    of(status, Health::Progressing(message), None)
+}
+
+fn halted(
+    object: &Build,
+    seen: &Seen,
+    mut status: BuildStatus,
+    (phase, health): (BuildPhase, Health),
+    now: Timestamp,
+) -> Plan {
+    status.phase = phase;
+    status.short_commit = Some(status::short(object));
+    status.queue_position = None;
+    status.step = None;
     status.completion_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
-    let health = Health::Ended(Reason::Cancelled, "was cancelled".to_owned());
     let mut plan = of(status, health, None);
     plan.children.stop = running(seen);
     plan

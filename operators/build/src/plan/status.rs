@@ -9,7 +9,7 @@ use trackbed_api::{
 };
 use trackbed_kit::conditions::tail;
 
-use super::{step::Step, verdict::Verdict};
+use super::{log, step::Step, verdict::Verdict};
 use crate::observe::Seen;
 
 /// Bytes of a log that are kept.
@@ -33,6 +33,7 @@ pub fn short(object: &Build) -> String {
 pub fn next(object: &Build, seen: &Seen, verdict: &Verdict, now: Timestamp) -> BuildStatus {
     let mut status = object.status.clone().unwrap_or_default();
     status.short_commit = Some(short(object));
+    status.queue_position = None;
     let pod = seen.pods.first().map(AsRef::as_ref);
     if let Some(pod) = pod {
         status.start_time = pod.status.as_ref().and_then(|it| it.start_time.clone());
@@ -47,6 +48,9 @@ pub fn next(object: &Build, seen: &Seen, verdict: &Verdict, now: Timestamp) -> B
         status.failure = None;
         status.log_tail = None;
     }
+    status.step = (phase(pod) == BuildPhase::Building)
+        .then(|| log::instruction(seen.log.as_deref()?).or(status.step.take()))
+        .flatten();
     match verdict {
         Verdict::NoJob => status.phase = BuildPhase::Pending,
         Verdict::Running(_) | Verdict::Waiting(..) => status.phase = phase(pod),
@@ -58,6 +62,7 @@ pub fn next(object: &Build, seen: &Seen, verdict: &Verdict, now: Timestamp) -> B
         }
         Verdict::Failed(failed) => {
             status.phase = BuildPhase::Failed;
+            status.step = None;
             status.completion_time = Some(Time(failed.at.unwrap_or(now)));
             status.log_tail = seen.log.as_deref().map(printable);
             status.failure = Some(Failure {

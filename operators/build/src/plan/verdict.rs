@@ -7,13 +7,9 @@ use k8s_openapi::api::{
 };
 use serde::Deserialize;
 use trackbed_api::{Build, reason::Reason};
-use trackbed_kit::conditions::clip;
 
-use super::step::Step;
+use super::{log, step::Step};
 use crate::observe::Seen;
-
-/// Longest part of a log line in a message.
-const LINE: usize = 300;
 
 /// How an attempt stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,10 +123,7 @@ fn failed(
     let evicted = status.and_then(|it| it.reason.as_deref()) == Some("Evicted");
     let (reason, message) = if evicted {
         let words = status.and_then(|it| it.message.clone()).unwrap_or_default();
-        (
-            Reason::Evicted,
-            format!("the node put the build out: {words}"),
-        )
+        put_out(&words)
     } else {
         match step {
             Step::Fetch | Step::Push => said(step, end),
@@ -143,6 +136,27 @@ fn failed(
         step: Some(step),
         exit_code: Some(end.exit_code),
         at: end.finished_at.as_ref().map(|time| time.0),
+    }
+}
+
+/// The kubelet puts a pod out for what it took itself, and for want of what others took. Its words:
+/// <https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/kubelet/eviction/eviction_manager.go>.
+fn put_out(words: &str) -> (Reason, String) {
+    const OWN: [&str; 3] = [
+        "exceeded its local ephemeral storage limit",
+        "ephemeral local storage usage exceeds",
+        "Usage of EmptyDir volume",
+    ];
+    if OWN.iter().any(|own| words.contains(own)) {
+        (
+            Reason::DiskFull,
+            format!("the build took more than build.diskLimit of the operator's settings: {words}"),
+        )
+    } else {
+        (
+            Reason::Evicted,
+            format!("the node put the build out: {words}"),
+        )
     }
 }
 
@@ -165,7 +179,7 @@ fn said(step: Step, end: &ContainerStateTerminated) -> (Reason, String) {
 
 /// Kaniko only has a log. Its words: <https://github.com/chainguard-dev/kaniko>.
 fn built(object: &Build, log: &str, end: &ContainerStateTerminated) -> (Reason, String) {
-    let line = last_words(log);
+    let line = log::last(log);
     let killed = log.contains("signal: killed");
     if end.reason.as_deref() == Some("OOMKilled") || end.exit_code == 137 || killed {
         let limits = object.spec.build.resources.limits.as_ref();
@@ -192,25 +206,35 @@ fn built(object: &Build, log: &str, end: &ContainerStateTerminated) -> (Reason, 
             format!("a base image cannot be pulled: {line}"),
         );
     }
-    let code = end.exit_code;
-    if line.is_empty() {
+    const FULL: [&str; 3] = ["no space left on device", "ENOSPC", "disk quota exceeded"];
+    if let Some(words) = log
+        .lines()
+        .rev()
+        .take(20)
+        .find(|it| FULL.iter().any(|full| it.contains(full)))
+    {
         return (
-            Reason::BuildFailed,
-            format!("the build ended with exit code {code}"),
+            Reason::DiskFull,
+            format!("the build found no room on its disk: {}", log::last(words)),
         );
     }
-    (Reason::BuildFailed, format!("the build ended: {line}"))
+    (Reason::BuildFailed, command_failed(log, &line, end))
 }
 
-/// The last line that says something.
-fn last_words(log: &str) -> String {
-    let line = log.lines().map(str::trim).rfind(|line| !line.is_empty());
-    let line: String = line
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect();
-    clip(&line, LINE)
+/// Which instruction failed, how, and what it wrote last.
+fn command_failed(log: &str, line: &str, end: &ContainerStateTerminated) -> String {
+    let ran = line.contains("exit status");
+    match (log::instruction(log).filter(|_| ran), log::exit_status(log)) {
+        (Some(instruction), Some(code)) => {
+            let words = log::output(log).map(|it| format!(": {it}"));
+            format!(
+                "{instruction} ended with exit code {code}{}",
+                words.unwrap_or_default()
+            )
+        }
+        _ if line.is_empty() => format!("the build ended with exit code {}", end.exit_code),
+        _ => format!("the build ended: {line}"),
+    }
 }
 
 fn late(object: &Build, job: &Job, now: Timestamp) -> bool {
