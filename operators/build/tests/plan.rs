@@ -10,6 +10,7 @@ use trackbed_api::{Build, build::BuildPhase, reason::Reason};
 use trackbed_build::{
     observe::Seen,
     plan::{Plan, plan},
+    queue::Turn,
 };
 use trackbed_kit::Config;
 
@@ -181,6 +182,7 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
             - args:
               - push
               - --layout=/workspace/image
+              - --origin=/workspace/origin.json
               - >-
                 --image=registry.example.com/apps/shop/web:3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6
               - --result=/dev/termination-log
@@ -485,6 +487,13 @@ fn each_failure_has_its_reason() {
         ),
         (kaniko(137, "x"), Reason::OutOfMemory),
         (
+            kaniko(
+                1,
+                "npm error code ENOSPC\nerror building image: exit status 1\n",
+            ),
+            Reason::DiskFull,
+        ),
+        (
             kaniko(1, "error building image: signal: killed"),
             Reason::OutOfMemory,
         ),
@@ -510,6 +519,154 @@ fn each_failure_has_its_reason() {
 }
 
 #[test]
+fn a_build_without_a_place_costs_no_pod() {
+    for (place, expected) in [
+        (
+            3,
+            expect![[r#"
+                phase: Queued
+                Ready=False Progressing: waits for a place, number 3 in the queue
+            "#]],
+        ),
+        (
+            40,
+            expect![[r#"
+                phase: Queued
+                Ready=False Progressing: waits for a place, about number 40 in the queue
+            "#]],
+        ),
+    ] {
+        let mut seen = seen();
+        seen.claim = false;
+        seen.turn = Some(Turn::Waits(place));
+        check(&build(""), &seen, &expected);
+    }
+}
+
+#[test]
+fn a_newer_build_ends_an_older_one() {
+    let mut seen = running(&format!("{{initContainerStatuses: [{}]}}", runs("fetch")));
+    seen.superseded_by = Some("web-4".to_owned());
+    check(
+        &build(""),
+        &seen,
+        &expect![[r#"
+            phase: Superseded
+            stop: web-3
+            Ready=False Superseded: the newer Build web-4 took over
+        "#]],
+    );
+}
+
+#[test]
+fn a_failed_command_is_told_with_its_instruction() {
+    let status = format!(
+        "{{initContainerStatuses: [{}, {}]}}",
+        fetched(),
+        ended("build", 1, "")
+    );
+    let mut seen = running(&status);
+    seen.log = Some(
+        r#"time="2026-11-23T15:59:17Z" level=info msg="RUN npm ci"
+npm error 404 Not Found
+error building image: error building stage: failed to execute command: waiting for process to exit: exit status 217
+"#
+        .to_owned(),
+    );
+    check(
+        &build(""),
+        &seen,
+        &expect![[r#"
+            phase: Failed
+            plan: node generated
+            failure: BuildFailed retryable=false step=Some("build") exit=Some(217)
+            log: "time=\"2026-11-23T15:59:17Z\" level=info msg=\"RUN npm ci\"\nnpm error 404 Not Found\nerror building image: error building stage: failed to execute command: waiting for process to exit: exit status 217\n"
+            Ready=False BuildFailed: RUN npm ci ended with exit code 217: npm error 404 Not Found
+        "#]],
+    );
+}
+
+#[test]
+fn a_running_build_tells_its_instruction() {
+    let status = format!(
+        "{{initContainerStatuses: [{}, {}]}}",
+        fetched(),
+        runs("build")
+    );
+    let mut seen = running(&status);
+    seen.log = Some(
+        "time=\"2026-11-23T15:59:17Z\" level=info msg=\"RUN npm ci\"\nadded 3 packages\n"
+            .to_owned(),
+    );
+    let mut object = build("");
+    let told = plan(&object, &seen, &Config::example(), now()).outcome;
+    assert_eq!(told.status.step.as_deref(), Some("RUN npm ci"));
+    assert_eq!(told.requeue.map(|it| it.as_secs()), Some(5));
+    // The instruction may have left the part of the log that is read.
+    object.status = Some(told.status);
+    seen.log = Some("added 30 packages\n".to_owned());
+    let told = plan(&object, &seen, &Config::example(), now()).outcome;
+    assert_eq!(told.status.step.as_deref(), Some("RUN npm ci"));
+}
+
+#[test]
+fn what_took_too_much_disk_is_not_what_others_took() {
+    for (words, reason) in [
+        (
+            "Usage of EmptyDir volume \"workspace\" exceeds the limit \"20Gi\". ",
+            Reason::DiskFull,
+        ),
+        (
+            "Container build exceeded its local ephemeral storage limit \"20Gi\". ",
+            Reason::DiskFull,
+        ),
+        (
+            "The node was low on resource: ephemeral-storage. ",
+            Reason::Evicted,
+        ),
+    ] {
+        let words = serde_json::to_string(words).expect("text");
+        let status = format!(
+            "{{phase: Failed, reason: Evicted, message: {words}, initContainerStatuses: [{}, {}]}}",
+            fetched(),
+            ended("build", 137, "")
+        );
+        let plan = plan(&build(""), &running(&status), &Config::example(), now());
+        let failure = plan.outcome.status.failure.map(|it| it.reason);
+        assert_eq!(failure, Some(reason), "{words}");
+    }
+}
+
+#[test]
+fn a_pod_that_did_not_begin_or_is_gone_was_lost() {
+    let bare =
+        "{phase: Failed, reason: Evicted, message: 'The node had condition: [DiskPressure].'}";
+    check(
+        &build(""),
+        &running(bare),
+        &expect![[r#"
+        phase: Pending
+        failure: Evicted retryable=true step=Some("fetch") exit=None
+        Ready=False Evicted: the node put the build out: The node had condition: [DiskPressure].: attempt 2 follows
+    "#]],
+    );
+    let mut seen = seen();
+    seen.jobs = vec![job(
+        "web-3",
+        "{conditions: [{type: Failed, status: 'True', reason: BackoffLimitExceeded, lastTransitionTime: 2023-11-14T22:13:19Z}]}",
+    )];
+    check(
+        &build(""),
+        &seen,
+        &expect![[r#"
+        phase: Pending
+        failure: Evicted retryable=true step=None exit=None
+        Ready=False Evicted: its pod is gone, deleted or lost with its node (BackoffLimitExceeded): attempt 2 follows
+    "#]],
+    );
+}
+
+#[test]
 fn a_failure_keeps_its_log_and_stops_the_rest() {
     let status = format!(
         "{{initContainerStatuses: [{}, {}]}}",
@@ -527,7 +684,7 @@ fn a_failure_keeps_its_log_and_stops_the_rest() {
         &expect![[r#"
             phase: Failed
             plan: node generated
-            failure: BuildFailed retryable=false step=Some("build") exit=Some(1)
+            failure: BuildFailed retryable=false step=Some("build") exit=Some(2)
             log: "RUN make\n[31mmake: *** no rule[0m\nerror building image: exit status 2\n"
             Ready=False BuildFailed: the build ended: error building image: exit status 2
         "#]],
@@ -582,11 +739,11 @@ fn an_evicted_build_is_tried_again() {
         &build(""),
         &running(&status),
         &expect![[r#"
-        phase: Pending
-        failure: Evicted retryable=true step=Some("fetch") exit=Some(137)
-        job: web-3-try2
-        Ready=False Evicted: the node put the build out: low on disk: attempt 2 follows
-    "#]],
+            phase: Pending
+            failure: BuildJobFailed retryable=true step=Some("fetch") exit=Some(137)
+            job: web-3-try2
+            Ready=False BuildJobFailed: fetch ended with exit code 137 and no reason: attempt 2 follows
+        "#]],
     );
 }
 
@@ -657,11 +814,11 @@ fn a_job_that_ended_without_a_pod_is_tried_again() {
         &build(""),
         &seen,
         &expect![[r#"
-        phase: Pending
-        failure: BuildJobFailed retryable=true step=None exit=None
-        job: web-3-try2
-        Ready=False BuildJobFailed: the Job ended without a result: BackoffLimitExceeded: gone: attempt 2 follows
-    "#]],
+            phase: Pending
+            failure: Evicted retryable=true step=None exit=None
+            job: web-3-try2
+            Ready=False Evicted: its pod is gone, deleted or lost with its node (BackoffLimitExceeded: gone): attempt 2 follows
+        "#]],
     );
 }
 

@@ -15,6 +15,7 @@ use trackbed_detect::{Context, declare, detect, explain};
 use trackbed_git::{Credentials, Fetch, Progress, Request, fetch};
 
 use crate::{
+    origin::{self, Origin},
     plan::Overrides,
     report,
     tree::{inside, tree},
@@ -131,6 +132,7 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         "got \"{}\" by {}: {} bytes",
         commit.message, commit.author, commit.received
     );
+    origin(options, commit.time)?;
     for path in &commit.submodules {
         println!("with submodule {path}");
     }
@@ -144,6 +146,19 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         message: commit.message,
         author: commit.author,
     })
+}
+
+/// Leaves for the push what the image is to say of itself.
+fn origin(options: &Options, time: i64) -> Result<(), Refusal> {
+    let time = jiff::Timestamp::from_second(time).unwrap_or_default();
+    let origin = Origin {
+        source: options.url.clone(),
+        revision: options.commit.clone(),
+        created: time.to_string(),
+    };
+    let path = options.out.join(origin::FILE);
+    let text = serde_json::to_vec(&origin).unwrap_or_default();
+    fs::write(&path, text).map_err(|error| disk(&path, &error))
 }
 
 fn disk(path: &Path, error: &std::io::Error) -> Refusal {

@@ -4,6 +4,7 @@
 pub mod error;
 pub mod fetch;
 mod ls_remote;
+mod origin;
 pub mod plan;
 pub mod push;
 mod registry;

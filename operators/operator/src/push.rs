@@ -12,13 +12,17 @@ use clap::Args;
 use oci_distribution::{
     Client, Reference, RegistryOperation,
     client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
-    errors::{OciDistributionError, OciErrorCode},
+    errors::{OciDistributionError, OciEnvelope, OciErrorCode},
 };
 use serde::{Deserialize, Serialize};
 use tokio::fs;
 use tokio_util::io::ReaderStream;
 
-use crate::{registry::credentials, report};
+use crate::{
+    origin::{self, Blob, Sealed},
+    registry::credentials,
+    report,
+};
 
 /// Attempts of each upload that fails for a reason that may pass.
 const ATTEMPTS: usize = 5;
@@ -35,6 +39,9 @@ pub struct Options {
     /// Talk plain http
     #[arg(long)]
     insecure: bool,
+    /// What the image says of where it comes from, as `fetch` wrote it
+    #[arg(long, value_name = "FILE")]
+    origin: Option<PathBuf>,
     /// Docker configuration with the registry's credentials
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
@@ -93,6 +100,7 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
         .parse()
         .map_err(|error| ("PushRejected", format!("{}: {error}", options.image)))?;
     let layout = Layout::open(&options.layout).await?;
+    let sealed = layout.sealed(options.origin.as_deref()).await?;
     let auth = credentials(options.auth_file.as_deref(), image.registry())
         .map_err(|message| ("SecretInvalid", message))?;
     let client = client(options, image.registry()).await?;
@@ -100,9 +108,7 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
     retry(|| client.auth(&image, &auth, RegistryOperation::Push))
         .await
         .map_err(refused)?;
-    let blobs: Vec<&Descriptor> = std::iter::once(&layout.manifest.config)
-        .chain(&layout.manifest.layers)
-        .collect();
+    let blobs = &layout.manifest.layers;
     for (at, blob) in blobs.iter().enumerate() {
         let short = blob.digest.get(7..19).unwrap_or(&blob.digest);
         let place = format!("[{}/{}] {short}, {} bytes", at + 1, blobs.len(), blob.size);
@@ -120,6 +126,10 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
             .await
             .map_err(refused)?;
     }
+    let config = &sealed.config;
+    retry(|| client.push_blob(&image, config.bytes.clone(), &config.digest))
+        .await
+        .map_err(refused)?;
     let media = layout.descriptor.media_type.parse().map_err(|_| {
         (
             "PushRejected",
@@ -127,10 +137,10 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
         )
     });
     let media: HeaderValue = media?;
-    retry(|| client.push_manifest_raw(&image, layout.raw.clone(), media.clone()))
+    retry(|| client.push_manifest_raw(&image, sealed.manifest.bytes.clone(), media.clone()))
         .await
         .map_err(refused)?;
-    let digest = layout.descriptor.digest.clone();
+    let digest = sealed.manifest.digest;
     Ok(Pushed {
         image: format!("{}/{}@{digest}", image.registry(), image.repository()),
         digest,
@@ -192,10 +202,27 @@ async fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
     }))
 }
 
+/// How registries say that there is no room: Harbor, GitLab, ECR, and what stands under them.
+const FULL: [&str; 5] = [
+    "quota",
+    "exceed the configured upper limit",
+    "limitexceeded",
+    "no space left on device",
+    "insufficient storage",
+];
+
 /// The class of a registry's error.
 fn reason(error: &OciDistributionError) -> &'static str {
     use OciDistributionError as E;
+    let words = error.to_string().to_lowercase();
+    if FULL.iter().any(|full| words.contains(full)) {
+        return "RegistryQuotaExceeded";
+    }
     match error {
+        E::RegistryError { envelope, .. } if busy(envelope) => "RegistryUnavailable",
+        E::ServerError {
+            code: 413 | 507, ..
+        } => "RegistryQuotaExceeded",
         E::AuthenticationFailure(_) | E::UnauthorizedError { .. } => "RegistryUnauthorized",
         E::RegistryError { envelope, .. } => {
             let denied = envelope
@@ -223,6 +250,11 @@ fn reason(error: &OciDistributionError) -> &'static str {
     }
 }
 
+fn busy(envelope: &OciEnvelope) -> bool {
+    let mut errors = envelope.errors.iter();
+    errors.any(|it| it.code == OciErrorCode::Toomanyrequests)
+}
+
 fn refusal(registry: &str, error: &OciDistributionError) -> Refusal {
     let reason = reason(error);
     let sentence = match reason {
@@ -230,6 +262,9 @@ fn refusal(registry: &str, error: &OciDistributionError) -> Refusal {
             "registry {registry} refused the push: check the credentials in the Secret that the operator's settings, or the Project's registry.secretRef, name"
         ),
         "RegistryUnavailable" => format!("registry {registry} cannot be reached: {error}"),
+        "RegistryQuotaExceeded" => format!(
+            "registry {registry} has no room for the image: delete images there, or ask for a higher quota ({error})"
+        ),
         "BuildJobFailed" => format!("the image cannot be read: {error}"),
         _ => format!("registry {registry} refused the image: {error}"),
     };
@@ -271,6 +306,23 @@ impl Layout {
         })
     }
 
+    /// The image's configuration and manifest as they are pushed.
+    async fn sealed(&self, origin: Option<&Path>) -> Result<Sealed, Refusal> {
+        let broken = |error: String| ("BuildJobFailed", error);
+        let read = async |path: PathBuf| {
+            let bytes = fs::read(&path).await;
+            bytes.map_err(|error| broken(format!("{}: {error}", path.display())))
+        };
+        let config = read(self.blob(&self.manifest.config.digest)).await?;
+        let Some(origin) = origin else {
+            let (config, manifest) = (Blob::new(config), Blob::new(self.raw.clone()));
+            return Ok(Sealed { config, manifest });
+        };
+        let origin = read(origin.to_owned()).await?;
+        let origin = serde_json::from_slice(&origin).map_err(|error| broken(error.to_string()))?;
+        origin::seal(&config, &self.raw, &origin).map_err(broken)
+    }
+
     fn blob(&self, digest: &str) -> PathBuf {
         blob(&self.folder, digest)
     }
@@ -278,4 +330,54 @@ impl Layout {
 
 fn blob(folder: &Path, digest: &str) -> PathBuf {
     folder.join("blobs").join(digest.replace(':', "/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_has_its_reason() {
+        let server = |code: u16, message: &str| OciDistributionError::ServerError {
+            code,
+            url: "https://registry.example.com/v2/".to_owned(),
+            message: message.to_owned(),
+        };
+        let registry = |code: &str, message: &str| OciDistributionError::RegistryError {
+            envelope: serde_json::from_value(serde_json::json!({
+                "errors": [{"code": code, "message": message, "detail": null}]
+            }))
+            .expect("an envelope"),
+            url: "https://registry.example.com/v2/".to_owned(),
+        };
+        let cases = [
+            (server(401, ""), "RegistryUnauthorized"),
+            (server(403, ""), "RegistryUnauthorized"),
+            (server(404, ""), "PushRejected"),
+            (server(413, ""), "RegistryQuotaExceeded"),
+            (server(429, ""), "RegistryUnavailable"),
+            (server(500, ""), "RegistryUnavailable"),
+            (server(503, ""), "RegistryUnavailable"),
+            (
+                server(500, "write: no space left on device"),
+                "RegistryQuotaExceeded",
+            ),
+            (server(507, ""), "RegistryQuotaExceeded"),
+            (registry("DENIED", "no"), "RegistryUnauthorized"),
+            (
+                registry(
+                    "DENIED",
+                    "adding 5 MiB will exceed the configured upper limit",
+                ),
+                "RegistryQuotaExceeded",
+            ),
+            (registry("TOOMANYREQUESTS", "slow"), "RegistryUnavailable"),
+            (registry("MANIFEST_INVALID", "x"), "PushRejected"),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(reason(&error), expected, "{error}");
+            let sentence = refusal("registry.example.com", &error).1;
+            assert!(sentence.contains("registry.example.com"), "{sentence}");
+        }
+    }
 }

@@ -64,9 +64,12 @@ pub fn of(object: &Build, seen: &Seen, now: Timestamp) -> Verdict {
         if let Some(end) = Step::Push.end(pod).filter(|end| end.exit_code == 0) {
             return pushed(end);
         }
+        if let Some(lost) = lost(seen, pod) {
+            return Verdict::Failed(lost);
+        }
         for step in Step::ALL {
             if let Some(end) = step.end(pod).filter(|end| end.exit_code != 0) {
-                return Verdict::Failed(failed(object, seen, pod, step, end));
+                return Verdict::Failed(failed(object, seen, step, end));
             }
         }
     }
@@ -74,7 +77,14 @@ pub fn of(object: &Build, seen: &Seen, now: Timestamp) -> Verdict {
         return timeout(object, pod, now);
     }
     match (job_ended(job), pod) {
-        (Some((at, message)), _) => Verdict::Failed(Failed {
+        (Some((at, message)), None) => Verdict::Failed(Failed {
+            reason: Reason::Evicted,
+            message: format!("its pod is gone, deleted or lost with its node ({message})"),
+            step: None,
+            exit_code: None,
+            at,
+        }),
+        (Some((at, message)), Some(_)) => Verdict::Failed(Failed {
             reason: Reason::BuildJobFailed,
             message: format!("the Job ended without a result: {message}"),
             step: None,
@@ -112,31 +122,55 @@ fn pushed(end: &ContainerStateTerminated) -> Verdict {
     }
 }
 
-fn failed(
-    object: &Build,
-    seen: &Seen,
-    pod: &Pod,
-    step: Step,
-    end: &ContainerStateTerminated,
-) -> Failed {
-    let status = pod.status.as_ref();
-    let evicted = status.and_then(|it| it.reason.as_deref()) == Some("Evicted");
-    let (reason, message) = if evicted {
-        let words = status.and_then(|it| it.message.clone()).unwrap_or_default();
-        put_out(&words)
-    } else {
-        match step {
-            Step::Fetch | Step::Push => said(step, end),
-            Step::Build => built(object, seen.log.as_deref().unwrap_or_default(), end),
-        }
+fn failed(object: &Build, seen: &Seen, step: Step, end: &ContainerStateTerminated) -> Failed {
+    let (reason, message) = match step {
+        Step::Fetch | Step::Push => said(step, end),
+        Step::Build => built(object, seen.log.as_deref().unwrap_or_default(), end),
     };
     Failed {
         reason,
         message,
         step: Some(step),
-        exit_code: Some(end.exit_code),
+        exit_code: Some(exit_code(seen, step, end)),
         at: end.finished_at.as_ref().map(|time| time.0),
     }
+}
+
+/// Kaniko's own is always 1: that of the command it ran says more.
+fn exit_code(seen: &Seen, step: Step, end: &ContainerStateTerminated) -> i32 {
+    let log = seen.log.as_deref().filter(|_| step == Step::Build);
+    log.and_then(log::exit_status).unwrap_or(end.exit_code)
+}
+
+/// A pod that failed as a whole: how its containers ended is only what followed.
+fn lost(seen: &Seen, pod: &Pod) -> Option<Failed> {
+    let status = pod.status.as_ref()?;
+    let why = status.reason.as_deref()?;
+    if status.phase.as_deref() != Some("Failed") || why == "DeadlineExceeded" {
+        return None;
+    }
+    let words = status.message.clone().unwrap_or_default();
+    let (reason, message) = match why {
+        "Evicted" => put_out(&words),
+        _ => (
+            Reason::Evicted,
+            format!("the node ended the build ({why}): {words}"),
+        ),
+    };
+    let step = Step::ALL.into_iter().find(|step| {
+        let end = step.end(pod);
+        end.is_none_or(|end| end.exit_code != 0)
+    });
+    let end = step.and_then(|step| step.end(pod));
+    let job = seen.jobs.last().and_then(|job| job_ended(job));
+    let ended = end.and_then(|end| end.finished_at.as_ref().map(|time| time.0));
+    Some(Failed {
+        reason,
+        message,
+        step,
+        exit_code: end.map(|end| end.exit_code),
+        at: ended.or(job.and_then(|(at, _)| at)),
+    })
 }
 
 /// The kubelet puts a pod out for what it took itself, and for want of what others took. Its words:

@@ -211,6 +211,7 @@ pub(super) fn push(place: &Place<'_>) -> Container {
     let mut args = vec![
         "push".to_owned(),
         format!("--layout={WORKSPACE}/image"),
+        format!("--origin={WORKSPACE}/origin.json"),
         format!("--image={}", place.image()),
         format!("--result={RESULT}"),
     ];
