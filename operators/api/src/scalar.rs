@@ -125,6 +125,11 @@ text!(
      "must be the http:// or https:// URL of one index, without password, like 'https://npm.example.com/'"),
 );
 text!(
+    /// A pattern of paths, as `.gitignore` takes them (<https://git-scm.com/docs/gitignore>).
+    PathPattern, max = 256,
+    ("self.matches('^!?[^#!\\\\s\\\\x00-\\\\x1f\\\\x7f][^\\\\x00-\\\\x1f\\\\x7f]*$')", "must be a pattern of paths as .gitignore takes them, like 'apps/web/**' or '!**/*.md'"),
+);
+text!(
     /// A folder of built files, under the application's.
     OutputPath, max = 512,
     ("self.matches('^[A-Za-z0-9_.][-A-Za-z0-9_./]*$') && !self.split('/').exists(p, p == '..')",

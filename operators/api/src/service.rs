@@ -9,7 +9,10 @@ use crate::{
     build::BuildSettings,
     common::{SecretReference, conditions_schema},
     run::RunSpec,
-    scalar::{CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, RefName, RepoPath},
+    scalar::{
+        CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, PathPattern, RefName,
+        RepoPath,
+    },
 };
 
 /// An application that follows its source: built, released, routed.
@@ -86,6 +89,12 @@ pub struct GitSource {
     /// Folder of the application in the repository. Default: its root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<RepoPath>,
+    /// Paths of the repository that matter, as `.gitignore` writes them, from its root: the last that
+    /// fits decides, and `!` takes out. A commit that touches none of them is taken up without a
+    /// build. Default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub watch_paths: Vec<PathPattern>,
     /// Secret for the repository: of type `kubernetes.io/basic-auth` (`username`, and `password` or a
     /// token) for http and https, `kubernetes.io/ssh-auth` (`ssh-privatekey`, and `known_hosts`) for ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,6 +275,9 @@ pub struct SourceStatus {
     /// The commit's author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
+    /// The commit that was built last, where later ones touch nothing that `watchPaths` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_commit: Option<String>,
     /// When it was taken up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,

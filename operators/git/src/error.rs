@@ -43,6 +43,11 @@ pub enum Error {
         /// Refs with similar names, or all if there are few.
         near: Vec<String>,
     },
+    /// A pattern of paths is none.
+    #[error(
+        "source.git.watchPaths: {0}: write patterns as .gitignore takes them, like 'apps/web/**'"
+    )]
+    Pattern(String),
     /// The repository has no commit at all.
     #[error("the repository is empty: push a first commit")]
     Empty,
@@ -138,6 +143,7 @@ impl Error {
             Self::HostKey(_) => "HostKeyMismatch",
             Self::Redirected(_) => "RedirectRefused",
             Self::RefNotFound { .. } | Self::Empty => "RefNotFound",
+            Self::Pattern(_) => "InvalidBuildPlan",
             Self::CommitNotFound { .. } => "CommitNotFound",
             Self::Timeout { .. } => "SourceTimeout",
             Self::InvalidUrl(_) => "InvalidUrl",

@@ -123,15 +123,29 @@ pub fn fetch(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Commit, Error> {
     let url = fetch.request.check()?;
+    let (what, folder) = (fetch.clone(), into.to_owned());
+    let address = &fetch.request.url;
+    with_deadline(address, fetch.request.deadline, progress, move |pace| {
+        materialise(&what, &url, &folder, pace, 0)
+    })
+}
+
+/// Does something in a thread of its own until a deadline, or until nothing moved for a minute.
+pub(crate) fn with_deadline<T: Send + 'static>(
+    address: &str,
+    deadline: Duration,
+    progress: &mut dyn FnMut(Progress),
+    work: impl FnOnce(&Pace) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     let pace = Arc::new(Pace::new());
     let (send, receive) = sync_channel(1);
     let begun = Instant::now();
-    let (what, folder, shared) = (fetch.clone(), into.to_owned(), pace.clone());
+    let shared = pace.clone();
     std::thread::Builder::new()
         .name("git".to_owned())
         .spawn(move || {
             // Nobody waits any more after the deadline.
-            let _late = send.send(materialise(&what, &url, &folder, &shared, 0));
+            let _late = send.send(work(&shared));
         })
         .map_err(|source| Error::Io {
             what: "starting a thread".to_owned(),
@@ -142,21 +156,17 @@ pub fn fetch(
             Ok(result) => return result,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Error::Git {
-                    url: fetch.request.url.clone(),
+                    url: address.to_owned(),
                     message: "the fetch ended without a result".to_owned(),
                 });
             }
             Err(RecvTimeoutError::Timeout) => progress(pace.progress()),
         }
         let silent = pace.silence() > SILENCE;
-        if silent || begun.elapsed() > fetch.request.deadline {
-            let limit = if silent {
-                SILENCE
-            } else {
-                fetch.request.deadline
-            };
+        if silent || begun.elapsed() > deadline {
+            let limit = if silent { SILENCE } else { deadline };
             return Err(Error::Timeout {
-                url: fetch.request.url.clone(),
+                url: address.to_owned(),
                 seconds: limit.as_secs(),
             });
         }
@@ -192,10 +202,10 @@ fn write(
     pace: &Pace,
 ) -> Result<(Commit, Vec<Submodule>), Error> {
     let git = |error: &git2::Error| Error::of(url.as_str(), error, false, false);
-    let id = Oid::from_str(&fetch.commit).map_err(|_| missing(fetch))?;
+    let id = Oid::from_str(&fetch.commit).map_err(|_| fetch.missing())?;
     let repository = Repository::init_bare(store).map_err(|e| git(&e))?;
     receive(&repository, fetch, url, id, pace)?;
-    let commit = repository.find_commit(id).map_err(|_| missing(fetch))?;
+    let commit = repository.find_commit(id).map_err(|_| fetch.missing())?;
     let tree = commit.tree().map_err(|e| git(&e))?;
     lfs::refuse(&repository, &tree, fetch.path.as_deref()).map_err(|e| e.map(git))?;
     // Only a repository with a folder of its own writes commits that have submodules.
@@ -226,7 +236,7 @@ fn write(
 
 /// Tries what costs least first: the commit alone, then the ref's tip, then the ref with its
 /// history, then all branches and tags.
-fn receive(
+pub(crate) fn receive(
     repository: &Repository,
     fetch: &Fetch,
     url: &Url,
@@ -262,7 +272,7 @@ fn receive(
     }
     match last {
         Some(error @ Error::Io { .. }) => Err(error),
-        _ => Err(missing(fetch)),
+        _ => Err(fetch.missing()),
     }
 }
 
@@ -316,9 +326,11 @@ fn attempt(
     }
 }
 
-fn missing(fetch: &Fetch) -> Error {
-    Error::CommitNotFound {
-        url: fetch.request.url.clone(),
-        commit: fetch.commit.clone(),
+impl Fetch {
+    pub(crate) fn missing(&self) -> Error {
+        Error::CommitNotFound {
+            url: self.request.url.clone(),
+            commit: self.commit.clone(),
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! with credentials no redirect is followed, an ssh host has to show a key that is known, and a
 //! submodule gets its repository's credentials only if it is at the same place.
 
+mod changes;
 mod credentials;
 mod error;
 mod fetch;
@@ -15,6 +16,7 @@ mod request;
 mod submodules;
 mod url;
 
+pub use changes::{Between, Touched, changes};
 pub use credentials::Credentials;
 pub use error::Error;
 pub use fetch::{Commit, Fetch, Progress, fetch};

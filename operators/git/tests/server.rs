@@ -11,7 +11,9 @@ use std::{
 };
 
 use tempfile::TempDir;
-use trackbed_git::{Credentials, Error, Fetch, Request, fetch, ls_remote};
+use trackbed_git::{
+    Between, Credentials, Error, Fetch, Request, Touched, changes, fetch, ls_remote,
+};
 
 /// `git http-backend` behind a socket. Paths under `/private` want `ada:s3cret`.
 struct Server {
@@ -425,4 +427,52 @@ fn files_of_lfs_are_named() {
     assert!(error.to_string().contains("logo.png"), "{error}");
     let commit = server.repository("other.git", &[files[0], ("logo.png", "a real one")]);
     assert!(fetch_as(&server, "other.git", &commit, None).is_ok());
+}
+
+#[test]
+fn what_came_between_two_commits_is_compared() {
+    let server = Server::start();
+    let first = server.repository("mono.git", &[("web.js", "1"), ("api.go", "1")]);
+    let bare = server.root.path().join("mono.git").display().to_string();
+    let work = tempfile::tempdir().expect("a folder");
+    git(work.path(), &["clone", "--quiet", &bare, "."]);
+    let author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"];
+    let commit = |file: &str, content: &str| {
+        fs::write(work.path().join(file), content).expect("a file");
+        git(work.path(), &["add", "--all"]);
+        git(
+            work.path(),
+            &[&author[..], &["commit", "--quiet", "-m", "Next"]].concat(),
+        );
+        git(work.path(), &["push", "--quiet", "origin", "main"]);
+        git(work.path(), &["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let second = commit("web.js", "2");
+    let third = commit("api.go", "2");
+    let between = |from: &str, to: &str, patterns: &[&str]| {
+        let between = Between {
+            request: server.request("mono.git"),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            reference: Some("refs/heads/main".to_owned()),
+            patterns: patterns.iter().map(|it| (*it).to_owned()).collect(),
+            max_bytes: 1 << 20,
+        };
+        changes(&between)
+    };
+    let yes = |path: &str| Touched::Yes(path.to_owned());
+    // The last commit alone touches the other one.
+    let found = between(&first, &third, &["*.js"]).expect("an answer");
+    assert_eq!(found, yes("web.js"));
+    let found = between(&second, &third, &["*.js"]).expect("an answer");
+    assert_eq!(found, Touched::No);
+    let found = between(&second, &third, &["!*.js"]).expect("an answer");
+    assert_eq!(found, yes("api.go"));
+    let gone = "0123456789abcdef0123456789abcdef01234567";
+    let found = between(gone, &third, &["*.js"]).expect("an answer");
+    assert_eq!(found, Touched::Unknown);
+    let error = between(&first, gone, &["*.js"]).expect_err("there is none");
+    assert!(matches!(error, Error::CommitNotFound { .. }), "{error}");
+    let error = between(&first, &third, &["a{"]).expect_err("it is none");
+    assert_eq!(error.reason(), "InvalidBuildPlan", "{error}");
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 use trackbed_api::environment::BuildEnvironment;
 
@@ -121,6 +122,14 @@ impl Default for Build {
             concurrent_builds: 10,
             concurrent_builds_per_project: 0,
         }
+    }
+}
+
+impl Build {
+    /// Most that a repository may take on disk, in bytes.
+    pub fn repository_bytes(&self) -> u64 {
+        let limit: Option<ByteSize> = self.repository_limit.parse().ok();
+        limit.unwrap_or(ByteSize::gib(2)).as_u64()
     }
 }
 

@@ -48,8 +48,11 @@ enum Command {
     /// Fetch one commit and decide how it is built (a step of a Build)
     Fetch(Box<fetch::Options>),
     /// Ask a repository for its refs: the request comes as JSON on standard input
-    #[command(name = trackbed_service::source::child::COMMAND, hide = true)]
+    #[command(name = trackbed_service::source::child::LS_REMOTE, hide = true)]
     LsRemote,
+    /// Compare two commits: the question comes as JSON on standard input
+    #[command(name = trackbed_service::source::child::COMPARE, hide = true)]
+    Compare,
     /// Show what a build would do with a folder
     Plan(plan::Options),
     /// Push an image layout to a registry (a step of a Build)
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         },
         Command::Fetch(options) => fetch::run(&options),
         Command::LsRemote => ls_remote::run(),
+        Command::Compare => ls_remote::compare(),
         Command::Plan(options) => plan::run(options),
         Command::Push(options) => match runtime() {
             Ok(runtime) => runtime.block_on(push::run(&options)),

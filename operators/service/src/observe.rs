@@ -4,11 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::{apps::v1 as appsv1, core::v1::Namespace};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use trackbed_api::{Build, Deployment, Project, Service, labels};
+use trackbed_api::{Build, Deployment, Project, Service, labels, reason::Reason};
 pub use trackbed_kit::Place;
 use trackbed_kit::{Cache, Caches, meta, place};
 
-use crate::source::{Ask, Look, Sources};
+use crate::{
+    plan::source::inputs,
+    source::{Ask, Found, Look, Sources},
+};
 
 /// The caches that the controller reads.
 #[derive(Clone)]
@@ -99,8 +102,34 @@ fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Opt
                 != object.metadata.generation;
             let asked = meta::annotation(object, labels::RECONCILE_AT);
             let who = ObjectRef::from_obj(object);
-            let (look, again) = sources.look(who, ask, changed, asked);
+            let (look, again) = sources.look(who.clone(), ask, changed, asked);
+            let look = match look {
+                Look::Found(found) => watched(sources, who, object, namespace, found),
+                other => other,
+            };
             (look, Some(again))
         }
+    }
+}
+
+/// Leaves out what touches nothing that the Service watches. Where that cannot be told, it is built:
+/// a build too many harms nobody.
+fn watched(
+    sources: &Arc<Sources>,
+    who: ObjectRef<Service>,
+    object: &Service,
+    namespace: &str,
+    found: Found,
+) -> Look {
+    let Some(ask) = Ask::between(object, namespace, &found, &inputs(object)) else {
+        return Look::Found(found);
+    };
+    match sources.look(who, ask, false, None).0 {
+        Look::Unknown | Look::Pending => Look::Unknown,
+        Look::Found(Found { untouched, .. }) => Look::Found(Found { untouched, ..found }),
+        Look::Failed(Reason::InvalidBuildPlan, message) => {
+            Look::Failed(Reason::InvalidBuildPlan, message)
+        }
+        Look::Failed(..) => Look::Found(found),
     }
 }

@@ -18,8 +18,9 @@ use std::{
 
 use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use trackbed_api::{Service, build::full_ref, reason::Reason, service::GitSource};
+use trackbed_git::Touched;
 use trackbed_kit::Context;
 
 use lanes::Lanes;
@@ -27,6 +28,9 @@ use secrets::Secrets;
 
 /// Longest look.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Longest comparison of two commits, and how many run at once.
+const COMPARE: Duration = Duration::from_secs(600);
+const COMPARISONS: usize = 2;
 /// An answer that nobody asked for in this time is forgotten.
 const FORGET: Duration = Duration::from_secs(25 * 3600);
 
@@ -53,6 +57,8 @@ pub struct Found {
     pub r#ref: Option<String>,
     /// The image by digest, of an image source.
     pub image: Option<String>,
+    /// Nothing that the Service watches differs from what was built last.
+    pub untouched: bool,
 }
 
 /// A Secret by namespace and name.
@@ -69,6 +75,14 @@ enum Key {
         reference: String,
         secret: SecretKey,
     },
+    Between {
+        url: String,
+        secret: SecretKey,
+        reference: Option<String>,
+        from: String,
+        to: String,
+        patterns: Vec<String>,
+    },
 }
 
 /// A question to a source.
@@ -84,6 +98,7 @@ pub struct Ask {
 enum Answer {
     Git(trackbed_git::Remote),
     Image(String),
+    Touched(Touched),
     Failed(Reason, String),
 }
 
@@ -122,6 +137,39 @@ impl Ask {
             },
             reference: None,
             interval: image.interval.to_std(),
+        })
+    }
+
+    /// The question whether a commit is worth a build, if it is one: since the commit that was built
+    /// last, of the same inputs, something else may have changed than the Service watches.
+    pub fn between(
+        service: &Service,
+        namespace: &str,
+        found: &Found,
+        inputs: &str,
+    ) -> Option<Self> {
+        let git = service.spec.source.git.as_ref()?;
+        let before = service.status.as_ref()?.source.as_ref()?;
+        let to = found.commit.as_ref()?;
+        let from = before.built_commit.as_ref().or(before.commit.as_ref())?;
+        let known = before.commit.as_ref() == Some(to) || from == to;
+        let asked = git.watch_paths.is_empty() || git.commit.is_some();
+        if known || asked || before.inputs.as_deref() != Some(inputs) {
+            return None;
+        }
+        let secret = git.secret_ref.as_ref();
+        Some(Self {
+            key: Key::Between {
+                url: git.url.to_string(),
+                secret: secret.map(|secret| (namespace.to_owned(), secret.name.to_string())),
+                reference: found.r#ref.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                patterns: git.watch_paths.iter().map(ToString::to_string).collect(),
+            },
+            reference: None,
+            // Two commits stay what they are.
+            interval: FORGET,
         })
     }
 
@@ -172,6 +220,8 @@ pub struct Sources {
     secrets: Secrets,
     state: Mutex<State>,
     lanes: Lanes,
+    /// Places of comparisons, which take longer than looks and shall not hold them up.
+    comparisons: Semaphore,
     wake: mpsc::UnboundedSender<ObjectRef<Service>>,
 }
 
@@ -189,6 +239,7 @@ impl Sources {
             context,
             state: Mutex::default(),
             lanes: Lanes::new(),
+            comparisons: Semaphore::new(COMPARISONS),
             wake,
         });
         let answered = futures::stream::poll_fn(move |context| woken.poll_recv(context));
@@ -250,6 +301,9 @@ impl Sources {
                 )
                 .await
             }
+            Key::Between { .. } => {
+                git::compare(&self.context.config, &self.secrets, key, COMPARE).await
+            }
             Key::Image { reference, secret } => {
                 let config = &self.context.config;
                 let look = image::look(config, &self.secrets, reference, secret.as_ref());
@@ -290,6 +344,11 @@ impl Sources {
 
     /// An answer by the Secret as it is now.
     async fn fresh(&self, key: &Key) -> Answer {
+        if matches!(key, Key::Between { .. }) {
+            // Nobody closes it.
+            let _place = self.comparisons.acquire().await;
+            return self.ask(key).await;
+        }
         let host = key.host();
         let _place = self.lanes.enter(&host).await;
         let answer = self.ask(key).await;
@@ -311,7 +370,7 @@ impl Key {
     fn host(&self) -> String {
         match self {
             // What cannot be read is refused before anybody is asked.
-            Self::Git { url, .. } => trackbed_git::Url::parse(url)
+            Self::Git { url, .. } | Self::Between { url, .. } => trackbed_git::Url::parse(url)
                 .map(|url| url.host)
                 .unwrap_or_default(),
             Self::Image { reference, .. } => image::registry(reference),
@@ -320,7 +379,9 @@ impl Key {
 
     fn secret(&self) -> Option<&(String, String)> {
         match self {
-            Self::Git { secret, .. } | Self::Image { secret, .. } => secret.as_ref(),
+            Self::Git { secret, .. }
+            | Self::Image { secret, .. }
+            | Self::Between { secret, .. } => secret.as_ref(),
         }
     }
 }
@@ -342,6 +403,10 @@ impl Answer {
             }),
             Self::Failed(reason, message) => Look::Failed(*reason, message.clone()),
             Self::Git(remote) => git::resolve(remote, reference),
+            Self::Touched(touched) => Look::Found(Found {
+                untouched: *touched == Touched::No,
+                ..Found::default()
+            }),
         }
     }
 }

@@ -32,6 +32,15 @@ pub fn taken(object: &Service, seen: &Seen, now: Timestamp) -> Option<SourceStat
     match before {
         Some(before) if same(&before) || object.spec.suspend => with_author(Some(before), seen),
         None if object.spec.suspend => None,
+        Some(before) if found.untouched => Some(SourceStatus {
+            commit: found.commit.clone(),
+            r#ref: found.r#ref.clone(),
+            built_commit: before.built_commit.or(before.commit),
+            message: None,
+            author: None,
+            observed_at: Some(Time(now)),
+            ..before
+        }),
         before => Some(SourceStatus {
             sequence: sequence(
                 object,
@@ -46,6 +55,7 @@ pub fn taken(object: &Service, seen: &Seen, now: Timestamp) -> Option<SourceStat
             inputs,
             message: None,
             author: None,
+            built_commit: None,
             observed_at: Some(Time(now)),
         }),
     }
@@ -169,6 +179,10 @@ pub fn starts_elsewhere(object: &Service) -> bool {
 /// Author and message are known once the commit was fetched.
 fn with_author(taken: Option<SourceStatus>, seen: &Seen) -> Option<SourceStatus> {
     let mut taken = taken?;
+    if taken.built_commit.is_some() {
+        // No Build has looked at this one.
+        return Some(taken);
+    }
     let mut builds = seen.builds.iter();
     let build = builds.find(|build| build.spec.sequence == taken.sequence);
     if let Some(status) = build.and_then(|build| build.status.as_ref()) {

@@ -5,25 +5,43 @@
 
 use std::{ffi::OsStr, path::PathBuf, process::Stdio, time::Duration};
 
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::Command,
 };
-use trackbed_git::{Answer, Credentials, Error, Refusal, Request};
+use trackbed_git::{Answer, Between, Credentials, Error, Refusal, Request, Touched};
 use trackbed_kit::Config;
 
-/// The subcommand of this program that asks.
-pub const COMMAND: &str = "ls-remote";
+/// The subcommand of this program that asks for refs.
+pub const LS_REMOTE: &str = "ls-remote";
+/// The subcommand that compares two commits.
+pub const COMPARE: &str = "compare";
 /// Longest answer that is read: some hundred thousand refs.
 const ANSWER_MAX: u64 = 32 << 20;
 /// What the child has to do besides waiting for the host.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Asks. The request goes in by a pipe, and the answer comes back by one: neither stands in
-/// arguments, variables or files.
+/// Asks for refs.
 pub(super) async fn ls_remote(config: &Config, request: &Request) -> Answer {
+    run(config, LS_REMOTE, request, request).await
+}
+
+/// Has two commits compared.
+pub(super) async fn compare(config: &Config, between: &Between) -> Result<Touched, Refusal> {
+    run(config, COMPARE, &between.request, between).await
+}
+
+/// The question goes in by a pipe, and the answer comes back by one: neither stands in arguments,
+/// variables or files.
+async fn run<A: DeserializeOwned>(
+    config: &Config,
+    command: &str,
+    request: &Request,
+    question: &impl Serialize,
+) -> Result<A, Refusal> {
     let limit = request.deadline + GRACE;
-    match tokio::time::timeout(limit, ask(config, request)).await {
+    match tokio::time::timeout(limit, ask(config, command, request, question)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Err(Refusal {
             reason: "InternalError".to_owned(),
@@ -37,10 +55,15 @@ pub(super) async fn ls_remote(config: &Config, request: &Request) -> Answer {
     }
 }
 
-async fn ask(config: &Config, request: &Request) -> std::io::Result<Answer> {
+async fn ask<A: DeserializeOwned>(
+    config: &Config,
+    command: &str,
+    request: &Request,
+    question: &impl Serialize,
+) -> std::io::Result<Result<A, Refusal>> {
     let home = home(request)?;
     let mut child = Command::new(program()?)
-        .arg(COMMAND)
+        .arg(command)
         .env_clear()
         .envs(variables(config))
         .env("HOME", home.path())
@@ -51,7 +74,7 @@ async fn ask(config: &Config, request: &Request) -> std::io::Result<Answer> {
         .kill_on_drop(true)
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
-        input.write_all(&serde_json::to_vec(request)?).await?;
+        input.write_all(&serde_json::to_vec(question)?).await?;
         input.shutdown().await?;
     }
     let mut text = Vec::new();

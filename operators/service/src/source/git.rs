@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use trackbed_api::reason::Reason;
-use trackbed_git::{Credentials, Remote, Request};
+use trackbed_git::{Between, Credentials, Refusal, Remote, Request, Touched};
 use trackbed_kit::Config;
 
-use super::{Answer, Found, Look, child, secrets::Secrets};
+use super::{Answer, Found, Key, Look, child, secrets::Secrets};
 
 /// The refs of a repository.
 pub(super) async fn look(
@@ -16,25 +16,75 @@ pub(super) async fn look(
     secret: Option<&(String, String)>,
     deadline: Duration,
 ) -> Answer {
-    let credentials = match secret {
-        None => None,
-        Some(key) => match credentials(secrets, key).await {
-            Ok(credentials) => Some(credentials),
-            Err(message) => return Answer::Failed(Reason::SecretInvalid, message),
-        },
-    };
-    let request = Request {
-        url: url.to_owned(),
-        credentials,
-        deadline,
+    let request = match request(secrets, url, secret, deadline).await {
+        Ok(request) => request,
+        Err(answer) => return answer,
     };
     match child::ls_remote(config, &request).await {
         Ok(remote) => Answer::Git(remote),
-        Err(refusal) => {
-            let reason = refusal.reason.parse().unwrap_or(Reason::HostUnreachable);
-            Answer::Failed(reason, refusal.message)
-        }
+        Err(refusal) => refused(refusal),
     }
+}
+
+/// Whether what a Service watches differs between two commits.
+pub(super) async fn compare(
+    config: &Config,
+    secrets: &Secrets,
+    key: &Key,
+    deadline: Duration,
+) -> Answer {
+    let Key::Between {
+        url,
+        secret,
+        reference,
+        from,
+        to,
+        patterns,
+    } = key
+    else {
+        return Answer::Touched(Touched::Unknown);
+    };
+    let request = match request(secrets, url, secret.as_ref(), deadline).await {
+        Ok(request) => request,
+        Err(answer) => return answer,
+    };
+    let between = Between {
+        request,
+        from: from.clone(),
+        to: to.clone(),
+        reference: reference.clone(),
+        patterns: patterns.clone(),
+        max_bytes: config.build.repository_bytes(),
+    };
+    match child::compare(config, &between).await {
+        Ok(touched) => Answer::Touched(touched),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+async fn request(
+    secrets: &Secrets,
+    url: &str,
+    secret: Option<&(String, String)>,
+    deadline: Duration,
+) -> Result<Request, Answer> {
+    let credentials = match secret {
+        None => None,
+        Some(key) => {
+            let found = credentials(secrets, key).await;
+            Some(found.map_err(|message| Answer::Failed(Reason::SecretInvalid, message))?)
+        }
+    };
+    Ok(Request {
+        url: url.to_owned(),
+        credentials,
+        deadline,
+    })
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    let reason = refusal.reason.parse().unwrap_or(Reason::HostUnreachable);
+    Answer::Failed(reason, refusal.message)
 }
 
 /// The commit that a ref (or HEAD) names.
@@ -43,7 +93,7 @@ pub(super) fn resolve(remote: &Remote, reference: Option<&str>) -> Look {
         Ok(resolved) => Look::Found(Found {
             commit: Some(resolved.commit),
             r#ref: Some(resolved.reference),
-            image: None,
+            ..Found::default()
         }),
         Err(error) => Look::Failed(Reason::RefNotFound, error.to_string()),
     }
