@@ -141,6 +141,11 @@ text!(
     ("self.matches('^[A-Za-z0-9][A-Za-z0-9.+_ <>=^~|*-]*$')", "must be a version, like '22' or '3.13'"),
 );
 text!(
+    /// A range of versions (<https://semver.org>).
+    VersionRange, max = 128,
+    ("self.matches('^[<>=~^*0-9][<>=~^*0-9A-Za-z.+, -]*$')", "must be a range of versions, like '>=1.2, <2' or '1.*'"),
+);
+text!(
     /// A Debian package.
     PackageName, max = 128,
     ("self.matches('^[a-z0-9][a-z0-9+.-]+$')", "must be the name of a Debian package, like 'ffmpeg': lower-case letters, digits, '+', '-' and '.'"),

@@ -11,7 +11,7 @@ use crate::{
     run::RunSpec,
     scalar::{
         CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, PathPattern, RefName,
-        RepoPath,
+        RepoPath, VersionRange,
     },
 };
 
@@ -108,9 +108,16 @@ pub struct GitSource {
 /// An image in a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.semver) || !self.reference.matches('(:[^/]*|@.*)$')").message("with semver the reference must have no tag and no digest: write 'ghcr.io/acme/web' alone"),
+)]
 pub struct ImageSource {
     /// The image. A tag is resolved to its digest at every interval.
     pub reference: ImageReference,
+    /// Follow the highest tag that is a version in this range, like `>=1.2, <2` or `1.*`
+    /// (<https://docs.rs/semver/1/semver/struct.VersionReq.html>), instead of one tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semver: Option<VersionRange>,
     /// Secret of type `kubernetes.io/dockerconfigjson` to pull it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_secret_ref: Option<SecretReference>,

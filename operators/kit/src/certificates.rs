@@ -25,6 +25,15 @@ pub fn bundle(additional: &str) -> String {
     pem::encode_many_config(&all, EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
+/// Each certificate of a bundle, in PEM, for libraries that take one at a time.
+pub fn each(bundle: &str) -> Vec<Vec<u8>> {
+    let found = pem::parse_many(bundle);
+    let certificates = found.iter().flatten().filter(|it| it.tag() == TAG);
+    certificates
+        .map(|it| pem::encode(it).into_bytes())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +48,7 @@ mod tests {
         assert_eq!(count(&both), count(&public) + 1);
         assert!(both.contains("QUNNRQ=="));
         assert!(both.len() < 1 << 20, "a ConfigMap holds no more");
+        assert_eq!(each(&both).len(), count(&both));
         let key = "-----BEGIN PRIVATE KEY-----\nQUNNRQ==\n-----END PRIVATE KEY-----\n";
         assert_eq!(bundle(key), public);
     }

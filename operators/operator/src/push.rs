@@ -17,6 +17,7 @@ use oci_distribution::{
 use serde::{Deserialize, Serialize};
 use tokio::fs;
 use tokio_util::io::ReaderStream;
+use trackbed_kit::certificates;
 
 use crate::{
     origin::{self, Blob, Sealed},
@@ -180,15 +181,16 @@ async fn retry<T, F: Future<Output = Result<T, OciDistributionError>>>(
 }
 
 async fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
-    let mut certificates = Vec::new();
+    let mut roots = Vec::new();
     if let Some(file) = &options.ca_file {
         let data = fs::read(file)
             .await
             .map_err(|error| ("SecretInvalid", format!("{}: {error}", file.display())))?;
-        certificates.push(Certificate {
+        let each = certificates::each(&String::from_utf8_lossy(&data));
+        roots.extend(each.into_iter().map(|data| Certificate {
             encoding: CertificateEncoding::Pem,
             data,
-        });
+        }));
     }
     Ok(Client::new(ClientConfig {
         protocol: if options.insecure {
@@ -196,7 +198,7 @@ async fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
         } else {
             ClientProtocol::Https
         },
-        extra_root_certificates: certificates,
+        extra_root_certificates: roots,
         use_monolithic_push: true,
         ..ClientConfig::default()
     }))

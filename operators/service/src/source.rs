@@ -73,6 +73,7 @@ enum Key {
     },
     Image {
         reference: String,
+        range: Option<String>,
         secret: SecretKey,
     },
     Between {
@@ -133,6 +134,7 @@ impl Ask {
         Err(Self {
             key: Key::Image {
                 reference: image.reference.to_string(),
+                range: image.semver.as_ref().map(ToString::to_string),
                 secret: secret.map(|secret| (namespace.to_owned(), secret.name.to_string())),
             },
             reference: None,
@@ -304,9 +306,14 @@ impl Sources {
             Key::Between { .. } => {
                 git::compare(&self.context.config, &self.secrets, key, COMPARE).await
             }
-            Key::Image { reference, secret } => {
+            Key::Image {
+                reference,
+                range,
+                secret,
+            } => {
                 let config = &self.context.config;
-                let look = image::look(config, &self.secrets, reference, secret.as_ref());
+                let (range, secret) = (range.as_deref(), secret.as_ref());
+                let look = image::look(config, &self.secrets, reference, range, secret);
                 tokio::time::timeout(DEADLINE, look)
                     .await
                     .unwrap_or_else(|_| {

@@ -6,8 +6,9 @@ use oci_distribution::{
     errors::OciDistributionError,
     secrets::RegistryAuth,
 };
+use semver::{Version, VersionReq};
 use trackbed_api::reason::Reason;
-use trackbed_kit::{Config, docker};
+use trackbed_kit::{Config, certificates, docker};
 
 use super::{Answer, secrets::Secrets};
 
@@ -17,14 +18,19 @@ pub(super) fn registry(reference: &str) -> String {
     parsed.map_or_else(|_| String::new(), |it| it.registry().to_owned())
 }
 
-/// The digest that a tag stands for now.
+/// Pages of tags that are read at most, and tags in each.
+const TAGS: (usize, usize) = (50, 1000);
+
+/// The digest that a tag stands for now: the one of the reference, or the highest version that fits
+/// a range. Of an image for several platforms it is the digest of the index of them all.
 pub(super) async fn look(
     config: &Config,
     secrets: &Secrets,
     reference: &str,
+    range: Option<&str>,
     secret: Option<&(String, String)>,
 ) -> Answer {
-    let image: Reference = match reference.parse() {
+    let mut image: Reference = match reference.parse() {
         Ok(image) => image,
         Err(error) => {
             return Answer::Failed(Reason::InvalidUrl, format!("{reference}: {error}"));
@@ -37,7 +43,17 @@ pub(super) async fn look(
             Err(message) => return Answer::Failed(Reason::SecretInvalid, message),
         },
     };
-    match client(config).fetch_manifest_digest(&image, &auth).await {
+    let client = client(config);
+    if let Some(range) = range {
+        match version(&client, &image, &auth, range).await {
+            Ok(tag) => {
+                let (registry, path) = (image.registry().to_owned(), image.repository().to_owned());
+                image = Reference::with_tag(registry, path, tag);
+            }
+            Err(answer) => return answer,
+        }
+    }
+    match client.fetch_manifest_digest(&image, &auth).await {
         Ok(digest) => Answer::Image(format!(
             "{}/{}@{digest}",
             image.registry(),
@@ -45,6 +61,55 @@ pub(super) async fn look(
         )),
         Err(error) => failed(reference, &error),
     }
+}
+
+/// The tag of the highest version that fits.
+async fn version(
+    client: &Client,
+    image: &Reference,
+    auth: &RegistryAuth,
+    range: &str,
+) -> Result<String, Answer> {
+    let wanted = range.parse().map_err(|error| {
+        let sentence = format!(
+            "source.image.semver: {range:?} is no range of versions ({error}): write one like '>=1.2, <2' or '1.*'"
+        );
+        Answer::Failed(Reason::InvalidUrl, sentence)
+    })?;
+    let mut tags: Vec<String> = Vec::new();
+    for _ in 0..TAGS.0 {
+        let last = tags.last().map(String::as_str);
+        let page = client.list_tags(image, auth, Some(TAGS.1), last).await;
+        let page = page
+            .map_err(|error| failed(&image.to_string(), &error))?
+            .tags;
+        // Some registries know no pages and begin again, others end with an empty one.
+        let known = page.last().is_none_or(|last| tags.contains(last));
+        if known {
+            break;
+        }
+        let full = page.len() >= TAGS.1;
+        tags.extend(page);
+        if !full {
+            break;
+        }
+    }
+    highest(&tags, &wanted).ok_or_else(|| {
+        let (registry, path) = (image.registry(), image.repository());
+        let count = tags.len();
+        let sentence = format!("none of the {count} tags of {registry}/{path} fits {range}");
+        Answer::Failed(Reason::ImageNotFound, sentence)
+    })
+}
+
+/// The tag of the highest version that fits. A `v` in front is usual; tags that are no versions are
+/// passed over.
+fn highest(tags: &[String], wanted: &VersionReq) -> Option<String> {
+    let versions = tags.iter().filter_map(|tag| {
+        let version: Version = tag.strip_prefix('v').unwrap_or(tag).parse().ok()?;
+        wanted.matches(&version).then_some((version, tag))
+    });
+    versions.max().map(|(_, tag)| tag.clone())
 }
 
 fn client(config: &Config) -> Client {
@@ -66,9 +131,10 @@ fn client(config: &Config) -> Client {
             .environment
             .ca_bundle
             .iter()
-            .map(|bundle| Certificate {
+            .flat_map(|bundle| certificates::each(bundle))
+            .map(|data| Certificate {
                 encoding: CertificateEncoding::Pem,
-                data: bundle.clone().into_bytes(),
+                data,
             })
             .collect(),
         ..ClientConfig::default()
@@ -114,4 +180,36 @@ async fn pull_secret(
     login
         .map(|login| RegistryAuth::Basic(login.username, login.password))
         .ok_or_else(|| format!("Secret {name} has no credentials for {registry}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_version_that_fits_is_taken() {
+        let tags = [
+            "latest",
+            "1.2",
+            "1.2.3",
+            "1.10.0",
+            "v1.9.9",
+            "2.0.0-rc.1",
+            "2.0.0",
+            "1.10.0-beta",
+        ];
+        let tags: Vec<String> = tags.iter().map(|it| (*it).to_owned()).collect();
+        let cases = [
+            ("1.*", Some("1.10.0")),
+            (">=1.2, <1.10", Some("v1.9.9")),
+            ("*", Some("2.0.0")),
+            ("~1.2", Some("1.2.3")),
+            (">=2.0.0-rc.0, <2.0.0", Some("2.0.0-rc.1")),
+            ("3", None),
+        ];
+        for (range, expected) in cases {
+            let wanted: VersionReq = range.parse().expect("a range");
+            assert_eq!(highest(&tags, &wanted).as_deref(), expected, "{range}");
+        }
+    }
 }
