@@ -264,3 +264,46 @@ CODE
         "<nil> false Europe/Zurich <nil> nonroot <nil> 65532\n"
     );
 }
+
+#[test]
+fn nginx() {
+    let image = Unpacked::of("nginx-unprivileged");
+    let script = format!(
+        "mkdir -p /tmp/t; export PORT=8099 NGINX_NAME=there
+         printf 'server {{ listen ${{PORT}}; location / {{ return 200 \"${{NGINX_NAME}} $uri\"; }} }}' > /etc/nginx/templates/default.conf.template
+         chmod -R a+rwX /tmp; su -s /bin/sh nginx -c '{} > /tmp/server.log 2>&1 & echo $! > /tmp/pid'
+         until perl -MIO::Socket -e '$s = IO::Socket::INET->new(\"127.0.0.1:8099\") or exit 1; print $s \"GET /a HTTP/1.0\\r\\n\\r\\n\"; print <$s>'; do kill -0 $(cat /tmp/pid) || {{ cat /tmp/server.log; exit 1; }}; done
+         echo; stat -c %U /proc/$(cat /tmp/pid); kill -QUIT $(cat /tmp/pid); cat /tmp/server.log",
+        image.start().replace("daemon off;", "\"daemon off;\"")
+    );
+    let printed = image.sandbox().user("root").script(&script).unwrap();
+    assert!(printed.contains("there /a"), "{printed}");
+    assert!(printed.contains("\nnginx\n"), "{printed}");
+}
+
+#[test]
+fn rust() {
+    let image = Unpacked::of("rust-1.95-slim-bookworm");
+    image.prints("rustc --version && cargo --version", "cargo 1.95.0");
+    image.prints(
+        r#"mkdir /tmp/a && cd /tmp/a && cargo init --quiet --name a --vcs none && RUSTUP_TOOLCHAIN=$RUST_VERSION cargo run --quiet --offline"#,
+        "Hello, world!",
+    );
+}
+
+#[test]
+fn distroless_cc() {
+    let image = Unpacked::of("distroless-cc-debian12-nonroot");
+    for file in [
+        "lib64/ld-linux-x86-64.so.2",
+        "lib/x86_64-linux-gnu/libc.so.6",
+        "lib/x86_64-linux-gnu/libgcc_s.so.1",
+        "usr/lib/x86_64-linux-gnu/libstdc++.so.6",
+        "usr/lib/x86_64-linux-gnu/libssl.so.3",
+        "etc/ssl/certs/ca-certificates.crt",
+    ] {
+        let path = image.root.path().join(file);
+        assert!(path.symlink_metadata().is_ok(), "{file}");
+    }
+    assert_eq!(image.settings.user, "65532");
+}

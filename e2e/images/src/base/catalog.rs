@@ -7,7 +7,7 @@ pub(super) static DEBIAN: &BaseImage = &BASE_IMAGES[0];
 
 /// Every base image. Versions are pinned where registries have them; what comes from
 /// Debian is what its stable release has on the day.
-pub static BASE_IMAGES: [BaseImage; 11] = [
+pub static BASE_IMAGES: [BaseImage; 14] = [
     BaseImage {
         name: "debian-12-slim",
         references: &[
@@ -202,6 +202,58 @@ pub static BASE_IMAGES: [BaseImage; 11] = [
             ("YARN_VERSION", "1.22.22"),
         ],
     ),
+    BaseImage {
+        name: "nginx-unprivileged",
+        references: &["docker.io/nginxinc/nginx-unprivileged:stable"],
+        recipe: include_str!("../../recipes/nginx.sh"),
+        content: Content::Changes,
+        inputs: &[],
+        env: &[("PATH", PATH)],
+        settings: |image| {
+            image
+                .user("101")
+                .exposed_port(8080)
+                .stop_signal("SIGQUIT")
+                .entrypoint(["/docker-entrypoint.sh"])
+                .cmd(["nginx", "-g", "daemon off;"])
+        },
+    },
+    BaseImage {
+        name: "distroless-cc-debian12-nonroot",
+        references: &["gcr.io/distroless/cc-debian12:nonroot"],
+        recipe: concat!(
+            include_str!("../../recipes/distroless-static.sh"),
+            include_str!("../../recipes/distroless-cc.sh")
+        ),
+        content: Content::Out,
+        inputs: &[],
+        env: &[
+            ("PATH", PATH),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
+        ],
+        settings: |image| image.user("65532").workdir("/home/nonroot"),
+    },
+    BaseImage {
+        name: "rust-1.95-slim-bookworm",
+        references: &[
+            "docker.io/library/rust:1-slim-bookworm",
+            "docker.io/library/rust:1.95-slim-bookworm",
+            "docker.io/library/rust:1.95.0-slim-bookworm",
+        ],
+        recipe: include_str!("../../recipes/rust.sh"),
+        content: Content::Changes,
+        inputs: &[("rust", Input::Rust("1.95.0"))],
+        env: &[
+            (
+                "PATH",
+                "/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            ),
+            ("RUSTUP_HOME", "/usr/local/rustup"),
+            ("CARGO_HOME", "/usr/local/cargo"),
+            ("RUST_VERSION", "1.95.0"),
+        ],
+        settings: |image| image.cmd(["bash"]),
+    },
 ];
 
 type Pairs<T> = &'static [(&'static str, T)];

@@ -21,6 +21,8 @@ pub(super) enum Input {
     Unpacked(&'static str, &'static str),
     /// Go's toolchain of this version.
     Go(&'static str),
+    /// This machine's own Rust toolchain, if it is of this version.
+    Rust(&'static str),
 }
 
 impl Input {
@@ -44,6 +46,7 @@ impl Input {
                 Ok(folder.to_owned())
             }
             Input::Go(version) => go(version),
+            Input::Rust(version) => rust(version),
         }
     }
 }
@@ -113,6 +116,18 @@ fn go(version: &str) -> Result<PathBuf> {
         source,
     })?;
     Ok(module.dir)
+}
+
+fn rust(version: &str) -> Result<PathBuf> {
+    let ask = |argument: &[&str]| check(Command::new("rustc").args(argument).current_dir("/"));
+    let have = ask(&["--version"])?;
+    if have.split_whitespace().nth(1) != Some(version) {
+        return Err(Error::Refused(format!(
+            "Rust {version} is needed for the image of the same name, and this machine has `{}`: install it with `rustup toolchain install {version}`",
+            have.trim()
+        )));
+    }
+    Ok(PathBuf::from(ask(&["--print", "sysroot"])?.trim()))
 }
 
 fn only_file(folder: &Path) -> Result<PathBuf> {
