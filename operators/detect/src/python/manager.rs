@@ -13,8 +13,8 @@ use super::Project;
 /// How dependencies are installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manager {
-    /// `uv.lock`.
-    Uv { package: bool },
+    /// `uv.lock`, or `[tool.uv]`.
+    Uv { locked: bool, package: bool },
     /// `poetry.lock`, or `[tool.poetry]`.
     Poetry { locked: bool, package: bool },
     /// `Pipfile`.
@@ -34,8 +34,11 @@ pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Er
     let poetry = table.is_some_and(|it| at(it, &["tool", "poetry"]).is_some());
     let package_mode = table.and_then(|it| at(it, &["tool", "poetry", "package-mode"]));
     let package = builds && package_mode.and_then(toml::Value::as_bool) != Some(false);
-    let (manager, name) = if tree.has("uv.lock") {
-        (Manager::Uv { package: builds }, "uv")
+    let uv = table.is_some_and(|it| at(it, &["tool", "uv"]).is_some());
+    let (manager, name) = if tree.has("uv.lock") || (uv && !tree.has("requirements.txt")) {
+        let locked = tree.has("uv.lock");
+        let package = builds;
+        (Manager::Uv { locked, package }, "uv")
     } else if tree.has("poetry.lock") || (poetry && !tree.has("requirements.txt")) {
         let locked = tree.has("poetry.lock");
         (Manager::Poetry { locked, package }, "poetry")
@@ -63,7 +66,8 @@ pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Er
         ));
     }
     match manager {
-        Manager::Poetry { locked: false, .. }
+        Manager::Uv { locked: false, .. }
+        | Manager::Poetry { locked: false, .. }
         | Manager::Pipenv { locked: false }
         | Manager::Project => {
             work.warn(
@@ -84,9 +88,9 @@ impl Manager {
     /// The file that says so.
     pub(crate) fn file(self) -> Option<&'static str> {
         Some(match self {
-            Self::Uv { .. } => "uv.lock",
+            Self::Uv { locked: true, .. } => "uv.lock",
             Self::Poetry { locked: true, .. } => "poetry.lock",
-            Self::Poetry { .. } | Self::Project => "pyproject.toml",
+            Self::Uv { .. } | Self::Poetry { .. } | Self::Project => "pyproject.toml",
             Self::Pipenv { locked: true } => "Pipfile.lock",
             Self::Pipenv { .. } => "Pipfile",
             Self::Requirements => "requirements.txt",
@@ -115,16 +119,23 @@ impl Manager {
     /// Installs the dependencies, then copies everything, then installs the project.
     pub(crate) fn install(self, work: &mut Work<'_>, file: &mut Dockerfile) {
         let (command, before) = match self {
-            Self::Uv { package } => {
+            Self::Uv { locked, package } => {
+                let sync = if locked {
+                    "uv sync --frozen --no-dev"
+                } else {
+                    "uv sync --no-dev"
+                };
                 tool(file, "uv", UV);
                 file.line("ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_NO_CACHE=1");
                 self.copy(work, file);
-                file.run("uv sync --frozen --no-dev --no-install-project --no-install-workspace");
+                file.run(&format!(
+                    "{sync} --no-install-project --no-install-workspace"
+                ));
                 file.line("COPY . .");
                 if package {
-                    file.run("uv sync --frozen --no-dev");
+                    file.run(sync);
                 }
-                ("uv sync --frozen --no-dev", true)
+                (sync, true)
             }
             Self::Poetry { locked, package } => {
                 tool(file, "poetry", POETRY);
