@@ -330,16 +330,22 @@ impl Manager {
     }
 
     /// Runs the script `build`; in a workspace, of what the application uses first.
-    pub(crate) fn run_build(&self, work: &Work<'_>, package: &Package) -> String {
-        let own = format!("{} run build", self.kind.name());
+    /// None: there is nothing to build.
+    pub(crate) fn run_build(&self, work: &Work<'_>, package: &Package) -> Option<String> {
+        let own = package.script("build").is_some();
+        let own = own.then(|| format!("{} run build", self.kind.name()));
         if self.filter(work).is_none() {
             return own;
         }
+        let used = super::workspace::builds(work, package);
         if self.kind == Kind::Pnpm {
-            return "pnpm --fail-if-no-match --filter '{.}...' run build".to_owned();
+            // With what it uses, or only that.
+            let which = if own.is_some() { "{.}..." } else { "{.}^..." };
+            return (own.is_some() || !used.is_empty())
+                .then(|| format!("pnpm --fail-if-no-match --filter '{which}' run build"));
         }
         // The others know no order.
-        let mut commands: Vec<String> = super::workspace::builds(work, package)
+        let mut commands: Vec<String> = used
             .into_iter()
             .map(|folder| match self.kind {
                 Kind::Npm => format!("npm --prefix /app/{folder} run build"),
@@ -347,8 +353,8 @@ impl Manager {
                 _ => format!("yarn --cwd /app/{folder} run build"),
             })
             .collect();
-        commands.push(own);
-        commands.join(" && ")
+        commands.extend(own);
+        (!commands.is_empty()).then(|| commands.join(" && "))
     }
 
     /// The application's folder in its workspace.

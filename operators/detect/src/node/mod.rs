@@ -268,18 +268,25 @@ fn build_script(
     manager: &Manager,
     framework: Option<&Framework>,
 ) -> Option<Said> {
-    if package.script("build").is_some() {
-        if let (Context::Root, Some(root)) = (manager.context, &work.tree.root)
-            && root.files.contains("turbo.json")
-        {
-            return Some(Said {
-                command: format!("npx turbo run build --filter=./{}", root.path),
-                from: "turbo.json".to_owned(),
-            });
-        }
+    let own = package.script("build").is_some();
+    if own
+        && let (Context::Root, Some(root)) = (manager.context, &work.tree.root)
+        && root.files.contains("turbo.json")
+    {
         return Some(Said {
-            command: manager.run_build(work, package),
-            from: "scripts.build in package.json".to_owned(),
+            command: format!("npx turbo run build --filter=./{}", root.path),
+            from: "turbo.json".to_owned(),
+        });
+    }
+    if let Some(command) = manager.run_build(work, package) {
+        let from = if own {
+            "scripts.build in package.json"
+        } else {
+            "scripts.build of the packages that it uses"
+        };
+        return Some(Said {
+            command,
+            from: from.to_owned(),
         });
     }
     let command = framework?.build?;
