@@ -76,6 +76,8 @@ impl Values {
                 "registryMirror": network.mirror(),
                 "registryMaps": OTHERS.map(|host| format!("{host}={}", network.mirror())),
                 "insecureRegistries": [network.mirror(), &registry],
+                // As many as two cores are good for.
+                "concurrentBuilds": 3,
                 "environment": {
                     "caBundle": certificates(),
                     "httpProxy": network.proxy(),

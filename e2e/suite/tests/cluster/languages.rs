@@ -1,15 +1,29 @@
-//! The example applications: three languages without a Dockerfile, and a Dockerfile.
+//! The example applications: ten without a Dockerfile, whose dependencies come from the public
+//! registries, and one with a Dockerfile.
 
 use std::fmt::Write as _;
 
 use suite::{Cluster, repository};
 
-/// Folder of the example, what its Build recognises, and how its page begins.
-const EXAMPLES: [(&str, &str, &str); 4] = [
-    ("node", "node", "Hello from Node"),
-    ("python", "python", "Hello from Python"),
-    ("go", "go", "Hello from Go"),
-    ("dockerfile", "dockerfile", "HELLO FROM A DOCKERFILE"),
+/// Folder of the example, the application's folder in it, what its Build recognises, and what is
+/// on its page.
+const EXAMPLES: [(&str, &str, &str, &str); 11] = [
+    ("node", ".", "node", "Hello from Node"),
+    (
+        "pnpm-workspace",
+        "apps/web",
+        "node",
+        "Hello from a pnpm workspace",
+    ),
+    ("vite", ".", "node", "Hello from Vite"),
+    ("python", ".", "python", "Hello from Python"),
+    ("fastapi", ".", "python", "Hello from FastAPI"),
+    ("django", ".", "python", "Hello from Django"),
+    ("go", ".", "go", "Hello from Go"),
+    ("rust", ".", "rust", "Hello from Rust"),
+    ("static", ".", "static", "Hello from static files"),
+    ("procfile", ".", "python", "Hello from a Procfile"),
+    ("dockerfile", ".", "dockerfile", "HELLO FROM A DOCKERFILE"),
 ];
 
 #[test]
@@ -17,20 +31,20 @@ fn the_examples_are_built_and_answer() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("languages");
     let mut manifests = String::new();
-    for (name, _, _) in EXAMPLES {
+    for (name, path, _, _) in EXAMPLES {
         cluster.push(name, &repository("examples").join(name), "main");
         let url = cluster.git_url(name);
         write!(
             manifests,
-            "---\napiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\"}}}}, build: {{resources: {{requests: {{cpu: 50m}}}}}}}}\n"
+            "---\napiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\", path: {path}}}}}, build: {{resources: {{requests: {{cpu: 50m}}}}}}}}\n"
         )
         .expect("a String takes it");
     }
     cluster.apply(&manifests);
-    for (name, language, greeting) in EXAMPLES {
+    for (name, _, language, greeting) in EXAMPLES {
         cluster.ready("service", &namespace, name, 900);
         let host = cluster.host(name, "languages");
-        cluster.answers(&host, "/", 30, |answer| answer.body.starts_with(greeting));
+        cluster.answers(&host, "/", 30, |answer| answer.body.contains(greeting));
         let build = cluster.get("build", &namespace, &format!("{name}-1"));
         assert_eq!(build["status"]["plan"]["language"], language);
         let origin = if language == "dockerfile" {

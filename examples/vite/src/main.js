@@ -1,0 +1,1 @@
+document.querySelector('#greeting').textContent = 'Hello from Vite';
