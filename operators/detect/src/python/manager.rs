@@ -21,10 +21,29 @@ pub(crate) enum Manager {
     Pipenv { locked: bool },
     /// `requirements.txt`.
     Requirements,
-    /// `pyproject.toml` alone.
-    Project,
+    /// `pyproject.toml` alone; `dynamic`: its dependencies stand in the code.
+    Project { dynamic: bool },
     /// The standard library is all.
     None,
+}
+
+/// What is to be done with an application's code, once its dependencies are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// It is a package that is installed.
+    Installed(&'static str),
+    /// It runs from where it is.
+    Copied,
+}
+
+impl Code {
+    fn of(package: bool, install: &'static str) -> Self {
+        if package {
+            Self::Installed(install)
+        } else {
+            Self::Copied
+        }
+    }
 }
 
 pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Error> {
@@ -35,6 +54,8 @@ pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Er
     let package_mode = table.and_then(|it| at(it, &["tool", "poetry", "package-mode"]));
     let package = builds && package_mode.and_then(toml::Value::as_bool) != Some(false);
     let uv = table.is_some_and(|it| at(it, &["tool", "uv"]).is_some());
+    let listed = table.and_then(|it| at(it, &["project", "dependencies"]));
+    let dynamic = listed.is_none();
     let (manager, name) = if tree.has("uv.lock") || (uv && !tree.has("requirements.txt")) {
         let locked = tree.has("uv.lock");
         let package = builds;
@@ -48,7 +69,7 @@ pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Er
         let locked = tree.has("Pipfile.lock");
         (Manager::Pipenv { locked }, "pipenv")
     } else if table.is_some_and(|it| it.contains_key("project") || builds) {
-        (Manager::Project, "pip")
+        (Manager::Project { dynamic }, "pip")
     } else {
         (Manager::None, "none")
     };
@@ -69,7 +90,7 @@ pub(crate) fn find(work: &mut Work<'_>, project: &Project) -> Result<Manager, Er
         Manager::Uv { locked: false, .. }
         | Manager::Poetry { locked: false, .. }
         | Manager::Pipenv { locked: false }
-        | Manager::Project => {
+        | Manager::Project { .. } => {
             work.warn(
                 "there is no lockfile: versions of dependencies may change from build to build",
             );
@@ -90,7 +111,7 @@ impl Manager {
         Some(match self {
             Self::Uv { locked: true, .. } => "uv.lock",
             Self::Poetry { locked: true, .. } => "poetry.lock",
-            Self::Uv { .. } | Self::Poetry { .. } | Self::Project => "pyproject.toml",
+            Self::Uv { .. } | Self::Poetry { .. } | Self::Project { .. } => "pyproject.toml",
             Self::Pipenv { locked: true } => "Pipfile.lock",
             Self::Pipenv { .. } => "Pipfile",
             Self::Requirements => "requirements.txt",
@@ -116,9 +137,33 @@ impl Manager {
             .collect()
     }
 
-    /// Installs the dependencies, then copies everything, then installs the project.
-    pub(crate) fn install(self, work: &mut Work<'_>, file: &mut Dockerfile) {
-        let (command, before) = match self {
+    /// Installs the dependencies, then copies everything, then installs the project. What is `added`
+    /// is installed as early as it can be, so that it stays while the code changes.
+    pub(crate) fn install(self, work: &mut Work<'_>, added: Option<&str>, file: &mut Dockerfile) {
+        let added = added.map(|it| format!("{} '{it}'", self.add()));
+        let add = |file: &mut Dockerfile| added.iter().for_each(|it| file.run(it));
+        let whole = "COPY . .";
+        let (command, code) = self.dependencies(work, file);
+        match code {
+            Code::Installed(install) => {
+                file.line(whole);
+                file.run(install);
+                add(file);
+            }
+            Code::Copied => {
+                add(file);
+                file.line(whole);
+            }
+        }
+        if !command.is_empty() {
+            work.say(Subject::Install, command, self.file());
+        }
+    }
+
+    /// Installs the dependencies as far as that goes without the code. Says what people call that,
+    /// and what is to be done with the code.
+    fn dependencies(self, work: &Work<'_>, file: &mut Dockerfile) -> (&'static str, Code) {
+        match self {
             Self::Uv { locked, package } => {
                 let sync = if locked {
                     "uv sync --frozen --no-dev"
@@ -131,11 +176,7 @@ impl Manager {
                 file.run(&format!(
                     "{sync} --no-install-project --no-install-workspace"
                 ));
-                file.line("COPY . .");
-                if package {
-                    file.run(sync);
-                }
-                (sync, true)
+                (sync, Code::of(package, sync))
             }
             Self::Poetry { locked, package } => {
                 tool(file, "poetry", POETRY);
@@ -148,20 +189,18 @@ impl Manager {
                 file.run(&format!(
                     "{lock}poetry install --only main --no-root --no-interaction --no-cache"
                 ));
-                file.line("COPY . .");
-                if package {
-                    file.run("poetry install --only main --no-interaction --no-cache");
-                }
-                ("poetry install --only main", true)
+                let install = "poetry install --only main --no-interaction --no-cache";
+                ("poetry install --only main", Code::of(package, install))
             }
             Self::Pipenv { locked } => {
                 tool(file, "pipenv", PIPENV);
                 self.copy(work, file);
                 let lock = if locked { "" } else { "pipenv lock && " };
                 file.run(&format!("{lock}pipenv requirements > /tmp/requirements.txt && pip install -r /tmp/requirements.txt"));
-                ("pipenv requirements | pip install", false)
+                ("pipenv requirements | pip install", Code::Copied)
             }
             Self::Requirements => {
+                let install = "pip install -r requirements.txt";
                 let text = work.tree.read("requirements.txt").unwrap_or_default();
                 // It may name other files, or the project itself.
                 let others = text.lines().map(str::trim).any(|line| {
@@ -173,26 +212,22 @@ impl Manager {
                 });
                 if others {
                     file.comment("requirements.txt names other files.");
-                    file.line("COPY . .");
-                    file.run("pip install -r requirements.txt");
                 } else {
                     file.copy(&["requirements.txt"], "./");
-                    file.run("pip install -r requirements.txt");
+                    file.run(install);
                 }
-                ("pip install -r requirements.txt", others)
+                (install, Code::of(others, install))
             }
-            Self::Project => {
-                file.line("COPY . .");
-                file.run("pip install .");
-                ("pip install .", true)
+            Self::Project { dynamic: true } => ("pip install .", Code::Installed("pip install .")),
+            Self::Project { dynamic: false } => {
+                // pip knows no way to install what a project depends on without the project.
+                tool(file, "uv", UV);
+                file.line("ENV UV_LINK_MODE=copy UV_NO_CACHE=1");
+                file.copy(&["pyproject.toml"], "./");
+                file.run("uv pip install -r pyproject.toml");
+                ("pip install .", Code::Installed("pip install --no-deps ."))
             }
-            Self::None => ("", false),
-        };
-        if !before {
-            file.line("COPY . .");
-        }
-        if !command.is_empty() {
-            work.say(Subject::Install, command, self.file());
+            Self::None => ("", Code::Copied),
         }
     }
 

@@ -194,20 +194,19 @@ fn build_stage(
     file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1");
     file.line("WORKDIR /app");
     file.run("python -m venv /venv");
+    let added = added.map(|name| match name {
+        "gunicorn" => GUNICORN,
+        _ => UVICORN,
+    });
     match own {
         Some(command) => {
             file.line("COPY . .");
             file.run_user(command);
+            if let Some(added) = added {
+                file.run(&format!("pip install '{added}'"));
+            }
         }
-        None => manager.install(work, file),
-    }
-    if let Some(added) = added {
-        let server = if added == "gunicorn" {
-            GUNICORN
-        } else {
-            UVICORN
-        };
-        file.run(&format!("{} '{server}'", manager.add()));
+        None => manager.install(work, added, file),
     }
     let build = work.build(None);
     if let Some(build) = &build {
