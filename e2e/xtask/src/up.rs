@@ -78,7 +78,7 @@ pub(crate) fn start(name: Name, life: Life) -> Result<()> {
         thread::scope(|scope| {
             // They mostly wait for downloads and disks, the compiler does not.
             let images = scope.spawn(|| images::base::ensure(&[]));
-            tools::build(&tools::CLUSTER)?;
+            tools::build(&tools::of(name))?;
             match images.join() {
                 Ok(made) => made?,
                 Err(_) => return Err(Error::Failed("making base images panicked".to_owned())),

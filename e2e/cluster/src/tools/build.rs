@@ -60,8 +60,9 @@ pub fn build(tools: &[&Tool]) -> Result<()> {
                 }
                 // Only to have the sources here in time; the build reports what is wrong.
                 let packages = tool.binaries.iter().map(|(_, package)| package);
-                let _ = go(&tools_folder().join(tool.name))
+                let _ = go(&tools_folder().join(tool.name), tool)
                     .args(["list", "-deps"])
+                    .args(tags(tool))
                     .args(packages)
                     .check();
             }
@@ -94,15 +95,16 @@ fn build_one(tool: &Tool) -> Result<()> {
     create_dir(&draft)?;
     let source = tools_folder().join(tool.name);
     for (binary, package) in tool.binaries {
-        let mut command = go(&source);
+        let mut command = go(&source, tool);
         command
             .args(["build", "-v"])
             .args(FLAGS)
+            .args(tags(tool))
             .arg(format!("-ldflags={}", ldflags(tool)))
             .arg("-o")
             .arg(draft.join(binary))
             .arg(package);
-        compile(&mut command, || packages(&source, package))?;
+        compile(&mut command, || packages(&source, tool, package))?;
     }
     if let Some((first, _)) = tool.binaries.first() {
         for link in tool.links {
@@ -117,8 +119,12 @@ fn build_one(tool: &Tool) -> Result<()> {
 }
 
 /// How many packages a program consists of.
-fn packages(source: &Path, package: &str) -> Result<usize> {
-    let list = go(source).args(["list", "-deps", package]).check()?;
+fn packages(source: &Path, tool: &Tool, package: &str) -> Result<usize> {
+    let list = go(source, tool)
+        .args(["list", "-deps"])
+        .args(tags(tool))
+        .arg(package)
+        .check()?;
     Ok(list.lines().count())
 }
 
@@ -191,15 +197,19 @@ impl fmt::Display for Progress {
     }
 }
 
-/// `go` in `source`, without cgo.
-pub(super) fn go(source: &Path) -> Command {
+/// `go` in `source`, with cgo only for a tool that has C in it.
+pub(super) fn go(source: &Path, tool: &Tool) -> Command {
     let mut command = Command::new("go");
     command
         .current_dir(source)
-        .env("CGO_ENABLED", "0")
+        .env("CGO_ENABLED", if tool.cgo.is_some() { "1" } else { "0" })
         .env("GOWORK", "off")
         .env_remove("GOFLAGS");
     command
+}
+
+fn tags(tool: &Tool) -> Option<String> {
+    tool.cgo.map(|tags| format!("-tags={tags}"))
 }
 
 fn ldflags(tool: &Tool) -> String {
@@ -226,6 +236,7 @@ pub(super) fn folder(tool: &Tool) -> Result<PathBuf> {
     hash.update(FLAGS.join(" "));
     hash.update(ldflags(tool));
     hash.update(tool.links.join(" "));
+    hash.update(tool.cgo.unwrap_or_default());
     let name = hex(&hash.finalize()[..8]);
     Ok(paths::cache().join("tools").join(tool.name).join(name))
 }
@@ -258,7 +269,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::CLUSTER;
+    use crate::{Name, tools::CLUSTER};
 
     #[test]
     fn packages_are_counted_and_errors_kept() {
@@ -280,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_tool_is_pinned() {
-        for tool in CLUSTER {
+        for tool in crate::tools::of(Name::Test) {
             let pin = tools_folder().join(tool.name).join("go.mod");
             assert!(pin.is_file(), "{} is missing", pin.display());
             assert!(!tool.binaries.is_empty());

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) use build::hex;
 pub use build::{build, tools_folder};
 
+use crate::Name;
+
 /// One program, or several that share a `go.mod`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tool {
@@ -22,6 +24,8 @@ pub struct Tool {
     pub links: &'static [&'static str],
     /// Flags for the linker, after `-s -w`.
     pub ldflags: &'static str,
+    /// Build tags, divided by commas, of a program that has C in it. Others are built without.
+    pub cgo: Option<&'static str>,
 }
 
 /// kube-apiserver, -controller-manager, -scheduler, kubelet, kube-proxy and kubectl.
@@ -38,6 +42,7 @@ pub const KUBERNETES: Tool = Tool {
     ],
     ldflags: "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
               -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3",
+    cgo: None,
 };
 
 /// The cluster's state.
@@ -117,6 +122,18 @@ pub const KANIKO: Tool = one(
 /// Installs the chart.
 pub const HELM: Tool = one("helm", &[("helm", "helm.sh/helm/v3/cmd/helm")]);
 
+/// The forge: repositories over https and ssh, with users, tokens, webhooks and commit statuses.
+pub const FORGE: Tool = Tool {
+    name: "gitea",
+    binaries: &[("gitea", FORGE_MODULE)],
+    links: &[],
+    ldflags: "-extldflags=-static",
+    // SQLite is C. The rest is for a static program: names are looked up by Go's own code.
+    cgo: Some("sqlite,sqlite_unlock_notify,sqlite_omit_load_extension,netgo,osusergo"),
+};
+/// The module of [`FORGE`]; its pages and texts are files in it.
+pub(crate) const FORGE_MODULE: &str = "code.gitea.io/gitea";
+
 /// What a running cluster needs, in the order in which it is best built: the longest
 /// first, so that what comes after finds its packages compiled.
 pub const CLUSTER: [&Tool; 12] = [
@@ -134,12 +151,20 @@ pub const CLUSTER: [&Tool; 12] = [
     &HELM,
 ];
 
+/// What cluster `name` needs. Only tests talk to the forge, and it takes minutes to build: last,
+/// when what it shares with others is compiled.
+pub fn of(name: Name) -> Vec<&'static Tool> {
+    let forge = (name == Name::Test).then_some(&FORGE);
+    CLUSTER.into_iter().chain(forge).collect()
+}
+
 const fn one(name: &'static str, binaries: &'static [(&'static str, &'static str)]) -> Tool {
     Tool {
         name,
         binaries,
         links: &[],
         ldflags: "",
+        cgo: None,
     }
 }
 
@@ -176,7 +201,7 @@ impl Tool {
 pub fn module_folder(tool: &Tool, module: &str) -> crate::Result<PathBuf> {
     use crate::command::CommandExt;
     let source = tools_folder().join(tool.name);
-    let run = |arguments: &[&str]| build::go(&source).args(arguments).check();
+    let run = |arguments: &[&str]| build::go(&source, tool).args(arguments).check();
     // A module is only unpacked when a package of it was needed.
     let mut folder = run(&["list", "-m", "-f", "{{.Dir}}", module])?;
     if folder.trim().is_empty() {
