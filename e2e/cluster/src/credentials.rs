@@ -1,4 +1,4 @@
-//! Users and passwords of the cluster's registry and git server.
+//! Users and passwords of the cluster's registry, git server and forge.
 
 use std::fs;
 
@@ -27,6 +27,9 @@ pub struct Credentials {
     pub registry: Login,
     /// The git server: pushes, and everything under `/private/`, need it.
     pub git: Login,
+    /// The forge, where there is one. It makes this password itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<Login>,
 }
 
 impl Credentials {
@@ -48,6 +51,7 @@ impl Credentials {
         let new = Credentials {
             registry: Login::new("trackbed"),
             git: Login::new("trackbed"),
+            forge: None,
         };
         // Cheap on purpose: every pull of every layer checks it, and the password is random.
         let hash = bcrypt::hash(&new.registry.password, 4)?.replacen("$2b$", "$2y$", 1);
@@ -59,13 +63,18 @@ impl Credentials {
             &paths.data("git-users"),
             format!("{}:{}\n", new.git.user, new.git.password),
         )?;
-        let text = serde_json::to_vec_pretty(&new).map_err(|source| Error::Json {
+        // Last: it says that the others are there.
+        new.write(paths)?;
+        Ok(new)
+    }
+
+    /// Keeps them.
+    pub(crate) fn write(&self, paths: &Paths) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|source| Error::Json {
             path: paths.credentials(),
             source,
         })?;
-        // Last: it says that the others are there.
-        write_secret(&paths.credentials(), text)?;
-        Ok(new)
+        write_secret(&paths.credentials(), text)
     }
 }
 

@@ -24,6 +24,7 @@ pub const CLUSTER: &[Needed] = &[
     ("/usr/sbin/iptables", "iptables"),
     ("/usr/sbin/ipset", "ipset"),
     ("/usr/bin/git", "git"),
+    ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/curl", "curl"),
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("/usr/sbin/ip", "iproute2"),

@@ -34,7 +34,10 @@ pub use credentials::{Credentials, Login};
 pub use error::{Error, Result};
 pub use host::leftovers::leftovers;
 pub use mirror::push;
-pub use network::{API_PORT, GIT_PORT, MIRROR_PORT, Name, Network, PROXY_PORT, REGISTRY_PORT};
+pub use network::{
+    API_PORT, FORGE_PORTS, GIT_PORT, LISTENER_PORTS, MIRROR_PORT, Name, Network, PROXY_PORT,
+    REGISTRY_PORT,
+};
 pub use paths::{Paths, cache, repository};
 pub use publish::{Publish, Published, publish};
 pub use ready::{describe, wait_for_api, wait_for_node, wait_for_pods};

@@ -51,7 +51,7 @@ impl FromStr for Name {
 /// The addresses of one cluster. Nothing outside of these is ever routed to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// The node: API server, kubelet, registries, git server and ingress answer here.
+    /// The node: API server, kubelet, registries, git server, forge and ingress answer here.
     pub node: Ipv4Addr,
     /// The range of [`Network::node`].
     pub node_range: String,
@@ -85,6 +85,11 @@ pub const MIRROR_PORT: u16 = 5000;
 pub const REGISTRY_PORT: u16 = 5001;
 /// Port of the git server.
 pub const GIT_PORT: u16 = 3000;
+/// Ports of the forge, for https and ssh.
+pub const FORGE_PORTS: (u16, u16) = (3443, 3022);
+/// Ports of the host's end of the link that the test cluster reaches: there tests listen for what
+/// must not be sent to them.
+pub const LISTENER_PORTS: std::ops::RangeInclusive<u16> = 3200..=3299;
 /// Port of the API server.
 pub const API_PORT: u16 = 6443;
 /// Port of the forward proxy on the host's end of the link.
@@ -130,6 +135,11 @@ impl Network {
     /// URL of the git server as it is reached from the host.
     pub fn git(&self) -> String {
         format!("http://{}:{GIT_PORT}", self.node)
+    }
+
+    /// URL of the forge as it is reached from the host.
+    pub fn forge(&self) -> String {
+        format!("https://{}:{}", self.node, FORGE_PORTS.0)
     }
 
     /// URL of the API server.

@@ -75,7 +75,7 @@ impl Paths {
         self.logs().join("audit.log")
     }
 
-    /// Users and passwords of the registry and the git server.
+    /// Users and passwords of the registry, the git server and the forge.
     pub fn credentials(&self) -> PathBuf {
         self.root.join("credentials.json")
     }
@@ -83,6 +83,16 @@ impl Paths {
     /// Bare repositories of the git server.
     pub fn repositories(&self) -> PathBuf {
         self.data("git")
+    }
+
+    /// The key that the forge shows to ssh clients.
+    pub(crate) fn forge_host_key(&self) -> PathBuf {
+        self.data("forge").join("host-key")
+    }
+
+    /// The line of a `known_hosts` file about the forge.
+    pub fn forge_known_hosts(&self) -> PathBuf {
+        self.data("forge").join("known-hosts")
     }
 
     /// Makes the folders.

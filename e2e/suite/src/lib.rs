@@ -6,6 +6,7 @@
 //! there instead.
 
 mod environment;
+pub mod forge;
 mod git;
 pub mod http;
 mod kubectl;

@@ -52,7 +52,7 @@ impl Values {
     }
 
     /// For our cluster `name`, with the operator's image under `image`.
-    fn ours(name: Name, image: &str, kaniko: &str, login: &Login) -> Self {
+    fn ours(name: Name, image: &str, kaniko: &str, login: &Login, authority: &str) -> Self {
         let network = Network::of(name);
         let registry = network.registry();
         let auth = json!({"auths": {&registry: {
@@ -79,12 +79,16 @@ impl Values {
                 // As many as two cores are good for.
                 "concurrentBuilds": 3,
                 "environment": {
-                    "caBundle": certificates(),
+                    "caBundle": format!("{}{authority}", certificates()),
                     "httpProxy": network.proxy(),
                     "httpsProxy": network.proxy(),
                     "noProxy": format!(
-                        "{},{},{},{},.svc,.cluster.local,.trackbed-git,localhost,127.0.0.1",
-                        network.node, network.node_range, network.pod_range, network.service_range
+                        "{},{},{},{},{},.svc,.cluster.local,.trackbed-git,localhost,127.0.0.1",
+                        network.node,
+                        network.host,
+                        network.node_range,
+                        network.pod_range,
+                        network.service_range
                     ),
                 },
             },
@@ -145,8 +149,13 @@ pub(crate) fn build(name: Name) -> Result<Values> {
         .map(|image| image.reference(name))
         .transpose()?
         .unwrap_or_default();
-    let login = Credentials::read(&Paths::of(name))?.registry;
-    Ok(Values::ours(name, &image, &kaniko, &login))
+    let paths = Paths::of(name);
+    let login = Credentials::read(&paths)?.registry;
+    // Servers of the cluster itself, as a company has its own.
+    let authority = paths.pki("ca.crt");
+    let authority =
+        fs::read_to_string(&authority).doing(|| format!("reading {}", authority.display()))?;
+    Ok(Values::ours(name, &image, &kaniko, &login, &authority))
 }
 
 /// The operator's image as a layout: static programs on nothing.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use cluster::{Credentials, Name, Network, Paths, daemon, daemon::Life, spoken, tools};
+use cluster::{Credentials, Login, Name, Network, Paths, daemon, daemon::Life, spoken, tools};
 
 use crate::{
     check, collect,
@@ -135,7 +135,9 @@ fn remove_data(name: Name) -> Result<()> {
 /// How the suite finds its cluster.
 fn variables(name: Name, keep: bool) -> Result<Vec<(&'static str, String)>> {
     let paths = Paths::of(name);
-    let login = Credentials::read(&paths)?.git;
+    let network = Network::of(name);
+    let credentials = Credentials::read(&paths)?;
+    let login = |login: &Login| format!("{}:{}", login.user, login.password);
     let kubectl = tools::KUBERNETES.path("kubectl")?;
     let keep = keep.then(|| ("TRACKBED_E2E_KEEP", "1".to_owned()));
     let mut variables = vec![
@@ -144,21 +146,27 @@ fn variables(name: Name, keep: bool) -> Result<Vec<(&'static str, String)>> {
             "TRACKBED_E2E_KUBECONFIG",
             paths.kubeconfig().display().to_string(),
         ),
-        ("TRACKBED_E2E_NODE", Network::of(name).node.to_string()),
+        ("TRACKBED_E2E_NODE", network.node.to_string()),
+        ("TRACKBED_E2E_HOST", network.host.to_string()),
         (
             "TRACKBED_E2E_AUDIT_LOG",
             paths.audit_log().display().to_string(),
         ),
         ("TRACKBED_E2E_DOMAIN", operator::DOMAIN.to_owned()),
+        ("TRACKBED_E2E_GIT_LOGIN", login(&credentials.git)),
+        ("TRACKBED_E2E_FORGE", network.forge()),
         (
-            "TRACKBED_E2E_GIT_LOGIN",
-            format!("{}:{}", login.user, login.password),
+            "TRACKBED_E2E_FORGE_KNOWN_HOSTS",
+            paths.forge_known_hosts().display().to_string(),
         ),
+        ("TRACKBED_E2E_CA", paths.pki("ca.crt").display().to_string()),
         (
             "TRACKBED_E2E_FAILURES",
             collect::folder().display().to_string(),
         ),
     ];
+    let forge = credentials.forge.as_ref().map(login);
+    variables.extend(forge.map(|login| ("TRACKBED_E2E_FORGE_LOGIN", login)));
     variables.extend(keep);
     Ok(variables)
 }

@@ -10,7 +10,10 @@ pub use images::{PAUSE_IMAGE, SYSTEM_IMAGES, SystemImage};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Client, Error, Name, Network, Paths, Result, error::Doing, network::GIT_PORT, ready, tools,
+    Client, Error, Name, Network, Paths, Result,
+    error::Doing,
+    network::{FORGE_PORTS, GIT_PORT},
+    ready, tools,
 };
 
 /// A part of the cluster that runs as Pods, or is objects only.
@@ -48,6 +51,13 @@ pub const ADDONS: [Addon; 4] = [
     },
 ];
 
+/// The forge's name in the cluster that has one.
+const FORGE: Addon = Addon {
+    name: "forge",
+    manifest: include_str!("../../addons/forge.yaml"),
+    workload: None,
+};
+
 /// Module of Traefik's that has the Gateway API's own kinds, and their folder in it.
 const GATEWAY_API: (&str, &str) = ("sigs.k8s.io/gateway-api", "config/crd/standard");
 
@@ -70,7 +80,8 @@ pub fn push_images(name: Name) -> Result<()> {
 pub fn install(name: Name) -> Result<()> {
     let client = Client::of(name);
     client.apply(&gateway_kinds()?)?;
-    for addon in &ADDONS {
+    let forge = (name == Name::Test).then_some(&FORGE);
+    for addon in ADDONS.iter().chain(forge) {
         client.apply(&filled(addon.manifest, name)?)?;
     }
     for addon in &ADDONS {
@@ -106,6 +117,8 @@ fn filled(manifest: &str, name: Name) -> Result<String> {
         ("node".to_owned(), network.node.to_string()),
         ("dns".to_owned(), network.dns_service.to_string()),
         ("git-port".to_owned(), GIT_PORT.to_string()),
+        ("forge-https-port".to_owned(), FORGE_PORTS.0.to_string()),
+        ("forge-ssh-port".to_owned(), FORGE_PORTS.1.to_string()),
         (
             "volumes".to_owned(),
             Paths::of(name).data("volumes").display().to_string(),
@@ -142,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_manifest_is_filled_in() {
-        for addon in &ADDONS {
+        for addon in ADDONS.iter().chain([&FORGE]) {
             let text = filled(addon.manifest, Name::Test).unwrap();
             assert!(!text.contains("10.20"), "{} names dev", addon.name);
         }

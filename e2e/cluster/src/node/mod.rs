@@ -1,6 +1,7 @@
 //! The inside: what runs in the cluster's own network, mount and process namespaces.
 
 pub(crate) mod config;
+pub(crate) mod forge;
 pub(crate) mod mounts;
 pub(crate) mod network;
 pub(crate) mod parts;
@@ -61,7 +62,7 @@ pub fn run(name: Name) -> Result<()> {
     if line.is_empty() {
         return Ok(());
     }
-    network::connect(&network)?;
+    network::connect(name, &network)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -77,16 +78,18 @@ fn say(word: &str) -> Result<()> {
         .doing(|| "talking to the daemon".to_owned())
 }
 
-/// Writes every file that the parts read, and the parts themselves.
+/// Writes every file that the parts read, and the parts themselves, and makes what the forge needs.
 pub(crate) fn configure(name: Name, paths: &Paths) -> Result<String> {
     let network = Network::of(name);
-    let programs = parts::Programs::find()?;
+    let programs = parts::Programs::find(name)?;
     paths.create()?;
-    let files = config::files(name, &network, paths, &programs.cni);
-    let parts = parts::parts(name, &network, paths, &programs);
+    let (files, parts) = described(name, &network, paths, &programs);
     let fingerprint = fingerprint(&files, &parts);
     for (path, content) in files {
         write(&path, content)?;
+    }
+    if let Some(forge) = &programs.forge {
+        forge.prepare(paths)?;
     }
     let text = serde_json::to_vec_pretty(&parts).map_err(|source| crate::Error::Json {
         path: paths.run("parts.json"),
@@ -99,10 +102,22 @@ pub(crate) fn configure(name: Name, paths: &Paths) -> Result<String> {
 /// What [`configure`] would write, in a few digits: another one means another cluster.
 pub(crate) fn current_fingerprint(name: Name, paths: &Paths) -> Result<String> {
     let network = Network::of(name);
-    let programs = parts::Programs::find()?;
-    let files = config::files(name, &network, paths, &programs.cni);
-    let parts = parts::parts(name, &network, paths, &programs);
+    let programs = parts::Programs::find(name)?;
+    let (files, parts) = described(name, &network, paths, &programs);
     Ok(fingerprint(&files, &parts))
+}
+
+/// Every file that the parts read, and the parts themselves.
+fn described(
+    name: Name,
+    network: &Network,
+    paths: &Paths,
+    programs: &parts::Programs,
+) -> (Vec<config::File>, Vec<Part>) {
+    let mut files = config::files(name, network, paths, &programs.cni);
+    let forge = programs.forge.as_ref();
+    files.extend(forge.map(|forge| forge::config(network, paths, forge)));
+    (files, parts::parts(name, network, paths, programs))
 }
 
 fn fingerprint(files: &[config::File], parts: &[Part]) -> String {

@@ -3,10 +3,10 @@
 use std::{fs, path::Path};
 
 use crate::{
-    Network, Result,
+    Name, Network, Result,
     command::run,
     error::Doing,
-    network::{NODE_BRIDGE, PROXY_PORT},
+    network::{LISTENER_PORTS, NODE_BRIDGE, PROXY_PORT},
 };
 
 /// Before the link to the host is there: what everything in the namespace needs.
@@ -47,8 +47,8 @@ pub(crate) fn prepare(network: &Network) -> Result<()> {
 }
 
 /// When the link is there. There is no default route: the host's end is all that the
-/// cluster reaches of the world, and of that only the proxy.
-pub(crate) fn connect(network: &Network) -> Result<()> {
+/// cluster reaches of the world, and of that only the proxy, and the listeners of tests.
+pub(crate) fn connect(name: Name, network: &Network) -> Result<()> {
     let link = &network.inner_link;
     run("ip", &format!("addr add {}/30 dev {link}", network.inner))?;
     run("ip", &format!("link set {link} up"))?;
@@ -56,6 +56,10 @@ pub(crate) fn connect(network: &Network) -> Result<()> {
     for chain in ["PREROUTING", "OUTPUT"] {
         let to = format!("-t raw -A {chain} -d {} -p tcp --syn", network.host);
         run("iptables", &format!("{to} --dport {PROXY_PORT} -j ACCEPT"))?;
+        if name == Name::Test {
+            let ports = format!("{}:{}", LISTENER_PORTS.start(), LISTENER_PORTS.end());
+            run("iptables", &format!("{to} --dport {ports} -j ACCEPT"))?;
+        }
         run("iptables", &format!("{to} -j DROP"))?;
     }
     Ok(())

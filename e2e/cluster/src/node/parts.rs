@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Name, Network, Paths, Result,
     network::{API_PORT, GIT_PORT, POD_BRIDGE},
-    node::config::CONTAINERD_SOCKET,
+    node::{config::CONTAINERD_SOCKET, forge},
     tools,
 };
 
@@ -33,10 +33,13 @@ pub(crate) struct Programs {
     git_server: PathBuf,
     /// The folder of the network plug-ins.
     pub(crate) cni: PathBuf,
+    /// The forge, in the cluster that has one.
+    pub(crate) forge: Option<forge::Program>,
 }
 
 impl Programs {
-    pub(crate) fn find() -> Result<Self> {
+    pub(crate) fn find(name: Name) -> Result<Self> {
+        let forge = (name == Name::Test).then(forge::Program::find);
         Ok(Programs {
             kubernetes: tools::KUBERNETES.folder()?,
             etcd: tools::ETCD.path("etcd")?,
@@ -44,6 +47,7 @@ impl Programs {
             kube_router: tools::KUBE_ROUTER.path("kube-router")?,
             git_server: tools::GIT_SERVER.path("git-server")?,
             cni: tools::CNI.folder()?,
+            forge: forge.transpose()?,
         })
     }
 }
@@ -58,7 +62,8 @@ pub(crate) fn parts(
     let pki = |file: &str| paths.pki(file).display().to_string();
     let run = |file: &str| paths.run(file).display().to_string();
     let kube = |program: &str| programs.kubernetes.join(program);
-    vec![
+    let forge = programs.forge.as_ref().map(|forge| forge.part(paths));
+    let mut parts = vec![
         Part::new("etcd", &programs.etcd)
             .flag("data-dir", paths.data("etcd").display())
             .flag("listen-client-urls", "http://127.0.0.1:2379")
@@ -135,7 +140,10 @@ pub(crate) fn parts(
             .flag("health-port", "0")
             .flag("iptables-sync-period", "1m")
             .variable("KUBE_BRIDGE", POD_BRIDGE),
-    ]
+    ];
+    // Last, for no other part needs it, and it is the first that may stop.
+    parts.extend(forge);
+    parts
 }
 
 fn apiserver(network: &Network, paths: &Paths, program: PathBuf) -> Part {
@@ -187,7 +195,7 @@ fn apiserver(network: &Network, paths: &Paths, program: PathBuf) -> Part {
 }
 
 impl Part {
-    fn new(name: &str, program: impl Into<PathBuf>) -> Self {
+    pub(super) fn new(name: &str, program: impl Into<PathBuf>) -> Self {
         Part {
             name: name.to_owned(),
             program: program.into(),
@@ -196,16 +204,16 @@ impl Part {
         }
     }
 
-    fn flag(self, name: &str, value: impl std::fmt::Display) -> Self {
+    pub(super) fn flag(self, name: &str, value: impl std::fmt::Display) -> Self {
         self.word(format!("--{name}={value}"))
     }
 
-    fn word(mut self, word: impl Into<String>) -> Self {
+    pub(super) fn word(mut self, word: impl Into<String>) -> Self {
         self.arguments.push(word.into());
         self
     }
 
-    fn variable(mut self, name: &str, value: &str) -> Self {
+    pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -223,6 +231,10 @@ mod tests {
             kube_router: "/kube-router".into(),
             git_server: "/git-server".into(),
             cni: "/cni".into(),
+            forge: Some(forge::Program {
+                binary: "/gitea".into(),
+                pages: "/pages".into(),
+            }),
         };
         let name = Name::Test;
         parts(name, &Network::of(name), &Paths::of(name), &programs)
@@ -231,7 +243,7 @@ mod tests {
     #[test]
     fn parts_start_in_the_order_of_their_needs() {
         let names: Vec<_> = sample().into_iter().map(|part| part.name).collect();
-        expect_test::expect![["etcd apiserver controller-manager scheduler mirror registry git containerd kubelet kube-proxy kube-router"]]
+        expect_test::expect![["etcd apiserver controller-manager scheduler mirror registry git containerd kubelet kube-proxy kube-router forge"]]
             .assert_eq(&names.join(" "));
     }
 

@@ -12,6 +12,7 @@ use rcgen::{
 use crate::{
     Error, Name, Network, Paths, Result,
     error::Doing,
+    node::forge,
     paths::{write, write_secret},
 };
 
@@ -48,6 +49,13 @@ const CLIENTS: [(&str, &str, &str); 5] = [
     // Reads Namespaces, Pods and NetworkPolicies; has no role of its own in Kubernetes.
     ("kube-router", "system:kube-router", "system:masters"),
     ("admin", "kubernetes-admin", "system:masters"),
+];
+
+/// Names under which Pods reach the forge.
+const FORGE_NAMES: [&str; 3] = [
+    forge::HOST,
+    "forge.trackbed-git.svc",
+    "forge.trackbed-git.svc.cluster.local",
 ];
 
 /// Writes everything under [`Paths::pki`] and the administrator's kubeconfig.
@@ -87,6 +95,15 @@ pub(crate) fn write_all(name: Name, network: &Network, paths: &Paths) -> Result<
     ];
     for (file, user, group) in CLIENTS {
         subjects.push(Subject::client(file, user, group));
+    }
+    if name == Name::Test {
+        subjects.push(Subject {
+            file: "forge",
+            name: forge::HOST.to_owned(),
+            organization: "trackbed",
+            names: FORGE_NAMES.to_vec(),
+            addresses: vec![network.node.into()],
+        });
     }
     for subject in &subjects {
         issue(&authority, subject, paths)?;
