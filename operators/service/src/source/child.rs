@@ -3,15 +3,22 @@
 //! libgit2 is C and reads what a stranger's server sends: it does not get the memory in which
 //! everybody's credentials are, it is ended when it takes too long, and its memory is bounded.
 
-use std::{ffi::OsStr, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::OnceLock,
+    time::Duration,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::Command,
 };
 use trackbed_git::{Answer, Between, Credentials, Error, Refusal, Request, Touched};
-use trackbed_kit::Config;
+use trackbed_kit::{Config, certificates};
 
 /// The subcommand of this program that asks for refs.
 pub const LS_REMOTE: &str = "ls-remote";
@@ -21,6 +28,13 @@ pub const COMPARE: &str = "compare";
 const ANSWER_MAX: u64 = 32 << 20;
 /// What the child has to do besides waiting for the host.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Where OpenSSL is told of a file of certificates.
+const CERTIFICATES: &str = "SSL_CERT_FILE";
+
+/// The certificates that children trust where the settings add some. The settings stay what they
+/// are for as long as this process runs, and so does the file.
+static TRUSTED: OnceLock<NamedTempFile> = OnceLock::new();
 
 /// Asks for refs.
 pub(super) async fn ls_remote(config: &Config, request: &Request) -> Answer {
@@ -60,12 +74,13 @@ async fn ask<A: DeserializeOwned>(
     command: &str,
     request: &Request,
     question: &impl Serialize,
-) -> std::io::Result<Result<A, Refusal>> {
+) -> io::Result<Result<A, Refusal>> {
     let home = home(request)?;
+    let trusted = trusted(config)?;
     let mut child = Command::new(program()?)
         .arg(command)
         .env_clear()
-        .envs(variables(config))
+        .envs(variables(config, trusted))
         .env("HOME", home.path())
         .env("TMPDIR", home.path())
         .stdin(Stdio::piped())
@@ -83,11 +98,11 @@ async fn ask<A: DeserializeOwned>(
     }
     let status = child.wait().await?;
     serde_json::from_slice(&text)
-        .map_err(|error| std::io::Error::other(format!("its process ended with {status}: {error}")))
+        .map_err(|error| io::Error::other(format!("its process ended with {status}: {error}")))
 }
 
 /// This program itself, also after its file was replaced.
-fn program() -> std::io::Result<PathBuf> {
+fn program() -> io::Result<PathBuf> {
     let link = PathBuf::from("/proc/self/exe");
     if link.exists() {
         Ok(link)
@@ -97,7 +112,7 @@ fn program() -> std::io::Result<PathBuf> {
 }
 
 /// A folder of the child's own. libgit2 prefers the kinds of host keys that its known_hosts has.
-fn home(request: &Request) -> std::io::Result<tempfile::TempDir> {
+fn home(request: &Request) -> io::Result<tempfile::TempDir> {
     let home = tempfile::tempdir()?;
     if let Some(Credentials::Ssh { known_hosts, .. }) = &request.credentials {
         std::fs::create_dir(home.path().join(".ssh"))?;
@@ -106,21 +121,90 @@ fn home(request: &Request) -> std::io::Result<tempfile::TempDir> {
     Ok(home)
 }
 
-fn variables(config: &Config) -> Vec<(&'static str, String)> {
+/// The file of certificates that children are told of. `None`: the one that this process has.
+fn trusted(config: &Config) -> io::Result<Option<&'static Path>> {
+    let Some(added) = &config.build.environment.ca_bundle else {
+        return Ok(None);
+    };
+    if let Some(file) = TRUSTED.get() {
+        return Ok(Some(file.path()));
+    }
+    let file = written(added)?;
+    // Whoever was faster wrote the same.
+    Ok(Some(TRUSTED.get_or_init(|| file).path()))
+}
+
+/// The public certificates and `added` ones in a file: OpenSSL looks nowhere else when it is told of
+/// one. Fetches in builds trust the same.
+fn written(added: &str) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .prefix("trusted-")
+        .suffix(".crt")
+        .tempfile()?;
+    file.write_all(certificates::bundle(added).as_bytes())?;
+    Ok(file)
+}
+
+fn variables(config: &Config, trusted: Option<&Path>) -> Vec<(&'static str, String)> {
     let environment = &config.build.environment;
-    let proxies = [
-        ("HTTP_PROXY", &environment.http_proxy),
-        ("HTTPS_PROXY", &environment.https_proxy),
-        ("NO_PROXY", &environment.no_proxy),
+    let own = |name: &str| std::env::var_os(name)?.to_str().map(str::to_owned);
+    let trusted = match trusted {
+        Some(file) => file.to_str().map(str::to_owned),
+        None => own(CERTIFICATES),
+    };
+    let given = [
+        ("HTTP_PROXY", environment.http_proxy.clone()),
+        ("HTTPS_PROXY", environment.https_proxy.clone()),
+        ("NO_PROXY", environment.no_proxy.clone()),
+        (CERTIFICATES, trusted),
+        ("MALLOC_ARENA_MAX", own("MALLOC_ARENA_MAX")),
     ];
-    let mut found: Vec<_> = proxies
+    given
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value.clone()?)))
-        .collect();
-    let kept = ["SSL_CERT_FILE", "MALLOC_ARENA_MAX"];
-    found.extend(kept.into_iter().filter_map(|name| {
-        let value = std::env::var_os(name);
-        Some((name, value.as_deref().and_then(OsStr::to_str)?.to_owned()))
-    }));
-    found
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "-----BEGIN CERTIFICATE-----\nQUNNRQ==\n-----END CERTIFICATE-----\n";
+
+    fn config(environment: &str) -> Config {
+        let mut config = Config::example();
+        config.build.environment = serde_saphyr::from_str(environment).expect("settings");
+        config
+    }
+
+    #[test]
+    fn certificates_of_the_settings_are_trusted_beside_the_public_ones() {
+        let own = serde_json::json!({ "caBundle": OWN }).to_string();
+        let file = trusted(&config(&own)).expect("a file").expect("a file");
+        let text = std::fs::read_to_string(file).expect("certificates");
+        let count = text.matches("-----BEGIN CERTIFICATE-----").count();
+        assert!(count > 100, "the public ones too: {count}");
+        assert!(text.contains("QUNNRQ=="));
+        let again = trusted(&config(&own)).expect("a file");
+        assert_eq!(again, Some(file), "it is written once");
+        assert!(trusted(&config("{}")).expect("no file").is_none());
+    }
+
+    #[test]
+    fn children_are_told_of_proxies_and_certificates_and_of_nothing_else() {
+        let config = config(r#"{httpsProxy: "http://proxy:3128", noProxy: .example.com}"#);
+        let told = variables(&config, Some(Path::new("/tmp/trusted.crt")));
+        let expected = [
+            ("HTTPS_PROXY", "http://proxy:3128"),
+            ("NO_PROXY", ".example.com"),
+            ("SSL_CERT_FILE", "/tmp/trusted.crt"),
+        ];
+        for (name, value) in &told {
+            assert!(
+                expected.contains(&(name, value)) || *name == "MALLOC_ARENA_MAX",
+                "{name}={value}"
+            );
+        }
+        assert!(told.len() >= expected.len(), "{told:?}");
+    }
 }
