@@ -5,4 +5,5 @@
 
 pub mod delivery;
 pub mod receiver;
+pub mod server;
 pub mod status;

@@ -45,6 +45,9 @@ pub trait Hooks: Send + Sync + 'static {
     fn known(&self, namespace: &str, name: &str) -> bool;
     /// Its secret, if it has one.
     fn secret(&self, namespace: &str, name: &str) -> impl Future<Output = Option<Vec<u8>>> + Send;
+    /// Its secret as it is now, after a delivery was signed with another. `None`: it is the same,
+    /// or it was asked for only just now.
+    fn renewed(&self, namespace: &str, name: &str) -> impl Future<Output = Option<Vec<u8>>> + Send;
     /// Something was pushed. Told twice, it changes nothing the second time. `None`: it cannot be
     /// passed on at the moment.
     fn push(
@@ -135,6 +138,15 @@ enum Closed {
     Failed,
 }
 
+impl From<Refusal> for Closed {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unsigned => Self::Unauthorized,
+            Refusal::Malformed(_) => Self::Malformed(refusal.to_string()),
+        }
+    }
+}
+
 /// The routes.
 pub fn router<H: Hooks>(hooks: H, counts: Arc<Counts>) -> Router {
     let door = Arc::new(Door {
@@ -183,11 +195,15 @@ impl<H: Hooks> Door<H> {
         let secret = self.hooks.secret(namespace, name).await;
         let secret = secret.ok_or(Closed::Unauthorized)?;
         let body = read(body).await?;
-        let event = open(&head.headers, &body, &secret).map_err(|refusal| match refusal {
-            Refusal::Unsigned => Closed::Unauthorized,
-            Refusal::Malformed(_) => Closed::Malformed(refusal.to_string()),
-        })?;
-        self.take(namespace, name, event).await
+        let event = match open(&head.headers, &body, &secret) {
+            // A secret that was changed lately is not lost on anybody.
+            Err(Refusal::Unsigned) => match self.hooks.renewed(namespace, name).await {
+                Some(secret) => open(&head.headers, &body, &secret),
+                None => Err(Refusal::Unsigned),
+            },
+            other => other,
+        };
+        self.take(namespace, name, event?).await
     }
 
     fn reader(&self, namespace: &str, name: &str) -> Option<Reader<'_>> {

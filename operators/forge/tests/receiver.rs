@@ -23,6 +23,8 @@ const PUSH: &str = r#"{"url": "https://git.example.com/acme/shop", "ref": "refs/
 /// A fake: one hook, which remembers what it was told.
 #[derive(Clone, Default)]
 struct FakeHooks {
+    /// What is remembered of the secret is not what it is now.
+    rotated: bool,
     secrets: Arc<AtomicUsize>,
     pushes: Arc<Mutex<Vec<Push>>>,
 }
@@ -34,7 +36,12 @@ impl Hooks for FakeHooks {
 
     async fn secret(&self, _: &str, name: &str) -> Option<Vec<u8>> {
         self.secrets.fetch_add(1, Ordering::Relaxed);
-        (name == "forge").then(|| SECRET.to_vec())
+        let secret = if self.rotated { b"stale" } else { SECRET };
+        (name == "forge").then(|| secret.to_vec())
+    }
+
+    async fn renewed(&self, _: &str, _: &str) -> Option<Vec<u8>> {
+        self.rotated.then(|| SECRET.to_vec())
     }
 
     async fn push(&self, _: &str, _: &str, push: &Push) -> Option<Vec<Matched>> {
