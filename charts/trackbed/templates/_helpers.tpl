@@ -29,12 +29,26 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "clusterDomain" .Values.clusterDomain
   "registry" (include "trackbed.filled" .Values.registry | fromYaml)
   "images" (merge (dict "operator" (include "trackbed.image" .)) .Values.images)
-  "build" (include "trackbed.filled" .Values.build | fromYaml)
+  "build" (set (include "trackbed.filled" .Values.build | fromYaml) "provenance" .Values.build.provenance)
   "concurrency" (int .Values.concurrency)
 -}}
+{{- if .Values.webhooks.enabled }}
+{{- $_ := set $config "webhooks" (dict "url" (include "trackbed.webhooks" .)) }}
+{{- end }}
 {{- with .Values.urlPort }}{{ $_ := set $config "urlPort" (int .) }}{{ end }}
 {{- with .Values.ingressClass }}{{ $_ := set $config "ingressClass" . }}{{ end }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* Base URL of webhooks. */}}
+{{- define "trackbed.webhooks" -}}
+{{- if .Values.webhooks.url -}}
+{{- .Values.webhooks.url -}}
+{{- else if .Values.webhooks.host -}}
+https://{{ .Values.webhooks.host }}
+{{- else -}}
+{{- fail "webhooks.enabled needs webhooks.host (an Ingress is made for it) or webhooks.url (where you expose the Service trackbed-webhooks yourself)" -}}
+{{- end -}}
 {{- end }}
 
 {{/* A map without its empty values, at any depth. */}}

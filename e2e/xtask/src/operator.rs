@@ -55,6 +55,7 @@ impl Values {
     fn ours(name: Name, image: &str, kaniko: &str, login: &Login, authority: &str) -> Self {
         let network = Network::of(name);
         let registry = network.registry();
+        let [repository_limit, disk_limit] = limits(name);
         let auth = json!({"auths": {&registry: {
             "username": login.user,
             "password": login.password,
@@ -72,12 +73,19 @@ impl Values {
                 "insecure": true,
             },
             "images": {"operator": image, "kaniko": kaniko},
+            "webhooks": {
+                "enabled": true,
+                "host": format!("hooks.{DOMAIN}"),
+                "url": format!("http://hooks.{DOMAIN}:{}", network.forward_port),
+            },
             "build": {
                 "registryMirror": network.mirror(),
                 "registryMaps": OTHERS.map(|host| format!("{host}={}", network.mirror())),
                 "insecureRegistries": [network.mirror(), &registry],
                 // As many as two cores are good for.
                 "concurrentBuilds": 3,
+                "repositoryLimit": repository_limit,
+                "diskLimit": disk_limit,
                 "environment": {
                     "caBundle": format!("{}{authority}", certificates()),
                     "httpProxy": network.proxy(),
@@ -104,6 +112,15 @@ impl Values {
             }),
         ];
         Values { values, documents }
+    }
+}
+
+/// Most that a repository and a step of a build may take: people have room, tests reach the end of
+/// it soon.
+fn limits(name: Name) -> [&'static str; 2] {
+    match name {
+        Name::Dev => ["2Gi", "20Gi"],
+        Name::Test => ["32Mi", "6Gi"],
     }
 }
 
@@ -205,7 +222,7 @@ pub(crate) fn publish_image(
 }
 
 /// Builds the operator, and gives the folder that its programs are in.
-fn programs() -> Result<PathBuf> {
+pub(crate) fn programs() -> Result<PathBuf> {
     let mut command: Command = cargo(&["build", "--quiet", "--release", "--target", TARGET]);
     command
         .args(["--package", "trackbed", "--bins"])

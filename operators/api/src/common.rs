@@ -129,6 +129,8 @@ pub mod condition {
     pub const BUILD_SUCCEEDED: &str = "BuildSucceeded";
     /// Service and Deployment: pods of the release are available.
     pub const AVAILABLE: &str = "Available";
+    /// Service: the forge knows what became of the commit.
+    pub const COMMIT_STATUS_POSTED: &str = "CommitStatusPosted";
     /// Build: ended well (True), ended badly (False), not ended (Unknown).
     pub const SUCCEEDED: &str = "Succeeded";
 }

@@ -135,6 +135,9 @@ reasons! {
         /// The image or its tag does not exist in the registry.
         ImageNotFound: retryable = false, again = AtIntervals,
             help = "The registry has no such image or tag.";
+        /// The forge does not take what is said of a commit.
+        CommitStatusRefused: retryable = true, again = Yes,
+            help = "Only in the condition `CommitStatusPosted` of a Service: the forge does not take what `source.git.statuses` has it told. Give a token that may write commit statuses, and name the forge in `source.git.statuses.forge` where its host's name does not say it.";
         /// A Secret that the operator needs is missing or has not the keys it must have.
         SecretInvalid: retryable = true, again = Yes,
             help = "A Secret is missing, or lacks a key. The message names both.";
@@ -181,7 +184,7 @@ reasons! {
             help = "The registry refused the push. Mend the Secret that the operator's settings, or the Project's `registry.secretRef`, name.";
         /// The registry cannot be reached or answers with an error of its own.
         RegistryUnavailable: retryable = true, again = Yes,
-            help = "The registry does not answer, or answers with an error of its own.";
+            help = "The registry that the image goes to, or the one of a base image, does not answer, or answers with an error of its own. The message says which and how.";
         /// The registry has no room for the image.
         RegistryQuotaExceeded: retryable = false, again = No,
             help = "The registry's quota, or its disk, is used up. Remove images, or raise it; then build again.";

@@ -125,6 +125,12 @@ text!(
      "must be the http:// or https:// URL of one index, without password, like 'https://npm.example.com/'"),
 );
 text!(
+    /// Base URL of a forge's API, without password.
+    ApiUrl, max = 2048,
+    ("self.matches('^https?://[A-Za-z0-9][A-Za-z0-9.:_-]*(/[A-Za-z0-9._~%/+:-]*)?$')",
+     "must be the http:// or https:// URL of a forge's API, without password, like 'https://git.example.com/api/v1'"),
+);
+text!(
     /// A pattern of paths, as `.gitignore` takes them (<https://git-scm.com/docs/gitignore>).
     PathPattern, max = 256,
     ("self.matches('^!?[^#!\\\\s\\\\x00-\\\\x1f\\\\x7f][^\\\\x00-\\\\x1f\\\\x7f]*$')", "must be a pattern of paths as .gitignore takes them, like 'apps/web/**' or '!**/*.md'"),

@@ -10,8 +10,8 @@ use crate::{
     common::{SecretReference, conditions_schema},
     run::RunSpec,
     scalar::{
-        CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, PathPattern, RefName,
-        RepoPath, VersionRange,
+        ApiUrl, CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, PathPattern,
+        RefName, RepoPath, VersionRange,
     },
 };
 
@@ -99,10 +99,53 @@ pub struct GitSource {
     /// token) for http and https, `kubernetes.io/ssh-auth` (`ssh-privatekey`, and `known_hosts`) for ssh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretReference>,
+    /// Take pushes as the forge tells them, instead of only looking every `interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+    /// Tell the forge what becomes of each commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statuses: Option<CommitStatuses>,
     /// How often to look for new commits.
     #[serde(default = "default_interval")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('24h')").message("must be between 10s and 24h"))]
     pub interval: Duration,
+}
+
+/// A webhook that a forge calls at each push. Its address stands in `status.webhook`, and all
+/// Services of a namespace that name the same Secret share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Secret whose key `secret` is what the forge signs with.
+    pub secret_ref: SecretReference,
+}
+
+/// Where to report what becomes of commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitStatuses {
+    /// Secret whose key `token` is an access token that may write commit statuses.
+    pub secret_ref: SecretReference,
+    /// What the forge is. Default: what its host's name says, for the well-known ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<Forge>,
+    /// Base URL of the forge's API. Default: where the forge of that host has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<ApiUrl>,
+}
+
+/// Forges whose API is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "they are names")]
+pub enum Forge {
+    GitHub,
+    GitLab,
+    /// Also Forgejo.
+    Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Bitbucket Data Center.
+    BitbucketServer,
 }
 
 /// An image in a registry.
@@ -231,7 +274,7 @@ pub struct ServiceStatus {
     /// Generation of the spec that the rest speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available.
+    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available, CommitStatusPosted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
@@ -250,12 +293,43 @@ pub struct ServiceStatus {
     /// Public URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where the forge's webhook is to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
+    /// What the forge was told last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_status: Option<CommitStatus>,
+    /// The last value of the annotation `trackbed.dev/reconcile-at` that the source was looked at
+    /// for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// Pods (scale subresource).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     /// Selector of the pods (scale subresource).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+}
+
+/// What a forge was told of a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitStatus {
+    /// The commit.
+    pub commit: String,
+    /// What was said.
+    pub state: CommitState,
+}
+
+/// What becomes of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CommitState {
+    /// It is being built or released.
+    Pending,
+    /// It serves, or has nothing to do with the Service.
+    Success,
+    /// It was not built, or is not healthy.
+    Failure,
 }
 
 /// What the source says.

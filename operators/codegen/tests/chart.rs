@@ -32,6 +32,7 @@ fn settings(values: &Value) -> Value {
     ] {
         settings[key] = values[key].clone();
     }
+    settings["webhooks"] = json!({"url": values["webhooks"]["url"]});
     settings
 }
 

@@ -114,6 +114,12 @@ impl Url {
         &self.text
     }
 
+    /// Which repository of its host it is, whichever way the host is spoken to: `acme/shop`.
+    pub fn repository(&self) -> &str {
+        let path = self.path.trim_matches('/');
+        path.strip_suffix(".git").unwrap_or(path)
+    }
+
     /// Whether what may be sent to one may be sent to the other: same scheme, host and port.
     pub fn same_origin(&self, other: &Self) -> bool {
         (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
@@ -194,6 +200,18 @@ mod tests {
                 "{text}"
             );
             assert_eq!(url.as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_repository_is_the_same_by_https_and_ssh() {
+        for text in [
+            "https://example.com/acme/shop.git",
+            "http://git.internal:3000/acme/shop",
+            "ssh://git@example.com:2222/acme/shop.git/",
+            "git@example.com:acme/shop.git",
+        ] {
+            assert_eq!(url(text).repository(), "acme/shop", "{text}");
         }
     }
 

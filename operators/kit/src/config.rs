@@ -41,6 +41,9 @@ pub struct Config {
     /// How images are built.
     #[serde(default)]
     pub build: Build,
+    /// How forges reach the operator.
+    #[serde(default)]
+    pub webhooks: Webhooks,
     /// Reconciles of one kind that run at once. Default: 16.
     #[serde(default = "concurrency")]
     pub concurrency: u16,
@@ -84,6 +87,15 @@ pub struct Images {
     pub redis: String,
 }
 
+/// How forges reach the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Base URL under which forges reach the webhook receiver, like `https://hooks.example.com`.
+    /// `None`: it is not exposed, and sources are only looked at every interval.
+    pub url: Option<String>,
+}
+
 /// How images are built.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -102,6 +114,8 @@ pub struct Build {
     pub repository_limit: String,
     /// Most that a step of a Build may take on disk. Empty: 20Gi.
     pub disk_limit: String,
+    /// Put a statement of where each image comes from beside it. Default: `true`.
+    pub provenance: bool,
     /// Builds of all Projects that run at once; the others wait in a queue. Default: 10.
     pub concurrent_builds: u16,
     /// Builds of one Project that run at once where its quota says nothing. 0: as many as of
@@ -119,6 +133,7 @@ impl Default for Build {
             cache_size: String::new(),
             repository_limit: String::new(),
             disk_limit: String::new(),
+            provenance: true,
             concurrent_builds: 10,
             concurrent_builds_per_project: 0,
         }
@@ -140,6 +155,12 @@ impl Config {
             Some(port) => format!("{}://{host}:{port}", self.url_scheme),
             None => format!("{}://{host}", self.url_scheme),
         }
+    }
+
+    /// Where a forge sends what is signed with the Secret `name` of a namespace.
+    pub fn webhook(&self, namespace: &str, name: &str) -> Option<String> {
+        let base = self.webhooks.url.as_deref()?.trim_end_matches('/');
+        Some(format!("{base}/hooks/{namespace}/{name}"))
     }
 
     /// Settings for tests of plans.
@@ -173,6 +194,9 @@ impl Config {
                 cache_size: "5Gi".into(),
                 ..Build::default()
             },
+            webhooks: Webhooks {
+                url: Some("https://hooks.example.com".into()),
+            },
             concurrency: 16,
         }
     }
@@ -198,6 +222,7 @@ images:
   postgres: docker.io/library/postgres
   redis: docker.io/library/redis
 build: {cacheSize: 5Gi}
+webhooks: {url: 'https://hooks.example.com'}
 ";
         let config: Config = serde_saphyr::from_str(text).expect("settings");
         assert_eq!(config, Config::example());

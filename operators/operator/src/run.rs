@@ -3,6 +3,7 @@
 mod controllers;
 mod http;
 mod leader;
+mod webhooks;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -43,6 +44,14 @@ pub struct Options {
         value_name = "ADDRESS"
     )]
     listen: SocketAddr,
+    /// Where forges' webhooks are received, if the settings say how they reach it
+    #[arg(
+        long,
+        env = "TRACKBED_WEBHOOKS_LISTEN",
+        default_value = "0.0.0.0:8090",
+        value_name = "ADDRESS"
+    )]
+    webhooks_listen: SocketAddr,
     /// Who this process is in the Lease: the pod's name
     #[arg(long, env = "TRACKBED_IDENTITY", value_name = "NAME")]
     identity: Option<String>,
@@ -71,6 +80,13 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::new(&mut registry));
     let identity = options.identity.clone().unwrap_or_else(own_name);
     let (state, ready) = watch::channel(false);
+    let receives = config.webhooks.url.is_some() && options.controllers.contains(&Name::Service);
+    let webhooks = match receives {
+        true => {
+            Some(webhooks::serve(options.webhooks_listen, client.clone(), &mut registry).await?)
+        }
+        false => None,
+    };
     let server = http::serve(options.listen, Arc::new(registry), ready).await?;
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(async move {
@@ -115,6 +131,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
         },
     };
     server.abort();
+    if let Some(webhooks) = webhooks {
+        webhooks.abort();
+    }
     result
 }
 

@@ -5,8 +5,10 @@
 //! down in status with its place in the order, and only what is written down is built and released,
 //! so a restart at any point neither loses a commit nor builds it twice.
 
+pub mod hooks;
 pub mod observe;
 pub mod plan;
+pub mod reports;
 pub mod source;
 mod triggers;
 
@@ -14,7 +16,10 @@ use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use kube::{Api, ResourceExt, runtime::controller::Action};
+use kube::{
+    Api, ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 use trackbed_api::{Build, Deployment, Service};
 use trackbed_kit::{
     Caches, Context, Error, Kind,
@@ -25,6 +30,7 @@ use trackbed_kit::{
 
 use observe::{Stores, observe};
 use plan::{Children, plan};
+use reports::Reports;
 use source::Sources;
 
 /// What the controller needs.
@@ -49,6 +55,13 @@ pub const RIGHTS: &[Right] = &[
         &["builds", "deployments"],
         WRITE,
     ),
+    // To have a Service look when its forge tells of a push.
+    Right::new(
+        Scope::Environment,
+        "trackbed.dev",
+        &["services"],
+        &["patch"],
+    ),
     // Credentials of repositories and registries.
     Right::new(Scope::Environment, "", &["secrets"], &["get"]),
 ];
@@ -61,44 +74,69 @@ pub fn start(
 ) -> BoxFuture<'static, ()> {
     let stores = Stores::new(caches);
     let (sources, answered) = Sources::new(context.clone());
+    let (reports, told) = Reports::new(&context);
     let controller = harness::controller::<Service>(caches);
-    let controller = triggers::add(controller, caches, &stores).reconcile_on(answered);
+    let controller = triggers::add(controller, caches, &stores)
+        .reconcile_on(answered)
+        .reconcile_on(told);
+    let parts = Arc::new(Parts {
+        stores,
+        sources,
+        reports,
+    });
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
-        let (context, stores, sources) = (shared.clone(), stores.clone(), sources.clone());
-        async move { reconcile(&context, &stores, &sources, &object).await }
+        let (context, parts) = (shared.clone(), parts.clone());
+        async move { reconcile(&context, &parts, &object).await }
     })
     .boxed()
 }
 
-async fn reconcile(
-    context: &Context,
-    stores: &Stores,
-    sources: &Arc<Sources>,
-    object: &Service,
-) -> Result<Action, Error> {
+/// What reconciles share.
+struct Parts {
+    stores: Stores,
+    sources: Arc<Sources>,
+    reports: Arc<Reports>,
+}
+
+async fn reconcile(context: &Context, parts: &Parts, object: &Service) -> Result<Action, Error> {
     if meta::is_deleted(object) {
         // Everything that was made goes with its owner.
+        parts.reports.forget(&ObjectRef::from_obj(object));
         return Ok(Action::await_change());
     }
     let api = Api::namespaced(
         context.client.clone(),
         &object.namespace().unwrap_or_default(),
     );
-    let seen = observe(stores, sources, object);
+    let Parts {
+        stores,
+        sources,
+        reports,
+    } = parts;
+    let seen = observe(stores, sources, reports, object);
     let plan = plan(object, &seen, &context.config, Timestamp::now());
-    let applied = write(context, object, plan.children).await;
+    let applied = write(context, reports, object, plan.children).await;
     finish(context, &api, object, plan.outcome, applied).await
 }
 
 /// Writes the children. New ones are only ever created: a Build and a Deployment never change.
-async fn write(context: &Context, object: &Service, children: Children) -> Result<(), Error> {
+async fn write(
+    context: &Context,
+    reports: &Arc<Reports>,
+    object: &Service,
+    children: Children,
+) -> Result<(), Error> {
     let Children {
         build,
         release,
         old_builds,
         old_releases,
+        report,
     } = children;
+    if let Some(report) = report {
+        reports.tell(ObjectRef::from_obj(object), report);
+    }
     let namespace = object.namespace().unwrap_or_default();
     let builds: Api<Build> = Api::namespaced(context.client.clone(), &namespace);
     let releases: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);

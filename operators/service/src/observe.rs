@@ -10,6 +10,7 @@ use trackbed_kit::{Cache, Caches, meta, place};
 
 use crate::{
     plan::source::inputs,
+    reports::{Reports, Told},
     source::{Ask, Found, Look, Sources},
 };
 
@@ -61,10 +62,19 @@ pub struct Seen {
     pub look: Look,
     /// When to look at the source again. `None`: it never moves.
     pub again: Option<Duration>,
+    /// How telling the forge went, if it was tried.
+    pub told: Option<Told>,
+    /// When to try to tell it again.
+    pub report_again: Option<Duration>,
 }
 
 /// Reads everything, and has the source looked at if it is time.
-pub fn observe(stores: &Stores, sources: &Arc<Sources>, object: &Service) -> Seen {
+pub fn observe(
+    stores: &Stores,
+    sources: &Arc<Sources>,
+    reports: &Reports,
+    object: &Service,
+) -> Seen {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
     let place = place(&stores.namespaces, &namespace);
@@ -72,7 +82,10 @@ pub fn observe(stores: &Stores, sources: &Arc<Sources>, object: &Service) -> See
         Some(_) => look(sources, object, &namespace),
         None => (Look::Unknown, None),
     };
+    let (told, report_again) = reports.told(&ObjectRef::from_obj(object));
     Seen {
+        told,
+        report_again,
         project: place
             .as_ref()
             .and_then(|place| stores.projects.get_cluster(&place.project)),
@@ -100,7 +113,11 @@ fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Opt
                 .as_ref()
                 .and_then(|status| status.observed_generation)
                 != object.metadata.generation;
+            // What was handled before a restart is not handled again.
+            let handled = object.status.as_ref();
+            let handled = handled.and_then(|it| it.last_handled_reconcile_at.as_deref());
             let asked = meta::annotation(object, labels::RECONCILE_AT);
+            let asked = asked.filter(|asked| Some(*asked) != handled);
             let who = ObjectRef::from_obj(object);
             let (look, again) = sources.look(who.clone(), ask, changed, asked);
             let look = match look {

@@ -4,6 +4,7 @@ pub mod build;
 pub mod health;
 pub mod history;
 pub mod release;
+pub mod report;
 pub mod source;
 
 use std::sync::Arc;
@@ -13,9 +14,13 @@ use kube::ResourceExt;
 use trackbed_api::{
     Build, Deployment, Service, ServiceStatus, deployment::DeploymentPhase, labels, names,
 };
-use trackbed_kit::{Config, Plan as Outcome};
+use trackbed_kit::{Config, Plan as Outcome, meta};
 
-use crate::observe::{Place, Seen};
+use crate::{
+    observe::{Place, Seen},
+    source::Look,
+};
+use report::Report;
 
 /// Everything that follows from a look at a Service.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct Children {
     pub old_builds: Vec<Arc<Build>>,
     /// Releases beyond the history's limit.
     pub old_releases: Vec<Arc<Deployment>>,
+    /// What to tell the forge.
+    pub report: Option<Report>,
 }
 
 /// A Service and what was seen of its surroundings, for the parts of the plan.
@@ -125,13 +132,15 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
     children.old_builds = history::builds(&view);
     children.old_releases = history::releases(&view);
     view.status = status(&view, &children, config);
-    let (health, facts) = health::of(&view, &children);
+    children.report = report::next(&view);
+    let (health, mut facts) = health::of(&view, &children);
+    facts.extend(report::fact(&view));
     Plan {
         outcome: Outcome {
             status: view.status,
             health,
             facts,
-            requeue: seen.again,
+            requeue: [seen.again, seen.report_again].into_iter().flatten().min(),
         },
         children,
     }
@@ -149,6 +158,9 @@ fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatu
             .or_else(|| view.newest().map(|release| release.name_any())),
         active_deployment: view.active().map(ResourceExt::name_any),
         url: view.object.spec.expose.public.then(|| url(view, config)),
+        webhook: webhook(view, config),
+        commit_status: report::told(view),
+        last_handled_reconcile_at: handled(view),
         replicas: Some(
             workload
                 .and_then(|workload| workload.status.as_ref()?.replicas)
@@ -161,6 +173,25 @@ fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatu
             labels::ROLE
         )),
         ..view.status.clone()
+    }
+}
+
+/// Where the forge sends what it signs.
+fn webhook(view: &View<'_>, config: &Config) -> Option<String> {
+    let webhook = view.object.spec.source.git.as_ref()?.webhook.as_ref()?;
+    let namespace = view.object.namespace().unwrap_or_default();
+    config.webhook(&namespace, &webhook.secret_ref.name)
+}
+
+/// The last request of a person or a forge that the source was looked at for.
+fn handled(view: &View<'_>) -> Option<String> {
+    let before = view.status.last_handled_reconcile_at.clone();
+    match view.seen.look {
+        Look::Unknown | Look::Pending => before,
+        Look::Found(_) | Look::Failed(..) => {
+            let asked = meta::annotation(view.object, labels::RECONCILE_AT);
+            asked.map(str::to_owned).or(before)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ pub mod child;
 mod git;
 mod image;
 mod lanes;
-mod secrets;
+pub(crate) mod secrets;
 
 use std::{
     collections::HashMap,
