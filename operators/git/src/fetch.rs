@@ -19,6 +19,8 @@ use crate::{
     url::Url,
 };
 
+/// How libgit2 calls a history without end (`GIT_FETCH_DEPTH_UNSHALLOW`).
+const ALL: i32 = i32::MAX;
 /// A server that sends nothing for this long has stopped.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -251,13 +253,13 @@ pub(crate) fn receive(
     let attempts = [
         Some((vec![format!("+{}:{own}", fetch.commit)], 1)),
         by_ref(1),
-        by_ref(0),
+        by_ref(ALL),
         Some((
             vec![
                 "+refs/heads/*:refs/trackbed/heads/*".to_owned(),
                 "+refs/tags/*:refs/trackbed/tags/*".to_owned(),
             ],
-            0,
+            ALL,
         )),
     ];
     let mut last = None;
@@ -304,6 +306,11 @@ fn attempt(
             pace.beat();
             true
         });
+        // Only of a history that was cut off can more be asked for, and only of a server that cuts.
+        let depth = match depth {
+            ALL if !repository.is_shallow() => 0,
+            other => other,
+        };
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(callbacks)

@@ -260,6 +260,11 @@ fn an_older_commit_is_found_in_the_history() {
         &[&author[..], &["commit", "--quiet", "-am", "Second"]].concat(),
     );
     git(work.path(), &["push", "--quiet", "origin", "main"]);
+    // Nothing leads to it but the history of the branch.
+    git(
+        work.path(),
+        &["push", "--quiet", "--delete", "origin", "v1"],
+    );
     let (folder, _keep) =
         fetch_into(&server, "shop.git", &first, Some("refs/heads/main")).expect("files");
     assert_eq!(
