@@ -84,6 +84,9 @@ pub enum Error {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// A file, or the number of files, is more than can be written.
+    #[error("{0}")]
+    TooMuch(String),
     /// A submodule cannot be fetched.
     #[error("submodule {path}: {source}")]
     Submodule {
@@ -147,7 +150,7 @@ impl Error {
             Self::CommitNotFound { .. } => "CommitNotFound",
             Self::Timeout { .. } => "SourceTimeout",
             Self::InvalidUrl(_) => "InvalidUrl",
-            Self::TooLarge { .. } => "RepositoryTooLarge",
+            Self::TooLarge { .. } | Self::TooMuch(_) => "RepositoryTooLarge",
             Self::Submodule { source, .. } => source.reason(),
             Self::Submodules(_) => "SubmoduleInvalid",
             Self::Lfs(_) => "LfsNotSupported",

@@ -15,6 +15,7 @@ use git2::{AutotagOption, FetchOptions, Oid, Repository, build::CheckoutBuilder}
 use crate::{
     Error, Request, lfs,
     request::{Witness, proxy},
+    size,
     submodules::{self, Submodule},
     url::Url,
 };
@@ -35,7 +36,7 @@ pub struct Fetch {
     pub reference: Option<String>,
     /// Folder that must not hold files of Git LFS. `None`: the whole commit.
     pub path: Option<String>,
-    /// Most bytes that are taken from servers.
+    /// Most bytes that are taken from servers, and most that are written.
     pub max_bytes: u64,
 }
 
@@ -72,16 +73,19 @@ pub(crate) struct Pace {
     /// Bytes of what is done, and of what is under way.
     done: AtomicU64,
     current: AtomicU64,
+    /// Bytes of the files that are written.
+    written: AtomicU64,
     last: Mutex<Instant>,
 }
 
 impl Pace {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             objects: AtomicU64::new(0),
             of: AtomicU64::new(0),
             done: AtomicU64::new(0),
             current: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             last: Mutex::new(Instant::now()),
         }
     }
@@ -89,6 +93,11 @@ impl Pace {
     /// Something moved.
     pub(crate) fn beat(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// A file will be written: bytes of all files with it.
+    pub(crate) fn write(&self, bytes: u64) -> u64 {
+        self.written.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
     fn silence(&self) -> Duration {
@@ -209,6 +218,7 @@ fn write(
     receive(&repository, fetch, url, id, pace)?;
     let commit = repository.find_commit(id).map_err(|_| fetch.missing())?;
     let tree = commit.tree().map_err(|e| git(&e))?;
+    size::refuse(&repository, &tree, fetch.max_bytes, pace).map_err(|e| e.map(git))?;
     lfs::refuse(&repository, &tree, fetch.path.as_deref()).map_err(|e| e.map(git))?;
     // Only a repository with a folder of its own writes commits that have submodules.
     repository.set_workdir(into, false).map_err(|e| git(&e))?;

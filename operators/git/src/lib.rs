@@ -13,6 +13,7 @@ mod known_hosts;
 mod lfs;
 mod remote;
 mod request;
+mod size;
 mod submodules;
 mod url;
 
