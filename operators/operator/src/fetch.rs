@@ -15,7 +15,7 @@ use trackbed_detect::{Context, declare, detect, explain};
 use trackbed_git::{Credentials, Fetch, Progress, Request, fetch};
 
 use crate::{
-    origin::{self, Origin},
+    origin::{self, Blob, Origin, Parameters},
     plan::Overrides,
     report,
     tree::{inside, tree},
@@ -132,7 +132,6 @@ fn work(options: &Options) -> Result<Found, Refusal> {
         "got \"{}\" by {}: {} bytes",
         commit.message, commit.author, commit.received
     );
-    origin(options, commit.time)?;
     for path in &commit.submodules {
         println!("with submodule {path}");
     }
@@ -140,6 +139,7 @@ fn work(options: &Options) -> Result<Found, Refusal> {
     let (plan, context) = dockerfile(options, &source, &root)?;
     let target = options.out.join(CONTEXT);
     fs::rename(context, &target).map_err(|error| disk(&target, &error))?;
+    origin(options, commit.time, &plan)?;
     println!("builds {} ({} Dockerfile)", plan.language, plan.dockerfile);
     Ok(Found {
         plan,
@@ -149,12 +149,21 @@ fn work(options: &Options) -> Result<Found, Refusal> {
 }
 
 /// Leaves for the push what the image is to say of itself.
-fn origin(options: &Options, time: i64) -> Result<(), Refusal> {
+fn origin(options: &Options, time: i64, plan: &BuildPlan) -> Result<(), Refusal> {
     let time = jiff::Timestamp::from_second(time).unwrap_or_default();
+    let path = options.out.join(DOCKERFILE);
+    let dockerfile = fs::read(&path).map_err(|error| disk(&path, &error))?;
     let origin = Origin {
         source: options.url.clone(),
         revision: options.commit.clone(),
         created: time.to_string(),
+        parameters: Parameters {
+            r#ref: options.reference.clone(),
+            path: options.path.clone(),
+            dockerfile: plan.dockerfile.clone(),
+            dockerfile_digest: Blob::new(dockerfile).digest,
+            arguments: options.arguments.clone(),
+        },
     };
     let path = options.out.join(origin::FILE);
     let text = serde_json::to_vec(&origin).unwrap_or_default();

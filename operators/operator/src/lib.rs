@@ -1,11 +1,13 @@
 //! Trackbed's one binary: the controllers (`run`), and the programs that run inside the pods of
 //! builds (`fetch`, `push`) and databases (`supervisor`); and `plan`, for people on their machines.
 
+mod cache;
 pub mod error;
 pub mod fetch;
 mod ls_remote;
 mod origin;
 pub mod plan;
+mod provenance;
 pub mod push;
 mod registry;
 mod report;

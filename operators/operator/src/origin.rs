@@ -20,6 +20,25 @@ pub(crate) struct Origin {
     pub revision: String,
     /// When it was committed, as RFC 3339 has it.
     pub created: String,
+    /// How it is built.
+    #[serde(default)]
+    pub parameters: Parameters,
+}
+
+/// What `fetch` was told and found, besides the commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Parameters {
+    /// The full ref at which the commit was found.
+    pub r#ref: Option<String>,
+    /// Folder of the application.
+    pub path: String,
+    /// `generated` or `repository`.
+    pub dockerfile: String,
+    /// Digest of the Dockerfile that was built, as `sha256:` and hexadecimal digits.
+    pub dockerfile_digest: String,
+    /// Names of the build arguments.
+    pub arguments: Vec<String>,
 }
 
 /// An image's configuration and manifest.
@@ -124,6 +143,7 @@ mod tests {
             source: "https://git.example.com/acme/shop".into(),
             revision: "3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6".into(),
             created: "2023-11-14T22:13:20Z".into(),
+            parameters: Parameters::default(),
         }
     }
 

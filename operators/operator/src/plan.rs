@@ -172,6 +172,35 @@ mod tests {
         assert_eq!(json["provider"], "static");
     }
 
+    /// Examples without a Dockerfile, and the application's folder in them.
+    const EXAMPLES: [(&str, &str); 11] = [
+        ("django", "."),
+        ("fastapi", "."),
+        ("go", "."),
+        ("node", "."),
+        ("pnpm-workspace", "apps/web"),
+        ("procfile", "."),
+        ("python", "."),
+        ("quickstart/app", "."),
+        ("rust", "."),
+        ("static", "."),
+        ("vite", "."),
+    ];
+
+    #[test]
+    fn every_example_is_explained() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (name, path) in EXAMPLES {
+            let folder = root.join("examples").join(name);
+            let place = folder.to_string_lossy().into_owned();
+            let words = ["plan", &place, "--path", path];
+            let page = text(Cli::parse_from(words).options).unwrap_or_else(|it| panic!("{it}"));
+            let file = format!("tests/plans/{}.txt", name.replace('/', "-"));
+            let file = root.join("operators/operator").join(file);
+            expect_test::expect_file![file].assert_eq(&page);
+        }
+    }
+
     #[test]
     fn errors_are_sentences() {
         expect![[r#"

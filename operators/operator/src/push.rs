@@ -8,6 +8,7 @@ use std::{
 
 use axum::http::HeaderValue;
 use backon::{ExponentialBuilder, Retryable};
+use bytesize::ByteSize;
 use clap::Args;
 use oci_distribution::{
     Client, Reference, RegistryOperation,
@@ -20,13 +21,15 @@ use tokio_util::io::ReaderStream;
 use trackbed_kit::certificates;
 
 use crate::{
+    cache,
     origin::{self, Blob, Sealed},
+    provenance::{self, Subject},
     registry::credentials,
     report,
 };
 
-/// Attempts of each upload that fails for a reason that may pass.
-const ATTEMPTS: usize = 5;
+/// How long a registry may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(20);
 
 /// Pushes an image layout and prints its digest.
 #[derive(Args, Clone, Debug)]
@@ -43,15 +46,27 @@ pub struct Options {
     /// What the image says of where it comes from, as `fetch` wrote it
     #[arg(long, value_name = "FILE")]
     origin: Option<PathBuf>,
+    /// The Build by namespace and name: puts a statement of where the image comes from beside it
+    #[arg(long, value_name = "BUILD", requires = "origin")]
+    invocation: Option<String>,
     /// Docker configuration with the registry's credentials
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
     /// Certificates (PEM) to trust besides the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Folder of the build's layer cache, to be kept within --cache-max
+    #[arg(long, value_name = "DIR", requires = "cache_max")]
+    cache_dir: Option<PathBuf>,
+    /// Most that the layer cache may take; its oldest layers go first
+    #[arg(long, value_name = "SIZE")]
+    cache_max: Option<ByteSize>,
     /// Where to write the digest, or why there is none, as JSON
     #[arg(long, value_name = "FILE")]
     result: Option<PathBuf>,
+    /// How long a registry that does not answer, or has trouble of its own, is asked again
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    patience: u64,
 }
 
 /// What the Build controller is told.
@@ -89,9 +104,24 @@ pub async fn run(options: &Options) -> ExitCode {
     match work(options).await {
         Ok(pushed) => {
             println!("pushed {}", pushed.image);
+            prune(options);
             report::done(options.result.as_deref(), &pushed)
         }
         Err((reason, message)) => report::failed(options.result.as_deref(), reason, &message),
+    }
+}
+
+/// Nothing of the image depends on its cache: what goes wrong here is only told.
+fn prune(options: &Options) {
+    let (Some(folder), Some(max)) = (&options.cache_dir, options.cache_max) else {
+        return;
+    };
+    match cache::prune(folder, max.as_u64()) {
+        Ok(pruned) => {
+            let (kept, removed) = (ByteSize(pruned.kept), ByteSize(pruned.removed));
+            println!("layer cache: {kept} kept, {removed} removed");
+        }
+        Err(error) => println!("layer cache: {error}"),
     }
 }
 
@@ -106,9 +136,12 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
         .map_err(|message| ("SecretInvalid", message))?;
     let client = client(options, image.registry()).await?;
     let refused = |error: OciDistributionError| refusal(image.registry(), &error);
-    retry(|| client.auth(&image, &auth, RegistryOperation::Push))
-        .await
-        .map_err(refused)?;
+    let patience = Duration::from_secs(options.patience);
+    retry(patience, || {
+        client.auth(&image, &auth, RegistryOperation::Push)
+    })
+    .await
+    .map_err(refused)?;
     let blobs = &layout.manifest.layers;
     for (at, blob) in blobs.iter().enumerate() {
         let short = blob.digest.get(7..19).unwrap_or(&blob.digest);
@@ -123,14 +156,16 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
             continue;
         }
         println!("{place}");
-        retry(|| upload(&client, &image, &layout, blob))
+        retry(patience, || upload(&client, &image, &layout, blob))
             .await
             .map_err(refused)?;
     }
     let config = &sealed.config;
-    retry(|| client.push_blob(&image, config.bytes.clone(), &config.digest))
-        .await
-        .map_err(refused)?;
+    retry(patience, || {
+        client.push_blob(&image, config.bytes.clone(), &config.digest)
+    })
+    .await
+    .map_err(refused)?;
     let media = layout.descriptor.media_type.parse().map_err(|_| {
         (
             "PushRejected",
@@ -138,10 +173,25 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
         )
     });
     let media: HeaderValue = media?;
-    retry(|| client.push_manifest_raw(&image, sealed.manifest.bytes.clone(), media.clone()))
-        .await
-        .map_err(refused)?;
+    retry(patience, || {
+        client.push_manifest_raw(&image, sealed.manifest.bytes.clone(), media.clone())
+    })
+    .await
+    .map_err(refused)?;
     let digest = sealed.manifest.digest;
+    if let (Some(file), Some(invocation)) = (&options.origin, &options.invocation) {
+        let subject = Subject {
+            name: format!("{}/{}", image.registry(), image.repository()),
+            digest: &digest,
+            media_type: &layout.descriptor.media_type,
+            size: sealed.manifest.bytes.len(),
+        };
+        // Some registries take no artifacts. The image is there all the same.
+        match provenance::state(&client, &image, &subject, file, invocation).await {
+            Ok(()) => println!("said where it comes from"),
+            Err(error) => println!("where it comes from is not said: {error}"),
+        }
+    }
     Ok(Pushed {
         image: format!("{}/{}@{digest}", image.registry(), image.repository()),
         digest,
@@ -164,7 +214,9 @@ async fn upload(
         .map(|_| ())
 }
 
+/// Here rather than by another attempt of the Build, which would make the image once more.
 async fn retry<T, F: Future<Output = Result<T, OciDistributionError>>>(
+    patience: Duration,
     attempt: impl FnMut() -> F,
 ) -> Result<T, OciDistributionError> {
     attempt
@@ -173,10 +225,11 @@ async fn retry<T, F: Future<Output = Result<T, OciDistributionError>>>(
                 .with_min_delay(Duration::from_secs(1))
                 .with_max_delay(Duration::from_secs(20))
                 .with_jitter()
-                .with_max_times(ATTEMPTS),
+                .with_total_delay(Some(patience))
+                .without_max_times(),
         )
         .when(|error| reason(error) == "RegistryUnavailable")
-        .notify(|error, delay| println!("{error}: tries again in {delay:?}"))
+        .notify(|error, delay| println!("{}; tries again in {delay:.0?}", words(error)))
         .await
 }
 
@@ -200,6 +253,7 @@ async fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
         },
         extra_root_certificates: roots,
         use_monolithic_push: true,
+        connect_timeout: Some(CONNECT),
         ..ClientConfig::default()
     }))
 }
@@ -257,18 +311,58 @@ fn busy(envelope: &OciEnvelope) -> bool {
     errors.any(|it| it.code == OciErrorCode::Toomanyrequests)
 }
 
+/// What the registry, or the network, said: without JSON, and with the causes.
+fn words(error: &OciDistributionError) -> String {
+    use OciDistributionError as E;
+    let code = |code: &OciErrorCode| match serde_json::to_value(code) {
+        Ok(serde_json::Value::String(code)) => code,
+        _ => "unknown".to_owned(),
+    };
+    let said = |envelope: &OciEnvelope| {
+        let errors = envelope.errors.iter();
+        let each = errors.map(|it| match it.message.trim() {
+            "" => code(&it.code),
+            message => format!("{message} ({})", code(&it.code)),
+        });
+        each.collect::<Vec<_>>().join(", ")
+    };
+    match error {
+        E::ServerError { code, message, .. } => match serde_json::from_str(message) {
+            Ok(envelope) => format!("{}, HTTP status {code}", said(&envelope)),
+            Err(_) if message.trim().is_empty() => format!("HTTP status {code}"),
+            Err(_) => format!("HTTP status {code}: {}", message.trim()),
+        },
+        E::RegistryError { envelope, .. } => said(envelope),
+        other => {
+            let mut words = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(below) = cause {
+                let text = below.to_string();
+                if !words.contains(&text) {
+                    words = format!("{words}: {text}");
+                }
+                cause = below.source();
+            }
+            words
+        }
+    }
+}
+
 fn refusal(registry: &str, error: &OciDistributionError) -> Refusal {
     let reason = reason(error);
+    let words = words(error);
     let sentence = match reason {
         "RegistryUnauthorized" => format!(
             "registry {registry} refused the push: check the credentials in the Secret that the operator's settings, or the Project's registry.secretRef, name"
         ),
-        "RegistryUnavailable" => format!("registry {registry} cannot be reached: {error}"),
+        "RegistryUnavailable" => {
+            format!("registry {registry} does not answer, or has trouble of its own: {words}")
+        }
         "RegistryQuotaExceeded" => format!(
-            "registry {registry} has no room for the image: delete images there, or ask for a higher quota ({error})"
+            "registry {registry} has no room for the image: delete images there, or ask for a higher quota ({words})"
         ),
-        "BuildJobFailed" => format!("the image cannot be read: {error}"),
-        _ => format!("registry {registry} refused the image: {error}"),
+        "BuildJobFailed" => format!("the image cannot be read: {words}"),
+        _ => format!("registry {registry} refused the image: {words}"),
     };
     (reason, sentence)
 }
@@ -381,5 +475,13 @@ mod tests {
             let sentence = refusal("registry.example.com", &error).1;
             assert!(sentence.contains("registry.example.com"), "{sentence}");
         }
+        let json = r#"{"errors": [{"code": "PRECONDITION", "message": "the tag is immutable"}]}"#;
+        let error = server(412, json);
+        assert_eq!(reason(&error), "PushRejected");
+        assert_eq!(
+            words(&error),
+            "the tag is immutable (PRECONDITION), HTTP status 412"
+        );
+        assert_eq!(words(&server(502, "")), "HTTP status 502");
     }
 }

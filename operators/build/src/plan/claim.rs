@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements},
-    apimachinery::pkg::api::resource::Quantity,
+    apimachinery::pkg::api::resource::Quantity as Amount,
 };
-use trackbed_api::{labels, names};
+use trackbed_api::{labels, names, scalar::Quantity};
 use trackbed_kit::meta;
 
 use super::job::Place;
@@ -14,6 +14,20 @@ use crate::observe::Seen;
 
 /// Size where the settings say nothing.
 const SIZE: &str = "5Gi";
+
+fn size<'a>(place: &'a Place<'_>) -> &'a str {
+    match place.config.build.cache_size.as_str() {
+        "" => SIZE,
+        size => size,
+    }
+}
+
+/// Most that layers may take of the claim, in bytes, when a build has ended: the next one needs room
+/// for what it adds.
+pub fn limit(place: &Place<'_>) -> u64 {
+    let bytes = Quantity::from(size(place)).units().unwrap_or_default();
+    u64::try_from(bytes / 5 * 4).unwrap_or(u64::MAX)
+}
 
 /// The claim, if the Service has none. It belongs to the Service and goes with it.
 pub fn next(place: &Place<'_>, seen: &Seen) -> Option<PersistentVolumeClaim> {
@@ -31,10 +45,7 @@ pub fn next(place: &Place<'_>, seen: &Seen) -> Option<PersistentVolumeClaim> {
     let mut metadata = meta::retained(&place.namespace, &names::build_cache(service));
     metadata.owner_references = Some(vec![owner.clone()]);
     meta::insert(&mut metadata.labels, labels::SERVICE, service);
-    let size = match place.config.build.cache_size.as_str() {
-        "" => SIZE,
-        size => size,
-    };
+    let size = size(place);
     Some(PersistentVolumeClaim {
         metadata,
         spec: Some(PersistentVolumeClaimSpec {
@@ -42,7 +53,7 @@ pub fn next(place: &Place<'_>, seen: &Seen) -> Option<PersistentVolumeClaim> {
             resources: Some(VolumeResourceRequirements {
                 requests: Some(BTreeMap::from([(
                     "storage".to_owned(),
-                    Quantity(size.to_owned()),
+                    Amount(size.to_owned()),
                 )])),
                 limits: None,
             }),

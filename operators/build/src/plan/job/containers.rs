@@ -6,6 +6,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::api::resource::Quantity,
 };
+use kube::ResourceExt;
 use std::collections::BTreeMap;
 use trackbed_api::{
     build::{BuildSpec, Provider, Strategy},
@@ -13,7 +14,7 @@ use trackbed_api::{
 };
 
 use super::Place;
-use crate::plan::environment;
+use crate::plan::{claim, environment};
 
 /// User and group of fetch and push.
 pub(super) const USER: i64 = 65532;
@@ -208,13 +209,19 @@ fn resources(place: &Place<'_>) -> ResourceRequirements {
 
 /// Pushes the image with the registry's credentials.
 pub(super) fn push(place: &Place<'_>) -> Container {
+    let spec = &place.object.spec;
     let mut args = vec![
         "push".to_owned(),
         format!("--layout={WORKSPACE}/image"),
         format!("--origin={WORKSPACE}/origin.json"),
         format!("--image={}", place.image()),
         format!("--result={RESULT}"),
+        format!("--patience={}", patience(spec)),
     ];
+    if place.config.build.provenance {
+        let build = place.object.name_any();
+        args.push(format!("--invocation={}/{build}", place.namespace));
+    }
     if place.config.registry.insecure {
         args.push("--insecure".to_owned());
     }
@@ -229,9 +236,21 @@ pub(super) fn push(place: &Place<'_>) -> Container {
     if place.environment.ca_bundle.is_some() {
         args.push(format!("--ca-file={}", environment::CERTIFICATES));
     }
+    if place.cache().is_some() {
+        args.push(format!("--cache-dir={CACHE}"));
+        args.push(format!("--cache-max={}", claim::limit(place)));
+        mounts.push(mount("cache", CACHE, false));
+    }
     // Kaniko writes files that only root may read. Root without capabilities is their owner and no
     // more.
     own_container(place, "push", 0, args, mounts)
+}
+
+/// How long a registry is asked again that does not answer: a part of the build's time that is
+/// likely to be left.
+fn patience(spec: &BuildSpec) -> u64 {
+    const MOST: u64 = 300;
+    (spec.build.timeout.seconds() / 4).min(MOST)
 }
 
 fn certificates(place: &Place<'_>) -> Option<VolumeMount> {
