@@ -66,6 +66,17 @@ impl PackageIndexes {
 }
 
 impl BuildEnvironment {
+    /// Whether it says how hosts are reached: through proxies, or with certificates of its own.
+    pub fn is_way(&self) -> bool {
+        let said = [
+            &self.http_proxy,
+            &self.https_proxy,
+            &self.no_proxy,
+            &self.ca_bundle,
+        ];
+        said.into_iter().any(Option::is_some)
+    }
+
     /// This one, with what it does not say taken from another.
     #[must_use]
     pub fn over(&self, below: &Self) -> Self {

@@ -73,7 +73,7 @@ pub fn start(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let stores = Stores::new(caches);
-    let (sources, answered) = Sources::new(context.clone());
+    let (sources, answered) = Sources::new(context.clone(), stores.projects.clone());
     let (reports, told) = Reports::new(&context);
     let controller = harness::controller::<Service>(caches);
     let controller = triggers::add(controller, caches, &stores)

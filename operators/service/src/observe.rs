@@ -78,17 +78,17 @@ pub fn observe(
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
     let place = place(&stores.namespaces, &namespace);
+    let project = place.as_ref();
+    let project = project.and_then(|place| stores.projects.get_cluster(&place.project));
     let (look, again) = match &place {
-        Some(_) => look(sources, object, &namespace),
+        Some(_) => look(sources, object, &namespace, project.as_deref()),
         None => (Look::Unknown, None),
     };
     let (told, report_again) = reports.told(&ObjectRef::from_obj(object));
     Seen {
         told,
         report_again,
-        project: place
-            .as_ref()
-            .and_then(|place| stores.projects.get_cluster(&place.project)),
+        project,
         place,
         builds: stores.builds.list(&namespace, |build| {
             build.spec.service.as_deref() == Some(name.as_str()) && !meta::is_deleted(build)
@@ -102,7 +102,12 @@ pub fn observe(
     }
 }
 
-fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Option<Duration>) {
+fn look(
+    sources: &Arc<Sources>,
+    object: &Service,
+    namespace: &str,
+    project: Option<&Project>,
+) -> (Look, Option<Duration>) {
     match Ask::of(object, namespace) {
         Ok(answer) => (answer, None),
         Err(_) if object.spec.suspend => (Look::Unknown, None),
@@ -119,9 +124,14 @@ fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Opt
             let asked = meta::annotation(object, labels::RECONCILE_AT);
             let asked = asked.filter(|asked| Some(*asked) != handled);
             let who = ObjectRef::from_obj(object);
+            let ask = ask.within(project);
             let (look, again) = sources.look(who.clone(), ask, changed, asked);
             let look = match look {
-                Look::Found(found) => watched(sources, who, object, namespace, found),
+                Look::Found(found) => {
+                    let between = Ask::between(object, namespace, &found, &inputs(object));
+                    let between = between.map(|ask| ask.within(project));
+                    watched(sources, who, between, found)
+                }
                 other => other,
             };
             (look, Some(again))
@@ -134,11 +144,10 @@ fn look(sources: &Arc<Sources>, object: &Service, namespace: &str) -> (Look, Opt
 fn watched(
     sources: &Arc<Sources>,
     who: ObjectRef<Service>,
-    object: &Service,
-    namespace: &str,
+    between: Option<Ask>,
     found: Found,
 ) -> Look {
-    let Some(ask) = Ask::between(object, namespace, &found, &inputs(object)) else {
+    let Some(ask) = between else {
         return Look::Found(found);
     };
     match sources.look(who, ask, false, None).0 {

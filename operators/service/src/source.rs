@@ -4,6 +4,7 @@
 //! hangs holds up nobody else, and whoever asked is woken when the answer is there. Nothing of
 //! this is stored: after a restart everything is looked at once.
 
+mod ask;
 pub mod child;
 mod git;
 mod image;
@@ -11,6 +12,7 @@ mod lanes;
 pub(crate) mod secrets;
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -19,10 +21,12 @@ use std::{
 use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{Semaphore, mpsc};
-use trackbed_api::{Service, build::full_ref, reason::Reason, service::GitSource};
+use trackbed_api::{Project, Service, reason::Reason};
 use trackbed_git::Touched;
-use trackbed_kit::Context;
+use trackbed_kit::{Cache, Config, Context};
 
+pub use ask::Ask;
+use ask::{Key, What};
 use lanes::Lanes;
 use secrets::Secrets;
 
@@ -61,39 +65,6 @@ pub struct Found {
     pub untouched: bool,
 }
 
-/// A Secret by namespace and name.
-type SecretKey = Option<(String, String)>;
-
-/// What can be shared between Services: the refs of a repository, the digest of a tag.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Git {
-        url: String,
-        secret: SecretKey,
-    },
-    Image {
-        reference: String,
-        range: Option<String>,
-        secret: SecretKey,
-    },
-    Between {
-        url: String,
-        secret: SecretKey,
-        reference: Option<String>,
-        from: String,
-        to: String,
-        patterns: Vec<String>,
-    },
-}
-
-/// A question to a source.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    key: Key,
-    reference: Option<String>,
-    interval: Duration,
-}
-
 /// An answer, whole.
 #[derive(Clone, Debug)]
 enum Answer {
@@ -101,91 +72,6 @@ enum Answer {
     Image(String),
     Touched(Touched),
     Failed(Reason, String),
-}
-
-impl Ask {
-    /// The question that a Service asks.
-    ///
-    /// # Errors
-    /// None: the question stands where an error would, because a commit or a digest is an answer
-    /// already.
-    #[allow(clippy::result_large_err, reason = "both are made once a reconcile")]
-    pub fn of(service: &Service, namespace: &str) -> Result<Look, Self> {
-        let source = &service.spec.source;
-        if let Some(git) = &source.git {
-            if let Some(commit) = &git.commit {
-                return Ok(Look::Found(Found {
-                    commit: Some(commit.to_string()),
-                    ..Found::default()
-                }));
-            }
-            return Err(Self::git(git, namespace));
-        }
-        let Some(image) = &source.image else {
-            return Ok(Look::Unknown);
-        };
-        if image.reference.contains("@sha256:") {
-            return Ok(Look::Found(Found {
-                image: Some(image.reference.to_string()),
-                ..Found::default()
-            }));
-        }
-        let secret = image.pull_secret_ref.as_ref();
-        Err(Self {
-            key: Key::Image {
-                reference: image.reference.to_string(),
-                range: image.semver.as_ref().map(ToString::to_string),
-                secret: secret.map(|secret| (namespace.to_owned(), secret.name.to_string())),
-            },
-            reference: None,
-            interval: image.interval.to_std(),
-        })
-    }
-
-    /// The question whether a commit is worth a build, if it is one: since the commit that was built
-    /// last, of the same inputs, something else may have changed than the Service watches.
-    pub fn between(
-        service: &Service,
-        namespace: &str,
-        found: &Found,
-        inputs: &str,
-    ) -> Option<Self> {
-        let git = service.spec.source.git.as_ref()?;
-        let before = service.status.as_ref()?.source.as_ref()?;
-        let to = found.commit.as_ref()?;
-        let from = before.built_commit.as_ref().or(before.commit.as_ref())?;
-        let known = before.commit.as_ref() == Some(to) || from == to;
-        let asked = git.watch_paths.is_empty() || git.commit.is_some();
-        if known || asked || before.inputs.as_deref() != Some(inputs) {
-            return None;
-        }
-        let secret = git.secret_ref.as_ref();
-        Some(Self {
-            key: Key::Between {
-                url: git.url.to_string(),
-                secret: secret.map(|secret| (namespace.to_owned(), secret.name.to_string())),
-                reference: found.r#ref.clone(),
-                from: from.clone(),
-                to: to.clone(),
-                patterns: git.watch_paths.iter().map(ToString::to_string).collect(),
-            },
-            reference: None,
-            // Two commits stay what they are.
-            interval: FORGET,
-        })
-    }
-
-    fn git(git: &GitSource, namespace: &str) -> Self {
-        let secret = git.secret_ref.as_ref();
-        Self {
-            key: Key::Git {
-                url: git.url.to_string(),
-                secret: secret.map(|secret| (namespace.to_owned(), secret.name.to_string())),
-            },
-            reference: full_ref(git.branch.as_ref(), git.tag.as_ref()),
-            interval: git.interval.to_std(),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -219,6 +105,7 @@ struct State {
 /// All sources that are followed.
 pub struct Sources {
     context: Arc<Context>,
+    projects: Cache<Project>,
     secrets: Secrets,
     state: Mutex<State>,
     lanes: Lanes,
@@ -231,6 +118,7 @@ impl Sources {
     /// Nothing known yet, and the stream of Services that have an answer.
     pub fn new(
         context: Arc<Context>,
+        projects: Cache<Project>,
     ) -> (
         Arc<Self>,
         impl Stream<Item = ObjectRef<Service>> + Send + 'static,
@@ -239,6 +127,7 @@ impl Sources {
         let sources = Arc::new(Self {
             secrets: Secrets::new(context.client.clone()),
             context,
+            projects,
             state: Mutex::default(),
             lanes: Lanes::new(),
             comparisons: Semaphore::new(COMPARISONS),
@@ -292,28 +181,19 @@ impl Sources {
     }
 
     async fn ask(&self, key: &Key) -> Answer {
-        match key {
-            Key::Git { url, secret } => {
-                git::look(
-                    &self.context.config,
-                    &self.secrets,
-                    url,
-                    secret.as_ref(),
-                    DEADLINE,
-                )
-                .await
+        let config = self.config(key);
+        match &key.what {
+            What::Git { url, secret } => {
+                git::look(&config, &self.secrets, url, secret.as_ref(), DEADLINE).await
             }
-            Key::Between { .. } => {
-                git::compare(&self.context.config, &self.secrets, key, COMPARE).await
-            }
-            Key::Image {
+            What::Between { .. } => git::compare(&config, &self.secrets, &key.what, COMPARE).await,
+            What::Image {
                 reference,
                 range,
                 secret,
             } => {
-                let config = &self.context.config;
                 let (range, secret) = (range.as_deref(), secret.as_ref());
-                let look = image::look(config, &self.secrets, reference, range, secret);
+                let look = image::look(&config, &self.secrets, reference, range, secret);
                 tokio::time::timeout(DEADLINE, look)
                     .await
                     .unwrap_or_else(|_| {
@@ -324,6 +204,19 @@ impl Sources {
                     })
             }
         }
+    }
+
+    /// The settings, with what the Project says itself.
+    fn config(&self, key: &Key) -> Cow<'_, Config> {
+        let settings = &self.context.config;
+        let project = key.project.as_deref();
+        let project = project.and_then(|name| self.projects.get_cluster(name));
+        let Some(own) = project.as_ref().and_then(|it| it.spec.build.as_ref()) else {
+            return Cow::Borrowed(settings);
+        };
+        let mut config = Config::clone(settings);
+        config.build.environment = own.environment.over(&settings.build.environment);
+        Cow::Owned(config)
     }
 
     /// Looks until nobody waits.
@@ -351,7 +244,7 @@ impl Sources {
 
     /// An answer by the Secret as it is now.
     async fn fresh(&self, key: &Key) -> Answer {
-        if matches!(key, Key::Between { .. }) {
+        if matches!(key.what, What::Between { .. }) {
             // Nobody closes it.
             let _place = self.comparisons.acquire().await;
             return self.ask(key).await;
@@ -369,27 +262,6 @@ impl Sources {
             return self.ask(key).await;
         }
         answer
-    }
-}
-
-impl Key {
-    /// The host that is asked.
-    fn host(&self) -> String {
-        match self {
-            // What cannot be read is refused before anybody is asked.
-            Self::Git { url, .. } | Self::Between { url, .. } => trackbed_git::Url::parse(url)
-                .map(|url| url.host)
-                .unwrap_or_default(),
-            Self::Image { reference, .. } => image::registry(reference),
-        }
-    }
-
-    fn secret(&self) -> Option<&(String, String)> {
-        match self {
-            Self::Git { secret, .. }
-            | Self::Image { secret, .. }
-            | Self::Between { secret, .. } => secret.as_ref(),
-        }
     }
 }
 

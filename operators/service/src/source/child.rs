@@ -32,9 +32,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Where OpenSSL is told of a file of certificates.
 const CERTIFICATES: &str = "SSL_CERT_FILE";
 
-/// The certificates that children trust where the settings add some. The settings stay what they
-/// are for as long as this process runs, and so does the file.
-static TRUSTED: OnceLock<NamedTempFile> = OnceLock::new();
+/// Certificates that were added to the public ones, and the file of all of them. The settings stay
+/// what they are for as long as this process runs, and so does the file.
+static TRUSTED: OnceLock<(String, NamedTempFile)> = OnceLock::new();
 
 /// Asks for refs.
 pub(super) async fn ls_remote(config: &Config, request: &Request) -> Answer {
@@ -76,11 +76,11 @@ async fn ask<A: DeserializeOwned>(
     question: &impl Serialize,
 ) -> io::Result<Result<A, Refusal>> {
     let home = home(request)?;
-    let trusted = trusted(config)?;
+    let trusted = trusted(config, home.path())?;
     let mut child = Command::new(program()?)
         .arg(command)
         .env_clear()
-        .envs(variables(config, trusted))
+        .envs(variables(config, trusted.as_deref()))
         .env("HOME", home.path())
         .env("TMPDIR", home.path())
         .stdin(Stdio::piped())
@@ -121,28 +121,31 @@ fn home(request: &Request) -> io::Result<tempfile::TempDir> {
     Ok(home)
 }
 
-/// The file of certificates that children are told of. `None`: the one that this process has.
-fn trusted(config: &Config) -> io::Result<Option<&'static Path>> {
+/// The file of certificates that a child is told of: the public ones too, for OpenSSL looks nowhere
+/// else then. Fetches in builds trust the same. `None`: the file that this process has.
+fn trusted(config: &Config, home: &Path) -> io::Result<Option<PathBuf>> {
     let Some(added) = &config.build.environment.ca_bundle else {
         return Ok(None);
     };
-    if let Some(file) = TRUSTED.get() {
-        return Ok(Some(file.path()));
+    let all = || certificates::bundle(added);
+    if TRUSTED.get().is_none() {
+        let mut file = tempfile::Builder::new()
+            .prefix("trusted-")
+            .suffix(".crt")
+            .tempfile()?;
+        file.write_all(all().as_bytes())?;
+        // If another child was faster, its file stays.
+        let _late = TRUSTED.set((added.clone(), file));
     }
-    let file = written(added)?;
-    // Whoever was faster wrote the same.
-    Ok(Some(TRUSTED.get_or_init(|| file).path()))
-}
-
-/// The public certificates and `added` ones in a file: OpenSSL looks nowhere else when it is told of
-/// one. Fetches in builds trust the same.
-fn written(added: &str) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new()
-        .prefix("trusted-")
-        .suffix(".crt")
-        .tempfile()?;
-    file.write_all(certificates::bundle(added).as_bytes())?;
-    Ok(file)
+    match TRUSTED.get() {
+        Some((known, file)) if known == added => Ok(Some(file.path().to_owned())),
+        // Those of a Project.
+        _ => {
+            let file = home.join("trusted.crt");
+            std::fs::write(&file, all())?;
+            Ok(Some(file))
+        }
+    }
 }
 
 fn variables(config: &Config, trusted: Option<&Path>) -> Vec<(&'static str, String)> {
@@ -178,16 +181,26 @@ mod tests {
     }
 
     #[test]
-    fn certificates_of_the_settings_are_trusted_beside_the_public_ones() {
-        let own = serde_json::json!({ "caBundle": OWN }).to_string();
-        let file = trusted(&config(&own)).expect("a file").expect("a file");
-        let text = std::fs::read_to_string(file).expect("certificates");
-        let count = text.matches("-----BEGIN CERTIFICATE-----").count();
-        assert!(count > 100, "the public ones too: {count}");
-        assert!(text.contains("QUNNRQ=="));
-        let again = trusted(&config(&own)).expect("a file");
-        assert_eq!(again, Some(file), "it is written once");
-        assert!(trusted(&config("{}")).expect("no file").is_none());
+    fn added_certificates_are_trusted_beside_the_public_ones() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = |bundle: &str| {
+            let own = serde_json::json!({ "caBundle": bundle }).to_string();
+            let file = trusted(&config(&own), home.path()).expect("a file");
+            file.expect("a file")
+        };
+        let other = OWN.replace("QUNN", "T1RI");
+        let (settings, project) = (file(OWN), file(&other));
+        for (file, own) in [(&settings, "QUNNRQ=="), (&project, "T1RIRQ==")] {
+            let text = std::fs::read_to_string(file).expect("certificates");
+            let count = text.matches("-----BEGIN CERTIFICATE-----").count();
+            assert!(count > 100, "the public ones too: {count}");
+            assert!(text.contains(own), "{own}");
+            assert_ne!(text.contains("QUNN"), text.contains("T1RI"), "no others");
+        }
+        assert_eq!(file(OWN), settings, "it is written once");
+        assert!(project.starts_with(home.path()), "it goes with the child");
+        let none = trusted(&config("{}"), home.path()).expect("no file");
+        assert_eq!(none, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use trackbed_api::reason::Reason;
 use trackbed_git::{Between, Credentials, Refusal, Remote, Request, Touched};
 use trackbed_kit::Config;
 
-use super::{Answer, Found, Key, Look, child, secrets::Secrets};
+use super::{Answer, Found, Look, What, child, secrets::Secrets};
 
 /// The refs of a repository.
 pub(super) async fn look(
@@ -30,17 +30,17 @@ pub(super) async fn look(
 pub(super) async fn compare(
     config: &Config,
     secrets: &Secrets,
-    key: &Key,
+    what: &What,
     deadline: Duration,
 ) -> Answer {
-    let Key::Between {
+    let What::Between {
         url,
         secret,
         reference,
         from,
         to,
         patterns,
-    } = key
+    } = what
     else {
         return Answer::Touched(Touched::Unknown);
     };
