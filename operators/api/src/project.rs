@@ -124,6 +124,7 @@ impl Role {
 
 /// Limits of each environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Quota {
     /// Sum of CPU requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
