@@ -26,7 +26,7 @@ use crate::{
     printcolumn(name = "Queue", type_ = "integer", json_path = ".status.queuePosition"),
     printcolumn(name = "Commit", type_ = "string", json_path = ".status.shortCommit"),
     printcolumn(name = "Language", type_ = "string", json_path = ".status.plan.language"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.failure.reason"),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.image", priority = 1),
@@ -199,6 +199,10 @@ fn yes() -> bool {
 fn is_false(value: &bool) -> bool {
     !*value
 }
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
+fn is_zero(value: &i32) -> bool {
+    *value == 0
+}
 
 /// A key of a Secret that a build may read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -319,6 +323,9 @@ pub struct BuildStatus {
     /// While it waits: its place in the queue, from 1. Beyond ten only about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<i32>,
+    /// Jobs that were started for it: what may pass is tried again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: i32,
     /// While the image is built: the instruction of the Dockerfile that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,

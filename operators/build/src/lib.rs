@@ -62,6 +62,7 @@ pub const RIGHTS: &[Right] = &[
         &["create", "patch"],
     ),
     Right::new(Scope::Environment, "", &["pods/log", "secrets"], &["get"]),
+    Right::new(Scope::Environment, "", &["events"], &["list"]),
 ];
 
 /// Starts the controller: asks for its caches now, runs until `stop` resolves.

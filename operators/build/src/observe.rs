@@ -6,9 +6,12 @@ use futures::AsyncReadExt;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret},
+    core::v1::{Event, Namespace, PersistentVolumeClaim, Pod, Secret},
 };
-use kube::{Api, ResourceExt, api::LogParams};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, LogParams},
+};
 use trackbed_api::{Build, Project, labels, names};
 use trackbed_git::Credentials;
 use trackbed_kit::{Cache, Caches, Context, Error, meta};
@@ -98,8 +101,19 @@ pub struct Seen {
     pub turn: Option<Turn>,
     /// What is wrong with a Secret, if they were looked at.
     pub secret: Option<String>,
+    /// What the cluster complains of, where an attempt does not begin.
+    pub warning: Option<Warning>,
     /// The log of the step that ended badly or that runs, as far as it could be read.
     pub log: Option<String>,
+}
+
+/// An Event of type Warning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warning {
+    /// Its reason, like `FailedCreate`.
+    pub reason: String,
+    /// Its sentence.
+    pub message: String,
 }
 
 /// Reads everything.
@@ -115,14 +129,23 @@ pub async fn observe(
 ) -> Result<Seen, Error> {
     let mut seen = cached(stores, object);
     if plan::starts(object, &seen) {
-        let turn = places.turn(object, &context.config);
-        seen.turn = Some(turn);
-        if turn == Turn::Now {
-            seen.secret = wrong_secret(context, object).await?;
+        let waits = plan::waits_for_secret(object);
+        if waits {
+            // Who lacks a Secret asks for no place before it is there.
+            seen.secret = wrong_secret(context, object, &seen).await?;
+        }
+        if seen.secret.is_none() {
+            seen.turn = Some(places.turn(object, &context.config));
+        }
+        if seen.turn == Some(Turn::Now) && !waits {
+            seen.secret = wrong_secret(context, object, &seen).await?;
         }
         if seen.secret.is_some() {
             places.pass(object, &context.config);
         }
+    }
+    if let Some(uid) = plan::needs_warning(object, &seen, now) {
+        seen.warning = last_warning(context, object, &uid).await?;
     }
     if let Some((pod, container)) = plan::needs_log(object, &seen, now) {
         seen.log = read_log(context, object, &pod, container).await;
@@ -141,9 +164,10 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
         .jobs
         .list(&namespace, |job| meta::is_controlled_by(job, object));
     jobs.sort_by_key(|job| plan::attempt(&job.name_any(), &name));
-    let newest = jobs.last().map(|job| job.name_any());
+    // Not by the Job's name: pods of one of the same name, which somebody deleted, go slowly.
     let pods = stores.pods.list(&namespace, |pod| {
-        newest.is_some() && meta::label(pod, plan::job::JOB_NAME) == newest.as_deref()
+        let newest = jobs.last();
+        newest.is_some_and(|job| meta::is_controlled_by(pod, job.as_ref()))
     });
     let service = object.spec.service.as_deref();
     let others = stores.builds.list(&namespace, |other| {
@@ -173,13 +197,26 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
         superseded_by,
         turn: None,
         secret: None,
+        warning: None,
         log: None,
     }
 }
 
-/// What is wrong with the Secrets that the Build names, in a sentence.
-async fn wrong_secret(context: &Context, object: &Build) -> Result<Option<String>, Error> {
+/// What is wrong with the Secrets that the Build's pod wants, in a sentence.
+async fn wrong_secret(
+    context: &Context,
+    object: &Build,
+    seen: &Seen,
+) -> Result<Option<String>, Error> {
     let spec = &object.spec;
+    let login = plan::job::registry_login(seen.project.as_deref(), &context.config);
+    if login && secret(context, object, names::PUSH_SECRET).await?.is_none() {
+        let from = &context.config.operator_namespace;
+        return Ok(Some(format!(
+            "Secret {}, which pushes images, is not there: the Project copies it from the one in namespace {from} that its registry.secretRef, or the operator's settings, name",
+            names::PUSH_SECRET
+        )));
+    }
     if let Some(reference) = &spec.source.git.secret_ref {
         let name = &reference.name;
         let Some(secret) = secret(context, object, name).await? else {
@@ -218,6 +255,30 @@ async fn secret(context: &Context, object: &Build, name: &str) -> Result<Option<
         .map_err(|source| Error::api(format!("get Secret {name}"), source))
 }
 
+/// What the cluster complained of last about an object.
+async fn last_warning(
+    context: &Context,
+    object: &Build,
+    uid: &str,
+) -> Result<Option<Warning>, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Event> = Api::namespaced(context.client.clone(), &namespace);
+    let about = format!("involvedObject.uid={uid},type=Warning");
+    let events = api
+        .list(&ListParams::default().fields(&about))
+        .await
+        .map_err(|source| Error::api(format!("list Events of {uid}"), source))?;
+    let time = |event: &Event| {
+        let last = event.last_timestamp.as_ref().map(|time| time.0);
+        last.max(event.event_time.as_ref().map(|time| time.0))
+    };
+    let last = events.items.into_iter().max_by_key(time);
+    Ok(last.map(|event| Warning {
+        reason: event.reason.unwrap_or_default(),
+        message: event.message.unwrap_or_default(),
+    }))
+}
+
 /// A log is for people. Where it cannot be read, the failure is told without it.
 async fn read_log(context: &Context, object: &Build, pod: &str, container: &str) -> Option<String> {
     let namespace = object.namespace().unwrap_or_default();
@@ -232,7 +293,14 @@ async fn read_log(context: &Context, object: &Build, pod: &str, container: &str)
         let mut stream = api.log_stream(pod, &parameters).await.ok()?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // The kubelet's own words, in the place of a log that is gone.
+        const GONE: [&str; 2] = [
+            "failed to try resolving symlinks in path",
+            "unable to retrieve container logs for",
+        ];
+        let gone = GONE.iter().any(|words| text.starts_with(words));
+        (!gone).then_some(text)
     };
     tokio::time::timeout(LOG.2, read).await.ok().flatten()
 }

@@ -16,14 +16,14 @@ use kube::ResourceExt;
 use trackbed_api::{
     Build, BuildStatus,
     build::BuildPhase,
-    common::condition::SUCCEEDED,
+    common::condition::{READY, SUCCEEDED},
     reason::{Reason, progress},
 };
-use trackbed_kit::{Config, Fact, Health, Plan as Outcome};
+use trackbed_kit::{Config, Fact, Health, Plan as Outcome, conditions::find};
 
 use crate::{observe::Seen, queue::Turn};
 use step::Step;
-use verdict::Verdict;
+use verdict::{Failed, Then, Verdict};
 
 /// Jobs that a Build has at most.
 const ATTEMPTS: usize = 3;
@@ -31,6 +31,8 @@ const ATTEMPTS: usize = 3;
 const LOOK: Duration = Duration::from_secs(5);
 /// How long an attempt waits after the failure of the one before, times its number.
 const PAUSE: i64 = 15;
+/// How long an attempt may take to begin before somebody is asked why it does not, in seconds.
+const PATIENCE: i64 = 5;
 
 /// Everything that follows from a look at a Build.
 #[derive(Clone, Debug)]
@@ -65,6 +67,13 @@ pub fn starts(object: &Build, seen: &Seen) -> bool {
     seen.project_name.is_some() && seen.jobs.is_empty() && !ended(object) && !object.spec.cancel
 }
 
+/// Whether a Secret was missing or wrong at the last look.
+pub fn waits_for_secret(object: &Build) -> bool {
+    let conditions = object.status.as_ref().map(|status| &status.conditions);
+    let ready = conditions.and_then(|all| find(all, READY));
+    ready.is_some_and(|ready| ready.reason == Reason::SecretInvalid.as_str())
+}
+
 /// Whose log the plan wants: that of a step which ended badly or took too long, or that builds.
 pub fn needs_log(object: &Build, seen: &Seen, now: Timestamp) -> Option<(String, &'static str)> {
     if ended(object) {
@@ -79,6 +88,21 @@ pub fn needs_log(object: &Build, seen: &Seen, now: Timestamp) -> Option<(String,
     Some((pod.name_any(), step.container()))
 }
 
+/// The uid of what the cluster may complain of: a Job that gets no pod, or a pod that does not begin.
+pub fn needs_warning(object: &Build, seen: &Seen, now: Timestamp) -> Option<String> {
+    let job = seen.jobs.last()?;
+    let begun = job.metadata.creation_timestamp.as_ref()?.0;
+    let patient = now.as_second() - begun.as_second() < PATIENCE;
+    if patient || object.spec.cancel || ended(object) || verdict::job_ended(job).is_some() {
+        return None;
+    }
+    let Some(pod) = seen.pods.first() else {
+        return job.uid();
+    };
+    let begins = |step: &Step| step.runs(pod) || step.end(pod).is_some();
+    (!Step::ALL.iter().any(begins)).then(|| pod.uid()).flatten()
+}
+
 /// Whether nothing more will happen.
 pub fn ended(object: &Build) -> bool {
     object
@@ -91,7 +115,7 @@ pub fn ended(object: &Build) -> bool {
 pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Plan {
     let status = object.status.clone().unwrap_or_default();
     if ended(object) {
-        return still(seen, status);
+        return still(object, seen, status, now);
     }
     let Some(project) = seen.project_name.as_deref() else {
         let health = Health::Stalled(
@@ -119,50 +143,81 @@ pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Pla
     }
     let verdict = verdict::of(object, seen, now);
     let mut status = status::next(object, seen, &verdict, now);
-    let mut children = Children::default();
-    let mut requeue = remaining(object, seen, now);
-    let number = seen.jobs.len();
-    let health = match verdict {
+    let left = remaining(object, seen, now);
+    match verdict {
         Verdict::NoJob => {
             let place = job::Place::new(object, project, seen, config);
-            children.claim = claim::next(&place, seen);
-            children.job = Some(job::desired(&place, 1));
-            Health::Progressing("starts".to_owned())
+            status.attempts = status.attempts.max(1);
+            let mut plan = of(status, Health::Progressing("starts".to_owned()), None);
+            plan.children.claim = claim::next(&place, seen);
+            plan.children.job = Some(job::desired(&place, 1));
+            plan
         }
         Verdict::Running(message) => {
-            if status.phase == BuildPhase::Building {
-                requeue = requeue.map(|left| left.min(LOOK));
-            }
-            Health::Progressing(message)
+            let moves = !matches!(status.phase, BuildPhase::Fetching | BuildPhase::Pushing);
+            let requeue = left.map(|left| if moves { left.min(LOOK) } else { left });
+            of(status, Health::Progressing(message), requeue)
         }
-        Verdict::Waiting(reason, message) => Health::Waiting(reason, message),
-        Verdict::Succeeded(image) => {
-            requeue = None;
-            Health::Ready(format!("made {image}"))
+        Verdict::Waiting(reason, message) => {
+            let requeue = left.map(|left| left.min(LOOK));
+            of(status, Health::Waiting(reason, message), requeue)
         }
-        Verdict::Failed(failed) if failed.reason.retryable() && number < ATTEMPTS => {
-            let pause = i64::try_from(number).unwrap_or(1) * PAUSE;
-            let waited = now.as_second() - failed.at.unwrap_or(now).as_second();
-            status.phase = BuildPhase::Pending;
-            let message = format!("{}: attempt {} follows", failed.message, number + 1);
-            if waited >= pause {
-                let place = job::Place::new(object, project, seen, config);
-                children.job = Some(job::desired(&place, number + 1));
-            }
-            let left = u64::try_from(pause - waited).unwrap_or(0).max(1);
-            requeue = Some(Duration::from_secs(left));
-            Health::Waiting(failed.reason, message)
-        }
+        Verdict::Succeeded(image) => of(status, Health::Ready(format!("made {image}")), None),
         Verdict::Failed(failed) => {
-            requeue = None;
-            if failed.reason == Reason::BuildTimeout {
-                children.stop = running(seen);
-            }
-            Health::Stalled(failed.reason, failed.message)
+            let place = job::Place::new(object, project, seen, config);
+            after(&place, seen, status, failed, now)
         }
-    };
-    let mut plan = of(status, health, requeue);
-    plan.children = children;
+    }
+}
+
+/// After a failed attempt: another one, or the end.
+fn after(
+    place: &job::Place<'_>,
+    seen: &Seen,
+    mut status: BuildStatus,
+    failed: Failed,
+    now: Timestamp,
+) -> Plan {
+    let number = seen
+        .jobs
+        .len()
+        .max(usize::try_from(status.attempts).unwrap_or(0));
+    let passes = failed.then == Then::Again && failed.reason.retryable();
+    if !passes || number >= ATTEMPTS {
+        return end(seen, status, failed, number);
+    }
+    let next = number + 1;
+    let message = format!("{}; attempt {next} of {ATTEMPTS} follows", failed.message);
+    status.phase = BuildPhase::Pending;
+    status.completion_time = None;
+    let pause = i64::try_from(number).unwrap_or(1) * PAUSE;
+    let waited = failed.at.map(|at| now.as_second() - at.as_second());
+    let left = pause - waited.unwrap_or(pause);
+    let due = left <= 0;
+    if due {
+        status.attempts = i32::try_from(next).unwrap_or(i32::MAX);
+    }
+    let left = Duration::from_secs(u64::try_from(left).unwrap_or(0).max(1));
+    let mut plan = of(status, Health::Waiting(failed.reason, message), Some(left));
+    // By the number of Jobs that are there: where one was deleted, the next has its name, and so
+    // there are never two.
+    plan.children.job = due.then(|| job::desired(place, seen.jobs.len() + 1));
+    plan
+}
+
+/// Nothing follows.
+fn end(seen: &Seen, mut status: BuildStatus, failed: Failed, number: usize) -> Plan {
+    let mut message = failed.message;
+    if failed.then == Then::Again && failed.reason.retryable() {
+        message = format!("{message}; that was attempt {number} of {ATTEMPTS}");
+    }
+    if let Some(failure) = &mut status.failure {
+        failure.message.clone_from(&message);
+    }
+    let mut plan = of(status, Health::Stalled(failed.reason, message), None);
+    if failed.then == Then::Stop {
+        plan.children.stop = running(seen);
+    }
     plan
 }
 
@@ -177,7 +232,7 @@ fn running(seen: &Seen) -> Vec<Arc<Job>> {
 }
 
 /// Nothing changes any more, but for what still runs.
-fn still(seen: &Seen, status: BuildStatus) -> Plan {
+fn still(object: &Build, seen: &Seen, status: BuildStatus, now: Timestamp) -> Plan {
     let health = match (status.phase, &status.failure) {
         (BuildPhase::Succeeded, _) => {
             Health::Ready(format!("made {}", status.image.clone().unwrap_or_default()))
@@ -190,10 +245,8 @@ fn still(seen: &Seen, status: BuildStatus) -> Plan {
         (_, None) => Health::Stalled(Reason::BuildFailed, "it failed".to_owned()),
     };
     // Others end by themselves, and their pods stay to be looked at.
-    let halt = matches!(
-        health,
-        Health::Ended(..) | Health::Stalled(Reason::BuildTimeout, _)
-    );
+    let late = |job: &Arc<Job>| verdict::late(object, job, now);
+    let halt = matches!(health, Health::Ended(..)) || seen.jobs.iter().any(late);
     let mut plan = of(status, health, None);
     if halt {
         plan.children.stop = running(seen);

@@ -8,11 +8,11 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
 use trackbed_api::{Build, build::BuildPhase, reason::Reason};
 use trackbed_build::{
-    observe::Seen,
-    plan::{Plan, plan},
+    observe::{Seen, Warning},
+    plan::{Plan, plan, waits_for_secret},
     queue::Turn,
 };
-use trackbed_kit::Config;
+use trackbed_kit::{Config, conditions::conditions};
 
 const COMMIT: &str = "3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6";
 /// 2023-11-14T22:13:20Z
@@ -186,8 +186,12 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - >-
                 --image=registry.example.com/apps/shop/web:3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6
               - --result=/dev/termination-log
+              - --patience=300
+              - --invocation=shop-production/web-3
               - --auth-file=/etc/trackbed/registry/config.json
               - --ca-file=/etc/trackbed/environment/ca.crt
+              - --cache-dir=/cache
+              - --cache-max=4294967296
               command:
               - /trackbed
               env:
@@ -221,6 +225,8 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - mountPath: /etc/trackbed/registry
                 name: registry
                 readOnly: true
+              - mountPath: /cache
+                name: cache
               - mountPath: /etc/trackbed/environment
                 name: environment
                 readOnly: true
@@ -485,11 +491,32 @@ fn each_failure_has_its_reason() {
             ),
             Reason::BaseImageUnavailable,
         ),
-        (kaniko(137, "x"), Reason::OutOfMemory),
+        (
+            kaniko(
+                1,
+                "error building image: unable to complete operation after 3 attempts, last error: Get \"https://h/v2/\": dial tcp: lookup h: no such host\n",
+            ),
+            Reason::RegistryUnavailable,
+        ),
+        (
+            kaniko(
+                1,
+                "time=\"x\" level=info msg=\"Retrieving image manifest a:1\"\ntime=\"x\" level=warning msg=\"last error: GET http://m/a: MANIFEST_UNKNOWN\"\nerror building image: unable to complete operation after 3 attempts, last error: Get \"https://index.docker.io/v2/\": Bad Gateway\n",
+            ),
+            Reason::BaseImageUnavailable,
+        ),
+        (kaniko(137, "x"), Reason::Evicted),
         (
             kaniko(
                 1,
                 "npm error code ENOSPC\nerror building image: exit status 1\n",
+            ),
+            Reason::DiskFull,
+        ),
+        (
+            kaniko(
+                1,
+                "dd: error writing '/x': No space left on device\nerror building image: exit status 1\n",
             ),
             Reason::DiskFull,
         ),
@@ -639,16 +666,15 @@ fn what_took_too_much_disk_is_not_what_others_took() {
 
 #[test]
 fn a_pod_that_did_not_begin_or_is_gone_was_lost() {
-    let bare =
-        "{phase: Failed, reason: Evicted, message: 'The node had condition: [DiskPressure].'}";
+    let bare = "{phase: Failed, reason: Evicted, message: 'The node had condition: [DiskPressure].', conditions: [{type: DisruptionTarget, status: 'True', lastTransitionTime: 2023-11-14T22:13:19Z}]}";
     check(
         &build(""),
         &running(bare),
         &expect![[r#"
-        phase: Pending
-        failure: Evicted retryable=true step=Some("fetch") exit=None
-        Ready=False Evicted: the node put the build out: The node had condition: [DiskPressure].: attempt 2 follows
-    "#]],
+            phase: Pending
+            failure: Evicted retryable=true step=Some("fetch") exit=None
+            Ready=False Evicted: the node put the build out: The node had condition: [DiskPressure].; attempt 2 of 3 follows
+        "#]],
     );
     let mut seen = seen();
     seen.jobs = vec![job(
@@ -659,10 +685,10 @@ fn a_pod_that_did_not_begin_or_is_gone_was_lost() {
         &build(""),
         &seen,
         &expect![[r#"
-        phase: Pending
-        failure: Evicted retryable=true step=None exit=None
-        Ready=False Evicted: its pod is gone, deleted or lost with its node (BackoffLimitExceeded): attempt 2 follows
-    "#]],
+            phase: Pending
+            failure: Evicted retryable=true step=None exit=None
+            Ready=False Evicted: its pod is gone, deleted or lost with its node (BackoffLimitExceeded); attempt 2 of 3 follows
+        "#]],
     );
 }
 
@@ -694,6 +720,37 @@ fn a_failure_keeps_its_log_and_stops_the_rest() {
 #[test]
 fn what_may_pass_is_tried_again_three_times_at_most() {
     let refused = ended(
+        "fetch",
+        1,
+        r#"{"reason": "HostUnreachable", "message": "the host does not answer"}"#,
+    );
+    let mut seen = running(&format!("{{initContainerStatuses: [{refused}]}}"));
+    check(
+        &build(""),
+        &seen,
+        &expect![[r#"
+        phase: Pending
+        failure: HostUnreachable retryable=true step=Some("fetch") exit=Some(1)
+        job: web-3-try2
+        Ready=False HostUnreachable: the host does not answer; attempt 2 of 3 follows
+    "#]],
+    );
+    seen.jobs.push(job("web-3-try2", "{}"));
+    seen.jobs.push(job("web-3-try3", "{}"));
+    check(
+        &build(""),
+        &seen,
+        &expect![[r#"
+        phase: Failed
+        failure: HostUnreachable retryable=true step=Some("fetch") exit=Some(1)
+        Ready=False HostUnreachable: the host does not answer; that was attempt 3 of 3
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_built_is_not_built_again_for_a_registry() {
+    let refused = ended(
         "push",
         1,
         r#"{"reason": "RegistryUnavailable", "message": "registry does not answer"}"#,
@@ -703,29 +760,172 @@ fn what_may_pass_is_tried_again_three_times_at_most() {
         fetched(),
         ended("build", 0, "")
     );
-    let mut seen = running(&status);
+    check(
+        &build(""),
+        &running(&status),
+        &expect![[r#"
+        phase: Failed
+        plan: node generated
+        failure: RegistryUnavailable retryable=true step=Some("push") exit=Some(1)
+        Ready=False RegistryUnavailable: registry does not answer
+    "#]],
+    );
+}
+
+/// A container that ended with that code and reason.
+fn killed(container: &str, code: i32, reason: &str) -> String {
+    ended(container, code, "").replace("reason: Error", &format!("reason: {reason}"))
+}
+
+#[test]
+fn a_build_that_was_killed_is_not_taken_for_one_that_failed() {
+    for (code, reason, expected) in [
+        (137, "OOMKilled", Reason::OutOfMemory),
+        (1, "OOMKilled", Reason::OutOfMemory),
+        (137, "Error", Reason::Evicted),
+        (255, "Unknown", Reason::Evicted),
+        (137, "ContainerStatusUnknown", Reason::Evicted),
+        (255, "Error", Reason::BuildFailed),
+    ] {
+        let status = format!(
+            "{{initContainerStatuses: [{}, {}]}}",
+            fetched(),
+            killed("build", code, reason)
+        );
+        let plan = plan(&build(""), &running(&status), &Config::example(), now());
+        let failure = plan.outcome.status.failure.map(|it| it.reason);
+        assert_eq!(failure, Some(expected), "{code} {reason}");
+    }
+}
+
+#[test]
+fn what_ends_after_its_pods_deletion_ended_by_it() {
+    let status = format!(
+        "{{initContainerStatuses: [{}, {}]}}",
+        fetched(),
+        ended("build", 2, "")
+    );
+    let deleted = |at: &str| {
+        let mut seen = running(&status);
+        let text = format!(
+            "metadata: {{name: web-3-x, deletionTimestamp: {at}, deletionGracePeriodSeconds: 5}}\nstatus: {status}\n"
+        );
+        seen.pods = vec![Arc::new(serde_saphyr::from_str(&text).expect("a Pod"))];
+        seen
+    };
+    // The container ended at 22:12:30.
+    check(
+        &build(""),
+        &deleted("2023-11-14T22:12:31Z"),
+        &expect![[r#"
+        phase: Pending
+        plan: node generated
+        failure: Evicted retryable=true step=Some("build") exit=Some(2)
+        job: web-3-try2
+        Ready=False Evicted: its pod was deleted, or put off its node, during step build; attempt 2 of 3 follows
+    "#]],
+    );
+    check(
+        &build(""),
+        &deleted("2023-11-14T22:13:31Z"),
+        &expect![[r#"
+        phase: Failed
+        plan: node generated
+        failure: BuildFailed retryable=false step=Some("build") exit=Some(2)
+        Ready=False BuildFailed: the build ended with exit code 2
+    "#]],
+    );
+}
+
+#[test]
+fn a_job_that_somebody_deletes_is_made_again_and_not_for_ever() {
+    let mut object = build("");
+    object.status = Some(trackbed_api::BuildStatus {
+        phase: BuildPhase::Building,
+        attempts: 1,
+        ..Default::default()
+    });
+    let mut seen = seen();
+    seen.turn = Some(Turn::Now);
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        phase: Pending
+        failure: BuildJobFailed retryable=true step=None exit=None
+        job: web-3
+        Ready=False BuildJobFailed: its Job is gone: somebody, or something that cleans up, deleted it; attempt 2 of 3 follows
+    "#]],
+    );
+    object.status.get_or_insert_default().attempts = 3;
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        phase: Failed
+        failure: BuildJobFailed retryable=true step=None exit=None
+        Ready=False BuildJobFailed: its Job is gone: somebody, or something that cleans up, deleted it; that was attempt 3 of 3
+    "#]],
+    );
+}
+
+#[test]
+fn a_pod_that_is_refused_is_waited_for_and_not_for_ever() {
+    let mut seen = seen();
+    seen.jobs = vec![job("web-3", "{}")];
+    seen.warning = Some(Warning {
+        reason: "FailedCreate".to_owned(),
+        message: "Error creating: pods \"web-3-x\" is forbidden: exceeded quota: trackbed, requested: requests.cpu=250m, used: requests.cpu=1, limited: requests.cpu=1".to_owned(),
+    });
     check(
         &build(""),
         &seen,
         &expect![[r#"
         phase: Pending
-        plan: node generated
-        failure: RegistryUnavailable retryable=true step=Some("push") exit=Some(1)
-        job: web-3-try2
-        Ready=False RegistryUnavailable: registry does not answer: attempt 2 follows
+        Ready=False QuotaExceeded: a quota or policy of the namespace refuses the build's pod (exceeded quota: trackbed, requested: requests.cpu=250m, used: requests.cpu=1, limited: requests.cpu=1): lower build.resources, or raise the Project's quota
     "#]],
     );
-    seen.jobs.push(job("web-3-try2", "{}"));
-    seen.jobs.push(job("web-3-try3", "{}"));
+    let late = build("  build: {timeout: 60s}\n");
+    check(
+        &late,
+        &seen,
+        &expect![[r#"
+        phase: Failed
+        failure: QuotaExceeded retryable=true step=None exit=None
+        stop: web-3
+        Ready=False QuotaExceeded: a quota or policy of the namespace refuses the build's pod (exceeded quota: trackbed, requested: requests.cpu=250m, used: requests.cpu=1, limited: requests.cpu=1): lower build.resources, or raise the Project's quota; that was so for 60s
+    "#]],
+    );
+    // The pod is there in the end.
+    seen.pods = vec![pod(&format!(
+        "{{initContainerStatuses: [{}]}}",
+        runs("fetch")
+    ))];
     check(
         &build(""),
         &seen,
         &expect![[r#"
-            phase: Failed
-            plan: node generated
-            failure: RegistryUnavailable retryable=true step=Some("push") exit=Some(1)
-            Ready=False RegistryUnavailable: registry does not answer
-        "#]],
+        phase: Fetching
+        Ready=False Progressing: fetches the source
+    "#]],
+    );
+}
+
+#[test]
+fn a_secret_that_went_away_is_named() {
+    let mut seen = running("{phase: Pending}");
+    seen.warning = Some(Warning {
+        reason: "FailedMount".to_owned(),
+        message: "MountVolume.SetUp failed for volume \"git\" : secret \"login\" not found"
+            .to_owned(),
+    });
+    check(
+        &build(""),
+        &seen,
+        &expect![[r#"
+        phase: Pending
+        Ready=False SecretInvalid: a Secret of the build is not there, or lacks a key: MountVolume.SetUp failed for volume "git" : secret "login" not found
+    "#]],
     );
 }
 
@@ -740,9 +940,9 @@ fn an_evicted_build_is_tried_again() {
         &running(&status),
         &expect![[r#"
             phase: Pending
-            failure: BuildJobFailed retryable=true step=Some("fetch") exit=Some(137)
+            failure: Evicted retryable=true step=Some("fetch") exit=Some(137)
             job: web-3-try2
-            Ready=False BuildJobFailed: fetch ended with exit code 137 and no reason: attempt 2 follows
+            Ready=False Evicted: step fetch was killed: its node went down, or somebody ended it; attempt 2 of 3 follows
         "#]],
     );
 }
@@ -768,16 +968,37 @@ fn a_build_that_takes_too_long_says_what_it_was_doing() {
         Ready=False BuildTimeout: the build was still building the image after 60s: raise build.timeout, or look in the log for what it waited for
     "#]],
     );
+    let fetching = format!("{{initContainerStatuses: [{}]}}", runs("fetch"));
+    check(
+        &object,
+        &running(&fetching),
+        &expect![[r#"
+        phase: Failed
+        failure: SourceTimeout retryable=true step=Some("fetch") exit=None
+        stop: web-3
+        Ready=False SourceTimeout: the source was not fetched within 60s: raise build.timeout, or look why https://git.example.com/acme/shop takes that long
+    "#]],
+    );
+    check(
+        &object,
+        &running("{phase: Pending}"),
+        &expect![[r#"
+        phase: Failed
+        failure: BuildTimeout retryable=false step=None exit=None
+        stop: web-3
+        Ready=False BuildTimeout: the build was still waiting for its pod after 60s: raise build.timeout, or look in the log for what it waited for
+    "#]],
+    );
     let unscheduled = "{conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: 0/1 nodes}]}";
     check(
         &object,
         &running(unscheduled),
         &expect![[r#"
-        phase: Failed
-        failure: BuildTimeout retryable=false step=None exit=None
-        stop: web-3
-        Ready=False BuildTimeout: the build was still waiting for its pod after 60s (no node has room: 0/1 nodes): raise build.timeout, or look in the log for what it waited for
-    "#]],
+            phase: Failed
+            failure: Unschedulable retryable=true step=None exit=None
+            stop: web-3
+            Ready=False Unschedulable: no node has room for the build (0/1 nodes): lower build.resources.requests, or add nodes; that was so for 60s
+        "#]],
     );
 }
 
@@ -788,18 +1009,18 @@ fn what_keeps_a_pod_from_starting_is_named() {
         &build(""),
         &running(unscheduled),
         &expect![[r#"
-        phase: Pending
-        Ready=False Unschedulable: no node has room: 0/1 nodes
-    "#]],
+            phase: Pending
+            Ready=False Unschedulable: no node has room for the build (0/1 nodes): lower build.resources.requests, or add nodes
+        "#]],
     );
     let pull = "{initContainerStatuses: [{name: fetch, image: i, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ErrImagePull, message: not found}}}]}";
     check(
         &build(""),
         &running(pull),
         &expect![[r#"
-        phase: Pending
-        Ready=False ImagePullFailed: the image of step fetch cannot be pulled: not found
-    "#]],
+            phase: Pending
+            Ready=False ImagePullFailed: the image of step fetch, which the operator's settings name, cannot be pulled: not found
+        "#]],
     );
 }
 
@@ -817,7 +1038,7 @@ fn a_job_that_ended_without_a_pod_is_tried_again() {
             phase: Pending
             failure: Evicted retryable=true step=None exit=None
             job: web-3-try2
-            Ready=False Evicted: its pod is gone, deleted or lost with its node (BackoffLimitExceeded: gone): attempt 2 follows
+            Ready=False Evicted: its pod is gone, deleted or lost with its node (BackoffLimitExceeded: gone); attempt 2 of 3 follows
         "#]],
     );
 }
@@ -867,4 +1088,11 @@ fn a_missing_secret_is_named_before_anything_starts() {
         Ready=False SecretInvalid: Secret login does not exist
     "#]],
     );
+    let mut object = build("");
+    assert!(!waits_for_secret(&object));
+    let plan = plan(&object, &seen, &Config::example(), now());
+    let mut status = plan.outcome.status;
+    status.conditions = conditions(&[], None, &plan.outcome.health, &[], now());
+    object.status = Some(status);
+    assert!(waits_for_secret(&object));
 }

@@ -19,8 +19,6 @@ use trackbed_kit::{Config, meta};
 
 use crate::observe::Seen;
 
-/// Label that the Job controller puts on pods.
-pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// Value of [`labels::ROLE`] on the pods.
 pub const ROLE: &str = "build";
 /// How much later than us the Job controller itself ends a build, in seconds: we read the log first.
@@ -106,10 +104,15 @@ impl<'a> Place<'a> {
 
     /// Whether the registry wants credentials.
     pub fn registry_login(&self) -> bool {
-        match self.project.and_then(|it| it.spec.registry.as_ref()) {
-            Some(registry) => registry.secret_ref.is_some(),
-            None => self.config.registry.push_secret.is_some(),
-        }
+        registry_login(self.project, self.config)
+    }
+}
+
+/// Whether the registry that a Project's images go to wants credentials.
+pub fn registry_login(project: Option<&Project>, config: &Config) -> bool {
+    match project.and_then(|it| it.spec.registry.as_ref()) {
+        Some(registry) => registry.secret_ref.is_some(),
+        None => config.registry.push_secret.is_some(),
     }
 }
 

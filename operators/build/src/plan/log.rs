@@ -8,6 +8,8 @@ use trackbed_kit::conditions::clip;
 
 /// Longest part of an instruction or line that is told.
 const LINE: usize = 300;
+/// Exit code of what SIGKILL ended, as shells count.
+const KILLED: i32 = 137;
 /// Instructions that do something: those with which a line of the log begins.
 const INSTRUCTIONS: [&str; 17] = [
     "ADD ",
@@ -54,9 +56,34 @@ pub(super) fn last(log: &str) -> String {
     clip(&printable(line.unwrap_or_default()), LINE)
 }
 
+/// The base image that was pulled last, and the log from there.
+pub(super) fn pull(log: &str) -> Option<(String, &str)> {
+    const BEGINS: &str = "Retrieving image manifest ";
+    let at = log.rfind(BEGINS)?;
+    let line = log[..at].rfind('\n').map_or(0, |end| end + 1);
+    let message = message(log[line..].lines().next()?)?;
+    let image = clip(&printable(message.strip_prefix(BEGINS)?), LINE);
+    Some((image, &log[line..]))
+}
+
+/// What a line of a failed pull says at its core, without how often that was tried.
+pub(super) fn cause(line: &str) -> String {
+    let message = message(line).unwrap_or_else(|| line.to_owned());
+    let mut core = message.as_str();
+    for before in ["last error: ", " due to "] {
+        core = core.rsplit_once(before).map_or(core, |(_, rest)| rest);
+    }
+    let core = core.split(". Will try with").next().unwrap_or(core);
+    let core = core.strip_prefix("error building image: ").unwrap_or(core);
+    clip(&printable(core), LINE)
+}
+
 /// The exit code of the command that failed: Kaniko's own is always 1.
 pub(super) fn exit_status(log: &str) -> Option<i32> {
     let last = last(log);
+    if last.ends_with("signal: killed") {
+        return Some(KILLED);
+    }
     last.rsplit_once("exit status ")?.1.trim().parse().ok()
 }
 
@@ -101,7 +128,31 @@ error building image: error building stage: failed to execute command: waiting f
             Some("npm error 404 Not Found: left-pad@99")
         );
         assert_eq!(exit_status(LOG), Some(217));
+        assert_eq!(exit_status("process to exit: signal: killed"), Some(137));
         assert!(last(LOG).starts_with("error building image"));
+    }
+
+    #[test]
+    fn a_pull_is_told_with_its_image() {
+        let log = r#"time="x" level=info msg="Retrieving image manifest alpine:3"
+time="x" level=info msg="Retrieving image manifest busybox:none"
+time="x" level=warning msg="Failed to retrieve image busybox:none from remapped registry mirror:5000: unable to complete operation after 3 attempts, last error: GET http://mirror:5000/v2/library/busybox/manifests/none: MANIFEST_UNKNOWN: manifest unknown. Will try with the next registry, or fallback to the original registry."
+error building image: unable to complete operation after 3 attempts, last error: Get "https://index.docker.io/v2/": Bad Gateway
+"#;
+        let (image, own) = pull(log).expect("a pull");
+        assert_eq!(image, "busybox:none");
+        let mut lines = own.lines().skip(1);
+        assert_eq!(
+            lines.next().map(cause).as_deref(),
+            Some(
+                "GET http://mirror:5000/v2/library/busybox/manifests/none: MANIFEST_UNKNOWN: manifest unknown"
+            )
+        );
+        assert_eq!(
+            lines.next().map(cause).as_deref(),
+            Some("Get \"https://index.docker.io/v2/\": Bad Gateway")
+        );
+        assert_eq!(pull("FROM busybox"), None);
     }
 
     #[test]
