@@ -111,6 +111,9 @@ mod tests {
     const OTHER: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMBGRQqdXFvcI2dYot4YqfAwM6Yi0A++Eg9NIqHQ0CRK";
 
+    const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAqueREKfvsDybaNQvRSvQ0hVXSReY1K5PSNIAr3C1ZlDBaSIKES6ml6y/+6CHk5nKA529xL39fhYAkWwm2GudY=";
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCNJPOYc17NeZ19L2n0VKYkgsWJByVZ1e/QPc+jsQqtHQ31ugL3xu0B7ld3bDWFIGHyg7IjmdNOgmOfKzxV+zti2g3ALb3tdqmhIURnn262T8BEAdDfcGNbl4tJVoZJgqMaxDUsl819inE8LJjQz8HCsT/2mL28suQdRD4mbZwfCgRhsbqoFR83A5Evrsasb3hnMhAPc5gFKV/K803PAdPe2lzuaYHVKSJCqzBnwTh8rOAPKPgxXPDd0T53fssfl0mjJoz0H5x5f1l60NcKu/Ej3NCa7XLMJDtsG4RZG3QYRl6+Xl+IFVM5BCN5u6+1BXCnAsrXfolV303fG1Pkv0drs7Gm6Qg01GR6/+Qi1QVF/GwvWZhVX4RvsIPV3c14mt+Rnl8La5oaGhu/vkofF87xJIt6m1N0LNLSVkRe3xIB+m9N+waaKD/tROjTiOVyFEoeDdisqrk/fc8cSjG0J0i8yktU+HNUzessZB48FmGVVX+zsOU2psaqjIxcWKcbDh8=";
+
     fn bytes(key: &str) -> Vec<u8> {
         let key: ssh_key::PublicKey = key.parse().expect("a key");
         key.to_bytes().expect("bytes")
@@ -154,6 +157,15 @@ mod tests {
                 expected,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn every_kind_of_key_counts() {
+        for key in [KEY, ECDSA, RSA] {
+            let line = format!("example.com {key}");
+            let verdict = judge(&line, "example.com", 22, &bytes(key));
+            assert_eq!(verdict, Verdict::Known, "{key}");
         }
     }
 
