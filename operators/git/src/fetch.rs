@@ -14,7 +14,7 @@ use git2::{AutotagOption, FetchOptions, Oid, Repository, build::CheckoutBuilder}
 
 use crate::{
     Error, Request, lfs,
-    request::{Witness, proxy},
+    request::Witness,
     size,
     submodules::{self, Submodule},
     url::Url,
@@ -298,6 +298,7 @@ fn attempt(
 ) -> Result<(), Error> {
     let request = &fetch.request;
     let witness = Witness::default();
+    let way = request.way(url, &witness)?;
     let mut large = false;
     let result = {
         let mut callbacks = request.callbacks(url, &witness);
@@ -324,12 +325,12 @@ fn attempt(
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(callbacks)
-            .proxy_options(proxy())
+            .proxy_options(way.proxy)
             .depth(depth)
             .download_tags(AutotagOption::None)
             .follow_redirects(request.redirects());
         repository
-            .remote_anonymous(&request.url)
+            .remote_anonymous(&way.url)
             .and_then(|mut remote| remote.fetch(refspecs, Some(&mut options), None))
     };
     let received = pace.current.swap(0, Ordering::Relaxed);

@@ -2,13 +2,14 @@
 //!
 //! libgit2 speaks http, https and ssh, never runs a program, and takes nothing of a user's text for
 //! an option. Credentials go to the scheme, host and port that they were given for and nowhere else:
-//! with credentials no redirect is followed, an ssh host has to show a key that is known, and a
-//! submodule gets its repository's credentials only if it is at the same place.
+//! with credentials no redirect is followed to another place, an ssh host has to show a key that is
+//! known, and a submodule gets its repository's credentials only if it is at the same place.
 
 mod changes;
 mod credentials;
 mod error;
 mod fetch;
+mod guard;
 mod known_hosts;
 mod lfs;
 mod remote;

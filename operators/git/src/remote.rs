@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Request,
-    request::{Witness, proxy},
+    request::{Way, Witness},
     url::Url,
 };
 
@@ -65,7 +65,8 @@ pub fn ls_remote(request: &Request) -> Result<Remote, Error> {
         what: "making a folder for settings".to_owned(),
         source,
     })?;
-    let found = refs(request, &url, store.path(), &witness);
+    let way = request.way(&url, &witness)?;
+    let found = refs(request, &url, store.path(), &witness, way);
     found.map_err(|error| request.error(&error, &witness))
 }
 
@@ -74,6 +75,7 @@ fn refs(
     url: &Url,
     store: &Path,
     witness: &Witness,
+    way: Way,
 ) -> Result<Remote, git2::Error> {
     // Only a repository has settings, and one of them is whether redirects are followed.
     let repository = Repository::init_bare(store)?;
@@ -81,9 +83,9 @@ fn refs(
     repository
         .config()?
         .set_bool("http.followRedirects", follow)?;
-    let mut remote = repository.remote_anonymous(&request.url)?;
+    let mut remote = repository.remote_anonymous(&way.url)?;
     let callbacks = request.callbacks(url, witness);
-    let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), Some(proxy()))?;
+    let connection = remote.connect_auth(Direction::Fetch, Some(callbacks), Some(way.proxy))?;
     let mut found = Remote::default();
     let mut head = None;
     for entry in connection.list()? {

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Credentials, Error,
+    guard::Guard,
     known_hosts::{Verdict, judge},
-    url::Url,
+    url::{Scheme, Url},
 };
 
 /// A repository and how to reach it.
@@ -32,8 +33,17 @@ pub struct Request {
 pub(crate) struct Seen {
     /// The host asked for credentials.
     asked: bool,
-    /// The key was not one that it could use, or the host was not the right one.
+    /// The key was not one that it could use, the host was not the right one, or not reached.
     refused: Option<Error>,
+}
+
+/// How libgit2 gets to a repository, to be kept as long as it is there.
+pub(crate) struct Way {
+    /// The URL that it asks.
+    pub(crate) url: String,
+    /// The proxy that it asks.
+    pub(crate) proxy: ProxyOptions<'static>,
+    _guard: Option<Guard>,
 }
 
 /// Shared with callbacks, which outlive a borrow.
@@ -47,13 +57,48 @@ impl Request {
         Ok(url)
     }
 
-    /// Hosts redirect from http to https and from old names to new ones. With credentials no
-    /// redirect is followed: libgit2 would hand them to wherever it leads.
+    /// Hosts redirect from http to https and from old names to new ones. With credentials none is
+    /// followed to another place: libgit2 would hand them to wherever it leads.
     pub(crate) fn redirects(&self) -> RemoteRedirect {
         match self.credentials {
             Some(_) => RemoteRedirect::None,
             None => RemoteRedirect::Initial,
         }
+    }
+
+    /// How libgit2 gets there: by the proxy that the process's variables (`HTTPS_PROXY`,
+    /// `NO_PROXY`, …) name, or with credentials through a guard.
+    pub(crate) fn way(&self, url: &Url, witness: &Witness) -> Result<Way, Error> {
+        let mut proxy = ProxyOptions::new();
+        if !matches!(self.credentials, Some(Credentials::Basic { .. })) {
+            proxy.auto();
+            return Ok(Way {
+                url: self.url.clone(),
+                proxy,
+                _guard: None,
+            });
+        }
+        let seen = witness.clone();
+        let guard = Guard::open(url, move |why| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.refused.get_or_insert(why);
+        });
+        let guard = guard.map_err(|source| Error::Io {
+            what: "opening the way to the repository".to_owned(),
+            source,
+        })?;
+        let address = match url.scheme {
+            Scheme::Http => format!("{}/{}", guard.origin(), url.path()),
+            Scheme::Https | Scheme::Ssh => {
+                proxy.url(&guard.origin());
+                self.url.clone()
+            }
+        };
+        Ok(Way {
+            url: address,
+            proxy,
+            _guard: Some(guard),
+        })
     }
 
     /// Callbacks that answer with the credentials, once: a server that asks again refused them.
@@ -129,13 +174,6 @@ impl Request {
         }
         Error::of(&self.url, error, seen.asked, self.credentials.is_some())
     }
-}
-
-/// The proxy that the process's variables (`HTTPS_PROXY`, `NO_PROXY`, …) name.
-pub(crate) fn proxy() -> ProxyOptions<'static> {
-    let mut options = ProxyOptions::new();
-    options.auto();
-    options
 }
 
 fn denied(words: &str) -> git2::Error {

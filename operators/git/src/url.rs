@@ -120,6 +120,11 @@ impl Url {
         path.strip_suffix(".git").unwrap_or(path)
     }
 
+    /// What comes after the host, without the slash before it.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether what may be sent to one may be sent to the other: same scheme, host and port.
     pub fn same_origin(&self, other: &Self) -> bool {
         (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)

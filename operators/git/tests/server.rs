@@ -117,6 +117,12 @@ fn answer(mut stream: TcpStream, root: &Path) -> Option<()> {
         let refusal = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return stream.write_all(refusal.as_bytes()).ok();
     }
+    if let Some(to) = path.strip_prefix("/moved") {
+        let on = format!(
+            "HTTP/1.1 301 Moved\r\nLocation: {to}?{query}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        return stream.write_all(on.as_bytes()).ok();
+    }
     if path.starts_with("/elsewhere") {
         let away = "HTTP/1.1 302 Found\r\nLocation: http://localhost:9/stolen\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return stream.write_all(away.as_bytes()).ok();
@@ -230,6 +236,51 @@ fn a_redirect_is_not_followed_with_credentials() {
     request.credentials = Some(login("s3cret"));
     let error = ls_remote(&request).expect_err("another host");
     assert_eq!(error.reason(), "RedirectRefused", "{error}");
+}
+
+#[test]
+fn a_redirect_to_another_port_is_not_followed_with_credentials() {
+    let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (first, second) = (listen(), listen());
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    let (own, other) = (port(&first), port(&second));
+    let asks = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"";
+    let sends = format!("302 Found\r\nLocation: http://127.0.0.1:{other}/a");
+    // It redirects at once, and then after it was given the credentials.
+    for answers in [vec![sends.as_str()], vec![asks, &sends]] {
+        let first = first.try_clone().expect("a listener");
+        let answers: Vec<String> = answers.into_iter().map(str::to_owned).collect();
+        let served = thread::spawn(move || {
+            for status in answers {
+                let (stream, _) = first.accept().expect("a request");
+                let mut reader = BufReader::new(stream);
+                let mut line = String::new();
+                while reader.read_line(&mut line).expect("a line") > 2 {}
+                let end = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+                write!(reader.get_mut(), "HTTP/1.1 {status}\r\n{end}").expect("an answer");
+            }
+        });
+        let request = Request {
+            url: format!("http://127.0.0.1:{own}/a"),
+            credentials: Some(login("s3cret")),
+            deadline: Duration::from_secs(30),
+        };
+        let error = ls_remote(&request).expect_err("another port");
+        assert_eq!(error.reason(), "RedirectRefused", "{error}");
+        served.join().expect("it was asked");
+    }
+    second.set_nonblocking(true).expect("a listener");
+    assert!(second.accept().is_err(), "nobody was there");
+}
+
+#[test]
+fn a_redirect_within_the_host_is_followed_with_credentials() {
+    let server = Server::start();
+    server.repository("private", &[("a.txt", "a")]);
+    let mut request = server.request("moved/private");
+    request.credentials = Some(login("s3cret"));
+    let remote = ls_remote(&request).expect("refs");
+    assert_eq!(remote.head.as_deref(), Some("refs/heads/main"));
 }
 
 #[test]
