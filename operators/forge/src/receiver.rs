@@ -1,7 +1,7 @@
 //! The door that forges knock at: `POST /hooks/{namespace}/{name}`.
 //!
-//! What comes in is looked at in the order of what it costs: the path, the length, the headers,
-//! whether the hook exists, and only then the body, of a few senders at once, up to a limit and
+//! What comes in is looked at in the order of what it costs: the path, the headers, whether the hook
+//! exists, the length, and only then the body, of a few senders at once, up to a limit and
 //! within a time. Unknown names, missing signatures and wrong ones get one and the same answer.
 //! Whether a name exists could be told from the time until then, because only a known one has its
 //! body read: a name is no secret, and opens nothing.
@@ -25,6 +25,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use futures::StreamExt;
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -185,13 +186,14 @@ impl<H: Hooks> Door<H> {
             return Err(Closed::Path);
         }
         let (head, body) = request.into_parts();
-        if length(&head.headers).is_some_and(|length| length > BODY_MAX) {
-            return Err(Closed::TooLarge);
-        }
         if Format::of(&head.headers).is_none() || !self.hooks.known(namespace, name) {
             return Err(Closed::Unauthorized);
         }
         let _reader = self.reader(namespace, name).ok_or(Closed::Busy)?;
+        if length(&head.headers).is_some_and(|length| length > BODY_MAX) {
+            drain(body).await;
+            return Err(Closed::TooLarge);
+        }
         let secret = self.hooks.secret(namespace, name).await;
         let secret = secret.ok_or(Closed::Unauthorized)?;
         let body = read(body).await?;
@@ -261,6 +263,23 @@ async fn read(body: Body) -> Result<Vec<u8>, Closed> {
         Ok(Err(_)) => Err(Closed::TooLarge),
         Err(_) => Err(Closed::Slow),
     }
+}
+
+/// Takes in some of a body that is too large, and forgets it: who is cut off while they send sees no
+/// answer.
+async fn drain(body: Body) {
+    let mut parts = body.into_data_stream();
+    let mut left = BODY_MAX * 2;
+    let forget = async {
+        while let Some(Ok(part)) = parts.next().await {
+            left = left.saturating_sub(part.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Slow or not, the answer is the same.
+    let _drained = tokio::time::timeout(PATIENCE, forget).await;
 }
 
 fn length(headers: &HeaderMap) -> Option<usize> {
