@@ -30,26 +30,20 @@ impl Answer {
 impl Cluster {
     /// One request to a public host.
     pub fn request(&self, host: &str, path: &str) -> Answer {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)))
-            .proxy(None)
-            .build()
-            .into();
-        let answer = agent
-            .get(format!("http://{}{path}", self.node))
-            .header("host", host)
-            .call()
-            .and_then(|mut response| {
-                Ok(Answer {
-                    status: response.status().as_u16(),
-                    body: response.body_mut().read_to_string()?,
-                })
-            });
-        answer.unwrap_or_else(|error| Answer {
-            status: 0,
-            body: error.to_string(),
-        })
+        let request = agent().get(format!("http://{}{path}", self.node));
+        answer(request.header("host", host).call())
+    }
+
+    /// A POST to a public host.
+    pub fn post(&self, host: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let agent = agent();
+        let request = agent
+            .post(format!("http://{}{path}", self.node))
+            .header("host", host);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        answer(request.send(body))
     }
 
     /// Requests until the answer is what is waited for.
@@ -80,6 +74,28 @@ impl Cluster {
             Err(answer) => panic!("http://{host}{path} answered {answer:?}"),
         }
     }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(10)))
+        .proxy(None)
+        .build()
+        .into()
+}
+
+fn answer(outcome: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let read = outcome.and_then(|mut response| {
+        Ok(Answer {
+            status: response.status().as_u16(),
+            body: response.body_mut().read_to_string()?,
+        })
+    });
+    read.unwrap_or_else(|error| Answer {
+        status: 0,
+        body: error.to_string(),
+    })
 }
 
 /// Tries until it holds.

@@ -87,3 +87,53 @@ spec:
         assert_eq!(read(&format!("/found-{at}")).trim(), "", "credential {at}");
     }
 }
+
+#[test]
+fn a_secret_of_a_build_is_a_file_of_the_build_and_nowhere_else() {
+    const CANARY: &str = "canary-of-a-build-secret";
+    /// Of the canary, as `printf … | sha256sum` prints it.
+    const SUM: &str = "bb70fd8d3b37fb4bbc75eb16e54a0907629971377f2ee70c34e605bad61778f9";
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("build-secret");
+    cluster.publish(
+        "build-secret",
+        &[(
+            "Dockerfile",
+            "FROM busybox:1.36\nRUN mkdir /www && sha256sum < /run/secrets/npm-token > /www/sum\nUSER 1000\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n",
+        )],
+    );
+    let url = cluster.git_url("build-secret");
+    cluster.apply(&format!(
+        "apiVersion: v1
+kind: Secret
+metadata: {{name: npm, namespace: {namespace}}}
+stringData: {{token: {CANARY}}}
+---
+apiVersion: trackbed.dev/v1alpha1
+kind: Service
+metadata: {{name: web, namespace: {namespace}}}
+spec:
+  source: {{git: {{url: \"{url}\"}}}}
+  build: {{secrets: [{{name: npm-token, secretKeyRef: {{name: npm, key: token}}}}]}}
+"
+    ));
+    cluster.ready("service", &namespace, "web", 300);
+    let host = cluster.host("web", "build-secret");
+    let answer = cluster.answers(&host, "/sum", 30, |answer| answer.status == 200);
+    assert!(
+        answer.body.starts_with(SUM),
+        "the build read it: {answer:?}"
+    );
+    let place = ["exec", "-n", &namespace, "deploy/web", "--"];
+    let look = [
+        &place[..],
+        &["sh", "-c", "find / -xdev -name npm-token 2>/dev/null; true"],
+    ]
+    .concat();
+    assert_eq!(cluster.run(&look, "").trim(), "", "not in the image");
+    let kinds = "builds.trackbed.dev,jobs,pods,events";
+    let all = cluster.run(&["get", kinds, "-n", &namespace, "-o", "yaml"], "");
+    assert!(!all.contains(CANARY), "in no object");
+    let log = ["logs", "-n", &namespace, "job/web-1", "--all-containers"];
+    assert!(!cluster.run(&log, "").contains(CANARY), "in no log");
+}
