@@ -203,6 +203,11 @@ impl Error {
         {
             return Self::RepositoryNotFound(url);
         }
+        // A server's refusal of what was asked for, where libgit2 expects something else.
+        let refused = ["unexpected packet type", "not our ref"];
+        if refused.iter().any(|it| lower.contains(it)) {
+            return Self::Git { url, message };
+        }
         match error.class() {
             ErrorClass::Net
             | ErrorClass::Ssl

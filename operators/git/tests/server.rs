@@ -328,9 +328,14 @@ fn an_older_commit_is_found_in_the_history() {
 fn a_commit_that_is_not_there_is_named() {
     let server = Server::start();
     server.repository("shop.git", &[("a.txt", "a")]);
-    let error =
-        fetch_into(&server, "shop.git", &"0123456789".repeat(4), None).expect_err("no commit");
-    assert_eq!(error.reason(), "CommitNotFound", "{error}");
+    let bare = server.root.path().join("shop.git");
+    // Some hand out refs only, others whatever is asked for by its name, as forges do.
+    for any in ["false", "true"] {
+        git(&bare, &["config", "uploadpack.allowAnySHA1InWant", any]);
+        let missing = "0123456789".repeat(4);
+        let error = fetch_into(&server, "shop.git", &missing, None).expect_err("no commit");
+        assert_eq!(error.reason(), "CommitNotFound", "{error}");
+    }
 }
 
 #[test]
