@@ -3,7 +3,7 @@
 use oci_distribution::{
     Client, Reference,
     client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
-    errors::OciDistributionError,
+    errors::{OciDistributionError, OciErrorCode},
     secrets::RegistryAuth,
 };
 use semver::{Version, VersionReq};
@@ -143,23 +143,35 @@ fn client(config: &Config) -> Client {
 
 fn failed(reference: &str, error: &OciDistributionError) -> Answer {
     use OciDistributionError as E;
-    let (reason, sentence) = match error {
-        E::AuthenticationFailure(_) | E::UnauthorizedError { .. } => (
-            Reason::AuthenticationFailed,
-            format!(
-                "the registry refused to tell about {reference}: name a Secret that may pull it in source.image.pullSecretRef"
-            ),
-        ),
-        E::ImageManifestNotFoundError(_) | E::ServerError { code: 404, .. } => (
-            Reason::ImageNotFound,
-            format!("the registry has no {reference}"),
-        ),
-        other => (
-            Reason::HostUnreachable,
-            format!("the registry of {reference} cannot be asked: {other}"),
-        ),
+    use OciErrorCode as Code;
+    let says = |any: &[Code]| match error {
+        E::RegistryError { envelope, .. } => {
+            envelope.errors.iter().any(|it| any.contains(&it.code))
+        }
+        _ => false,
     };
-    Answer::Failed(reason, sentence)
+    let refused = matches!(
+        error,
+        E::AuthenticationFailure(_) | E::UnauthorizedError { .. }
+    ) || says(&[Code::Unauthorized, Code::Denied]);
+    let absent = matches!(
+        error,
+        E::ImageManifestNotFoundError(_) | E::ServerError { code: 404, .. }
+    ) || says(&[Code::ManifestUnknown, Code::NameUnknown, Code::NotFound]);
+    if refused {
+        let sentence = format!(
+            "the registry refused to tell about {reference}: name a Secret that may pull it in source.image.pullSecretRef"
+        );
+        Answer::Failed(Reason::AuthenticationFailed, sentence)
+    } else if absent {
+        let sentence = format!(
+            "the registry has no {reference}: check name and tag in source.image.reference"
+        );
+        Answer::Failed(Reason::ImageNotFound, sentence)
+    } else {
+        let sentence = format!("the registry of {reference} cannot be asked: {error}");
+        Answer::Failed(Reason::HostUnreachable, sentence)
+    }
 }
 
 async fn pull_secret(
@@ -185,6 +197,32 @@ async fn pull_secret(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_registries_say_of_a_tag_has_its_reason() {
+        let says = |code: &str| OciDistributionError::RegistryError {
+            envelope: serde_json::from_value(serde_json::json!({
+                "errors": [{"code": code, "message": "no", "detail": null}]
+            }))
+            .expect("an envelope"),
+            url: "https://registry.example.com/v2/".to_owned(),
+        };
+        for (code, expected) in [
+            ("MANIFEST_UNKNOWN", Reason::ImageNotFound),
+            ("NAME_UNKNOWN", Reason::ImageNotFound),
+            ("DENIED", Reason::AuthenticationFailed),
+            ("UNAUTHORIZED", Reason::AuthenticationFailed),
+            ("TOOMANYREQUESTS", Reason::HostUnreachable),
+        ] {
+            match failed("registry.example.com/a:1", &says(code)) {
+                Answer::Failed(reason, sentence) => {
+                    assert_eq!(reason, expected, "{code}");
+                    assert!(sentence.contains("registry.example.com/a:1"), "{sentence}");
+                }
+                other => panic!("{code}: {other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn the_highest_version_that_fits_is_taken() {
