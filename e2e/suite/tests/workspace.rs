@@ -25,13 +25,19 @@ fn text(value: &Value) -> &str {
 const MAY_USE: &[(&str, &[&str])] = &[
     ("trackbed-api", &[]),
     ("trackbed-detect", &[]),
+    ("trackbed-forge", &[]),
     ("trackbed-git", &[]),
     ("trackbed-supervisor", &[]),
     ("trackbed-kit", &["trackbed-api"]),
     ("trackbed-project", &["trackbed-api", "trackbed-kit"]),
     (
         "trackbed-service",
-        &["trackbed-api", "trackbed-kit", "trackbed-git"],
+        &[
+            "trackbed-api",
+            "trackbed-kit",
+            "trackbed-forge",
+            "trackbed-git",
+        ],
     ),
     (
         "trackbed-build",

@@ -271,7 +271,8 @@ mod tests {
                   "name": "registry.example.com/apps/shop/web"
                 }
               ]
-            }"#]].assert_eq(&pretty(&sample().statement.bytes));
+            }"#]]
+        .assert_eq(&pretty(&sample().statement.bytes));
     }
 
     #[test]
