@@ -5,12 +5,14 @@
 //! sleep: a test waits for a condition, and what does not come in time fails it with what stands
 //! there instead.
 
+pub mod builds;
 mod environment;
 pub mod forge;
 mod git;
 pub mod http;
 mod kubectl;
 mod operator;
+pub mod stub;
 
 use std::{env, path::PathBuf};
 

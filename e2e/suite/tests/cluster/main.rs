@@ -1,9 +1,13 @@
 //! Tests that do not mind each other: each has a Project of its own, and they run side by side.
 
 mod bad_input;
+mod build_ends;
+mod build_failures;
 mod build_isolation;
+mod build_refusals;
 mod data;
 mod defaults;
 mod invalid_manifests;
 mod languages;
 mod main_job;
+mod source_failures;
