@@ -129,8 +129,7 @@ pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Pla
         return halted(object, seen, status, (BuildPhase::Cancelled, health), now);
     }
     if let Some(newer) = &seen.superseded_by {
-        let message = format!("the newer Build {newer} took over");
-        let health = Health::Ended(Reason::Superseded, message);
+        let health = Health::Ended(Reason::Superseded, superseded(Some(newer)));
         return halted(object, seen, status, (BuildPhase::Superseded, health), now);
     }
     if let Some(Turn::Waits(position)) = seen.turn {
@@ -238,9 +237,10 @@ fn still(object: &Build, seen: &Seen, status: BuildStatus, now: Timestamp) -> Pl
             Health::Ready(format!("made {}", status.image.clone().unwrap_or_default()))
         }
         (BuildPhase::Cancelled, _) => Health::Ended(Reason::Cancelled, "was cancelled".to_owned()),
-        (BuildPhase::Superseded, _) => {
-            Health::Ended(Reason::Superseded, "a newer commit took over".to_owned())
-        }
+        (BuildPhase::Superseded, _) => Health::Ended(
+            Reason::Superseded,
+            superseded(seen.superseded_by.as_deref()),
+        ),
         (_, Some(failure)) => Health::Stalled(failure.reason, failure.message.clone()),
         (_, None) => Health::Stalled(Reason::BuildFailed, "it failed".to_owned()),
     };
@@ -252,6 +252,13 @@ fn still(object: &Build, seen: &Seen, status: BuildStatus, now: Timestamp) -> Pl
         plan.children.stop = running(seen);
     }
     plan
+}
+
+fn superseded(by: Option<&str>) -> String {
+    match by {
+        Some(newer) => format!("the newer Build {newer} took over"),
+        None => "a newer commit took over".to_owned(),
+    }
 }
 
 /// It has no place, and costs no pod until it has one.

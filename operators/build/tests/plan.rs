@@ -253,6 +253,7 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --declare=PIP_CERT
               - --declare=REQUESTS_CA_BUNDLE
               - --declare=SSL_CERT_FILE
+              - --declare=TRACKBED_CACHE
               - --argument=A
               - --credentials-dir=/etc/trackbed/git
               command:
@@ -322,7 +323,9 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --insecure-registry=mirror:5000
               - --insecure-pull
               - --cache=true
+              - --cache-copy-layers=true
               - --cache-repo=oci:/cache/layers
+              - --build-arg=TRACKBED_CACHE=/cache/programs
               - --compressed-caching=false
               env:
               - name: HTTPS_PROXY
@@ -576,6 +579,21 @@ fn a_newer_build_ends_an_older_one() {
     seen.superseded_by = Some("web-4".to_owned());
     check(
         &build(""),
+        &seen,
+        &expect![[r#"
+            phase: Superseded
+            stop: web-3
+            Ready=False Superseded: the newer Build web-4 took over
+        "#]],
+    );
+    let mut object = build("");
+    object.status = Some(
+        plan(&object, &seen, &Config::example(), now())
+            .outcome
+            .status,
+    );
+    check(
+        &object,
         &seen,
         &expect![[r#"
             phase: Superseded

@@ -20,6 +20,8 @@ use crate::plan::{claim, environment};
 pub(super) const USER: i64 = 65532;
 const WORKSPACE: &str = "/workspace";
 const CACHE: &str = "/cache";
+/// Build argument that says where compilers may keep what the next build can use.
+const CACHE_ARGUMENT: &str = "TRACKBED_CACHE";
 const GIT: &str = "/etc/trackbed/git";
 const REGISTRY: &str = "/etc/trackbed/registry";
 /// Where RUN lines find the Build's secrets.
@@ -66,6 +68,9 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
     args.extend(overrides(spec));
     let declared = environment::declared(&place.environment, &spec.build.args);
     args.extend(declared.iter().map(|it| format!("--declare={it}")));
+    if place.cache().is_some() {
+        args.push(format!("--declare={CACHE_ARGUMENT}"));
+    }
     let own = spec.build.args.keys();
     args.extend(own.map(|it| format!("--argument={it}")));
     let mut mounts = vec![
@@ -169,7 +174,10 @@ pub(super) fn build(place: &Place<'_>) -> Container {
     }
     if place.cache().is_some() {
         args.push("--cache=true".to_owned());
+        // A stage of which everything is there is then not even unpacked.
+        args.push("--cache-copy-layers=true".to_owned());
         args.push(format!("--cache-repo=oci:{CACHE}/layers"));
+        args.push(format!("--build-arg={CACHE_ARGUMENT}={CACHE}/programs"));
         args.push("--compressed-caching=false".to_owned());
         mounts.push(mount("cache", CACHE, false));
     }
