@@ -63,6 +63,14 @@ impl Credentials {
         })
     }
 
+    /// The lines by which hosts are known, of credentials for ssh.
+    pub(crate) fn known_hosts(&self) -> Option<&str> {
+        match self {
+            Self::Basic { .. } => None,
+            Self::Ssh { known_hosts, .. } => Some(known_hosts),
+        }
+    }
+
     /// Refuses credentials of the wrong kind before anything is sent.
     pub(crate) fn check(given: Option<&Self>, url: &Url) -> Result<(), Error> {
         match (url.scheme, given) {

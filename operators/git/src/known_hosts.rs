@@ -53,6 +53,14 @@ pub(crate) fn judge(known_hosts: &str, host: &str, port: u16, key: &[u8]) -> Ver
     }
 }
 
+/// Kinds of the keys that the lines have for a host. libgit2 asks it for no others.
+pub(crate) fn kinds(known_hosts: &str, host: &str, port: u16) -> Vec<String> {
+    match judge(known_hosts, host, port, &[]) {
+        Verdict::Changed(kinds) => kinds,
+        Verdict::Known | Verdict::Revoked | Verdict::Unknown => Vec::new(),
+    }
+}
+
 fn matches(patterns: &HostPatterns, name: &str) -> bool {
     match patterns {
         HostPatterns::HashedName { salt, hash } => {
@@ -158,6 +166,14 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn kinds_are_those_of_the_host_s_lines() {
+        let lines = format!("example.com {KEY}\nexample.com {ECDSA}\nexample.org {RSA}");
+        let found = kinds(&lines, "example.com", 22);
+        assert_eq!(found, ["ssh-ed25519", "ecdsa-sha2-nistp256"]);
+        assert!(kinds(&lines, "example.com", 2222).is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Credentials, Error,
     guard::Guard,
-    known_hosts::{Verdict, judge},
+    known_hosts::{Verdict, judge, kinds},
     url::{Scheme, Url},
 };
 
@@ -135,10 +135,8 @@ impl Request {
             let Some(host_key) = certificate.as_hostkey() else {
                 return Ok(CertificateCheckStatus::CertificatePassthrough);
             };
-            let lines = match &given {
-                Some(Credentials::Ssh { known_hosts, .. }) => known_hosts.as_str(),
-                _ => "",
-            };
+            let lines = given.as_ref().and_then(Credentials::known_hosts);
+            let lines = lines.unwrap_or_default();
             let kind = host_key
                 .hostkey_type()
                 .map_or("unknown", |kind| kind.name());
@@ -161,6 +159,21 @@ impl Request {
         if let Some(refused) = seen.refused.take() {
             return refused;
         }
+        if let Some(lines) = self.credentials.as_ref().and_then(Credentials::known_hosts)
+            && error
+                .message()
+                .contains("Unable to exchange encryption keys")
+            && let Ok(url) = Url::parse(&self.url)
+        {
+            let kinds = kinds(lines, &url.host, url.port);
+            if !kinds.is_empty() {
+                return Error::HostKey(format!(
+                    "{} shows no host key of a kind that known_hosts has ({}): add the lines that 'ssh-keyscan' prints, after comparing them with what the host publishes",
+                    place(&url),
+                    kinds.join(", ")
+                ));
+            }
+        }
         // Its words for a key that is none, or whose passphrase is wrong.
         let key = [
             "Unable to extract public key",
@@ -180,11 +193,16 @@ fn denied(words: &str) -> git2::Error {
     git2::Error::new(git2::ErrorCode::Auth, git2::ErrorClass::Callback, words)
 }
 
-fn complaint(url: &Url, kind: &str, verdict: &Verdict) -> Option<String> {
-    let host = match url.port {
+/// A host as `known_hosts` names it.
+fn place(url: &Url) -> String {
+    match url.port {
         22 => url.host.clone(),
         port => format!("[{}]:{port}", url.host),
-    };
+    }
+}
+
+fn complaint(url: &Url, kind: &str, verdict: &Verdict) -> Option<String> {
+    let host = place(url);
     match verdict {
         Verdict::Known => None,
         Verdict::Unknown => Some(format!(

@@ -255,7 +255,10 @@ impl Sources {
         self.lanes.said(&host, !answer.is_silence());
         let refused = matches!(
             answer,
-            Answer::Failed(Reason::AuthenticationFailed | Reason::SecretInvalid, _)
+            Answer::Failed(
+                Reason::AuthenticationFailed | Reason::SecretInvalid | Reason::HostKeyMismatch,
+                _
+            )
         );
         // The Secret may have changed since it was read.
         if refused && self.secrets.forget(key.secret()) {
