@@ -13,7 +13,7 @@ use kube::{
     api::{ListParams, LogParams},
 };
 use trackbed_api::{Build, Project, labels, names};
-use trackbed_git::Credentials;
+use trackbed_git::{Credentials, Url};
 use trackbed_kit::{Cache, Caches, Context, Error, meta};
 
 use crate::{places::Places, plan, queue::Turn};
@@ -226,8 +226,13 @@ async fn wrong_secret(
         };
         let data = secret.data.unwrap_or_default();
         let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
-        if let Err(lacks) = Credentials::from_keys(text) {
-            return Ok(Some(format!("Secret {name} {lacks}")));
+        match Credentials::from_keys(text) {
+            Err(lacks) => return Ok(Some(format!("Secret {name} {lacks}"))),
+            Ok(found) => {
+                if let Some(words) = wrong_kind(&found, &spec.source.git.url) {
+                    return Ok(Some(format!("Secret {name} does not fit: {words}")));
+                }
+            }
         }
     }
     for file in &spec.build.secrets {
@@ -245,6 +250,14 @@ async fn wrong_secret(
         }
     }
     Ok(None)
+}
+
+/// Whether credentials are not of the kind that a URL takes. What else is wrong with a URL is told
+/// by the step that fetches.
+fn wrong_kind(credentials: &Credentials, url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let refused = Credentials::check(Some(credentials), &url).err()?;
+    Some(refused.to_string())
 }
 
 async fn secret(context: &Context, object: &Build, name: &str) -> Result<Option<Secret>, Error> {

@@ -72,7 +72,10 @@ impl Credentials {
     }
 
     /// Refuses credentials of the wrong kind before anything is sent.
-    pub(crate) fn check(given: Option<&Self>, url: &Url) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::WrongCredentials`], and [`Error::CredentialsNeeded`] where there are none for ssh.
+    pub fn check(given: Option<&Self>, url: &Url) -> Result<(), Error> {
         match (url.scheme, given) {
             (Scheme::Ssh, None) => Err(Error::CredentialsNeeded {
                 url: url.as_str().to_owned(),
