@@ -1,8 +1,12 @@
 //! `bench`: what Trackbed costs, as tables. Never part of the tests.
 
+mod application;
+mod build;
+mod fetch;
 mod operator;
 mod push_to_serve;
 mod requests;
+mod webhooks;
 
 use clap::{Args, ValueEnum};
 use cluster::Name;
@@ -14,29 +18,52 @@ pub(crate) struct Options {
     /// Which one; all of them when it is left out
     #[arg(value_enum)]
     benchmark: Option<Benchmark>,
-    /// How often
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    runs: u32,
+    /// How often [default: 5 for push-to-serve and webhooks, else 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: Option<u32>,
+    /// Only these, of the examples that `build` builds
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Take the cluster as it is: measure the Trackbed that runs, not the one of this folder
+    #[arg(long)]
+    as_is: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Benchmark {
     /// From a push until the new version answers, split by step
     PushToServe,
+    /// Examples without a Dockerfile: with an empty cache, and again after a change of one line
+    Build,
+    /// From a webhook's delivery to the Build's Job, and a flood of junk
+    Webhooks,
+    /// A repository of 1 GiB: memory, disk and time. Needs no cluster
+    Fetch,
 }
 
-/// Runs benchmarks on cluster `name`, which it brings up if it is down.
+/// Runs benchmarks on cluster `name`, which it brings up if it is down and they need one.
 pub(crate) fn run(name: Name, options: &Options) -> Result<()> {
     let benchmarks = options
         .benchmark
         .map_or(Benchmark::value_variants().to_vec(), |one| vec![one]);
-    up::up(name, &up::Options::bare())?;
+    if !options.as_is && benchmarks.iter().any(|it| *it != Benchmark::Fetch) {
+        up::up(name, &up::Options::bare())?;
+    }
     for benchmark in benchmarks {
         match benchmark {
-            Benchmark::PushToServe => push_to_serve::run(name, options.runs)?,
+            Benchmark::PushToServe => push_to_serve::run(name, options.runs.unwrap_or(5))?,
+            Benchmark::Build => build::run(name, options.runs.unwrap_or(1), &options.only)?,
+            Benchmark::Webhooks => webhooks::run(name, options.runs.unwrap_or(5))?,
+            Benchmark::Fetch => fetch::run()?,
         }
     }
     Ok(())
+}
+
+/// Bytes, in MiB with one digit.
+fn mebibytes(bytes: u64) -> String {
+    let kibibytes = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+    format!("{:.1}", f64::from(kibibytes) / 1024.0)
 }
 
 /// Mean, least and most of `values`; zeros for none.

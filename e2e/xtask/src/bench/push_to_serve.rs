@@ -3,22 +3,19 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use cluster::{Client, CommandExt, Name, Network, Publish};
+use cluster::{Client, CommandExt, Name, Network};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Spread, operator, requests};
+use super::{Spread, application, mebibytes, operator, requests};
 use crate::{
-    error::{Doing, Error, Result},
+    error::{Error, Result},
     look,
     operator::DOMAIN,
-    repository,
     step::step,
 };
 
@@ -166,31 +163,8 @@ fn containers(pod: &Value) -> Result<[(Timestamp, Timestamp); 3]> {
 
 /// Puts version `version` of the application on the git server.
 fn publish(name: Name, version: u32) -> Result<()> {
-    let folder = std::env::temp_dir().join(format!("trackbed-bench-{}", std::process::id()));
-    copy(&repository(APPLICATION), &folder, version)?;
-    let published = cluster::publish(
-        name,
-        &Publish {
-            folder: folder.clone(),
-            name: PROJECT.to_owned(),
-            branch: "main".to_owned(),
-            private: false,
-            always: true,
-        },
-    );
-    fs::remove_dir_all(&folder).doing(|| format!("removing {}", folder.display()))?;
-    Ok(published.map(drop)?)
-}
-
-fn copy(from: &Path, to: &PathBuf, version: u32) -> Result<()> {
-    let doing = || format!("copying {} to {}", from.display(), to.display());
-    fs::create_dir_all(to).doing(doing)?;
-    for file in fs::read_dir(from).doing(doing)?.flatten() {
-        let text = fs::read_to_string(file.path()).doing(doing)?;
-        let text = text.replace(GREETING, &format!("version {version}"));
-        fs::write(to.join(file.file_name()), text).doing(doing)?;
-    }
-    Ok(())
+    let words = format!("version {version}");
+    application::publish(name, APPLICATION, PROJECT, &[(GREETING, &words)])
 }
 
 /// Waits until the Service's URL answers with `words`, and gives the time.
@@ -226,13 +200,11 @@ fn print(times: &[Run], asked: &[Counts], idle: operator::Memory, after: operato
     println!("\nRequests of Trackbed to the API server in a run, without watches and Lease:\n");
     print!("{}", requests_table(asked));
     let megabytes = |memory: operator::Memory| {
-        let of = |bytes: u64| {
-            format!(
-                "{:.1}",
-                f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX)) / 1024.0
-            )
-        };
-        format!("| {} | {} |", of(memory.resident), of(memory.anonymous))
+        let operator::Memory {
+            resident,
+            anonymous,
+        } = memory;
+        format!("| {} | {} |", mebibytes(resident), mebibytes(anonymous))
     };
     println!("\nMemory of the operator, MiB:\n");
     println!("| when | resident | of it its own |\n|---|---|---|");
