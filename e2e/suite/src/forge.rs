@@ -359,16 +359,22 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new one.
+    /// A new one, as people make them.
+    #[track_caller]
+    pub fn generate() -> Self {
+        Self::of("ed25519")
+    }
+
+    /// A new one of a kind.
     ///
     /// # Panics
     /// If there is no ssh-keygen.
     #[track_caller]
-    pub fn generate() -> Self {
+    pub fn of(kind: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
         let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "deploy", "-f"])
+            .args(["-q", "-t", kind, "-N", "", "-C", "deploy", "-f"])
             .arg(&file)
             .output()
             .expect("ssh-keygen starts");

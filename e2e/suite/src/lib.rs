@@ -12,6 +12,7 @@ mod git;
 pub mod http;
 mod kubectl;
 mod operator;
+mod proxy;
 pub mod stub;
 
 use std::{env, path::PathBuf};
@@ -19,6 +20,7 @@ use std::{env, path::PathBuf};
 pub use environment::Environment;
 pub use git::Credentials;
 pub use http::{Answer, eventually};
+pub use proxy::{Proxy, Watch};
 pub use serde_json::Value;
 
 /// The cluster that the tests run on, as `cargo xtask e2e` describes it in the environment.

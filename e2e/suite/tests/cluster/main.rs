@@ -10,4 +10,7 @@ mod defaults;
 mod invalid_manifests;
 mod languages;
 mod main_job;
+mod origin;
 mod source_failures;
+mod sources;
+mod webhooks;

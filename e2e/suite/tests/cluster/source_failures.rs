@@ -170,7 +170,6 @@ fn attempts(cluster: &Cluster, namespace: &str, name: &str) -> i64 {
 fn secrets_that_are_missing_or_wrong() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("source-secrets");
-    cluster.publish("private/source-secrets", &[("Dockerfile", GOOD)]);
     let commit = Commit {
         id: cluster.publish("private/source-secrets", &[("Dockerfile", GOOD)]),
         url: cluster.git_url("private/source-secrets"),
@@ -206,6 +205,7 @@ fn secrets_that_are_missing_or_wrong() {
     for (name, says) in [
         ("missing", "absent"),
         ("empty", "Secret empty"),
+        ("key", "kubernetes.io/basic-auth"),
         ("file", "Secret files"),
     ] {
         let message = cluster.wait_reason("build", &namespace, name, "SecretInvalid", 120);
@@ -230,18 +230,13 @@ fn secrets_that_are_missing_or_wrong() {
     cluster.fails(&namespace, "wrong", 120, &expected);
     let story = cluster.get("build", &namespace, "wrong").to_string();
     assert!(!story.contains("canary"), "no credential is told: {story}");
-    let expected = Failure::of(
-        "SecretInvalid",
-        "fetch",
-        &["kubernetes.io/basic-auth", "attempt 3 of 3"],
-    )
-    .passing();
-    cluster.fails(&namespace, "key", 240, &expected);
-
+    // A Secret keeps its type for life.
+    cluster.delete("secret", &namespace, "key");
+    secret("key", "kubernetes.io/basic-auth", &right);
     secret("absent", "kubernetes.io/basic-auth", &right);
     secret("empty", "Opaque", &right);
     secret("files", "Opaque", "token: x");
-    for name in ["missing", "empty", "file"] {
+    for name in ["missing", "empty", "key", "file"] {
         cluster.phase(&namespace, name, "Succeeded", 240);
     }
     cluster.next_build_works(&namespace);
