@@ -80,17 +80,19 @@ fn is_identifier(name: &str) -> bool {
 }
 
 /// An instruction with its continuation lines and heredocs.
-struct Instruction {
+pub(crate) struct Instruction {
     /// In lower case.
-    name: String,
-    rest: String,
+    pub(crate) name: String,
+    pub(crate) rest: String,
+    /// First byte of its first line.
+    pub(crate) begin: usize,
     /// Byte after its last line.
     end: usize,
     /// Whether the file ends where it was to be continued.
     cut: bool,
 }
 
-fn instructions(text: &str) -> Vec<Instruction> {
+pub(crate) fn instructions(text: &str) -> Vec<Instruction> {
     let mut lines = Lines {
         escape: escape(text),
         rest: text.split_inclusive('\n'),
@@ -98,7 +100,11 @@ fn instructions(text: &str) -> Vec<Instruction> {
         cut: false,
     };
     let mut found = Vec::new();
-    while let Some(logical) = lines.logical() {
+    loop {
+        let begin = lines.at;
+        let Some(logical) = lines.logical() else {
+            break;
+        };
         let trimmed = logical.trim();
         if trimmed.is_empty() {
             continue;
@@ -112,6 +118,7 @@ fn instructions(text: &str) -> Vec<Instruction> {
         found.push(Instruction {
             name: name.to_ascii_lowercase(),
             rest: rest.to_owned(),
+            begin,
             end: lines.at,
             cut: lines.cut,
         });
@@ -271,7 +278,7 @@ fn heredoc(word: &str) -> Option<Heredoc> {
 }
 
 /// Words of a shell, with their quotes. None if a quote is not closed.
-fn words(text: &str) -> Option<Vec<String>> {
+pub(crate) fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quote = None;

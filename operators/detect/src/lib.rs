@@ -7,6 +7,7 @@
 
 mod command;
 mod declare;
+mod distinguish;
 mod dockerfile;
 pub mod explain;
 mod go;
@@ -27,6 +28,7 @@ mod version;
 mod work;
 
 pub use declare::declare;
+pub use distinguish::{Copied, distinguish};
 pub use explain::{Decision, Subject};
 pub use provider::Provider;
 pub use settings::Settings;

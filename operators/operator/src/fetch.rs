@@ -11,10 +11,11 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trackbed_api::build::BuildPlan;
-use trackbed_detect::{Context, declare, detect, explain};
+use trackbed_detect::{Context, declare, detect, distinguish, explain};
 use trackbed_git::{Credentials, Fetch, Progress, Request, fetch};
 
 use crate::{
+    names,
     origin::{self, Blob, Origin, Parameters},
     plan::Overrides,
     report,
@@ -220,7 +221,12 @@ fn dockerfile<'a>(
     let own = inside(root, Path::new(&options.dockerfile)).filter(|path| path.is_file());
     if let Some(own) = own {
         let text = fs::read(&own).map_err(|error| disk(&own, &error))?;
-        write(options, &String::from_utf8_lossy(&text), &options.declared)?;
+        write(
+            options,
+            root,
+            &String::from_utf8_lossy(&text),
+            &options.declared,
+        )?;
         ignored_beside(options, &own)?;
         let plan = BuildPlan {
             language: "dockerfile".to_owned(),
@@ -242,18 +248,18 @@ fn dockerfile<'a>(
     let plan = options.overrides.clone().settings();
     let plan = plan.and_then(|settings| detect(&tree(source, root), &settings));
     let plan = plan.map_err(|error| (error.reason(), error.to_string()))?;
+    let context = match plan.context {
+        Context::Folder => root,
+        Context::Root => source,
+    };
     let declared = [&*options.declared, &options.arguments].concat();
-    write(options, &plan.dockerfile, &declared)?;
+    write(options, context, &plan.dockerfile, &declared)?;
     if let Some(ignored) = &plan.dockerignore {
         let beside = options.out.join(format!("{DOCKERFILE}{IGNORED}"));
         fs::write(&beside, ignored).map_err(|error| disk(&beside, &error))?;
     }
     print!("{}", explain::text(&plan.explanation));
     println!("--- generated Dockerfile\n{}---", plan.dockerfile);
-    let context = match plan.context {
-        Context::Folder => root,
-        Context::Root => source,
-    };
     let plan = BuildPlan {
         language: plan.provider.as_str().to_owned(),
         version: plan.version,
@@ -263,10 +269,18 @@ fn dockerfile<'a>(
     Ok((plan, context))
 }
 
-fn write(options: &Options, text: &str, declared: &[String]) -> Result<(), Refusal> {
+/// Writes a Dockerfile with what the cluster adds: the arguments of its environment, and names of
+/// files for layers to know.
+fn write(
+    options: &Options,
+    context: &Path,
+    text: &str,
+    declared: &[String],
+) -> Result<(), Refusal> {
     let target = options.out.join(DOCKERFILE);
     let names: Vec<&str> = declared.iter().map(String::as_str).collect();
-    fs::write(&target, declare(text, &names)).map_err(|error| disk(&target, &error))
+    let text = distinguish(text, |copied| names::digest(context, copied));
+    fs::write(&target, declare(&text, &names)).map_err(|error| disk(&target, &error))
 }
 
 /// `NAME.dockerignore` beside a Dockerfile goes before the folder's own file, and is looked for

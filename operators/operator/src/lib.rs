@@ -5,6 +5,7 @@ mod cache;
 pub mod error;
 pub mod fetch;
 mod ls_remote;
+mod names;
 mod origin;
 pub mod plan;
 mod provenance;
