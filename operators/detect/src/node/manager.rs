@@ -329,6 +329,11 @@ impl Manager {
         self.kind != Kind::Berry
     }
 
+    /// Whether an install leaves nothing behind but the modules, once npm's cache is removed.
+    pub(crate) fn leaves_no_store(&self) -> bool {
+        self.kind == Kind::Npm
+    }
+
     /// Runs the script `build`; in a workspace, of what the application uses first.
     /// None: there is nothing to build.
     pub(crate) fn run_build(&self, work: &Work<'_>, package: &Package) -> Option<String> {

@@ -97,7 +97,7 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
         manager,
     };
     let mut file = Dockerfile::default();
-    steps.build_stage(work, &package, &mut file);
+    let one = steps.build_stage(work, &package, &mut file);
     let site = steps.framework.as_ref().and_then(|it| it.site(work));
     match site {
         Some(site) => {
@@ -106,7 +106,7 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
             site::configure(&mut file, &site);
             site::serve(&mut file, &format!("{}/{}", steps.folder, site.output));
         }
-        None => steps.run_stage(work, &package, &mut file)?,
+        None => steps.run_stage(work, &package, one, &mut file)?,
     }
     let mut from = vec!["package.json".to_owned()];
     from.extend(steps.manager.lock.map(str::to_owned));
@@ -128,19 +128,14 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
 }
 
 impl Steps {
-    fn build_stage(&self, work: &mut Work<'_>, package: &Package, file: &mut Dockerfile) {
-        file.stage(&self.image, Some("build"));
-        apt(file, &native(package, BUILD_NATIVE));
-        file.line("WORKDIR /app");
-        self.manager.prepare(file);
+    /// Installs, and builds if there is something to build. Whether the final image begins with all
+    /// of it: there is nothing that only the build needs.
+    fn build_stage(&self, work: &mut Work<'_>, package: &Package, file: &mut Dockerfile) -> bool {
         let own = work.own_install();
         let early = ["preinstall", "install", "postinstall", "prepare"];
         let script = early
             .into_iter()
             .find(|name| package.script(name).is_some());
-        if let Some(script) = script {
-            file.comment(&format!("The script \"{script}\" may need any file."));
-        }
         let strips =
             own.is_none() && self.copies_modules() && !start::needs_development(work, package);
         // Nothing to build and nothing to run: only what the application needs is installed.
@@ -148,6 +143,17 @@ impl Steps {
             && self.build.is_none()
             && script.is_none()
             && self.manager.installs_production();
+        let tools = native(package, BUILD_NATIVE);
+        if production && tools.is_empty() && self.manager.leaves_no_store() {
+            return self.dependencies(work, package, file);
+        }
+        file.stage(&self.image, Some("build"));
+        apt(file, &tools);
+        file.line("WORKDIR /app");
+        self.manager.prepare(file);
+        if let Some(script) = script {
+            file.comment(&format!("The script \"{script}\" may need any file."));
+        }
         let early = script.is_none() && own.is_none() && self.manager.copy_manifests(work, file);
         if !early {
             file.line("COPY . .");
@@ -172,6 +178,27 @@ impl Steps {
         if strips && !production && (script.is_none() || self.manager.keeps_what_scripts_made()) {
             self.manager.prune(work, &self.folder, file);
         }
+        false
+    }
+
+    /// A stage with all that the application needs but its code, which the final stage adds. A
+    /// change of the code then leaves everything below it as it is.
+    fn dependencies(&self, work: &mut Work<'_>, package: &Package, file: &mut Dockerfile) -> bool {
+        file.stage(&self.image, Some("dependencies"));
+        apt(file, &native(package, RUN_NATIVE));
+        work.packages(file);
+        file.line("WORKDIR /app");
+        self.manager.prepare(file);
+        let early = self.manager.copy_manifests(work, file);
+        let command = self.manager.install(work, true);
+        work.say(Subject::Install, &command, self.manager.lock);
+        if !early {
+            file.line("COPY . .");
+        }
+        file.run(&format!(
+            "{command} && chown -R 1000:1000 /app && rm -rf /root/.npm"
+        ));
+        true
     }
 
     /// Whether the final image has the modules: not if the build made something without them.
@@ -186,6 +213,7 @@ impl Steps {
         &self,
         work: &mut Work<'_>,
         package: &Package,
+        one: bool,
         file: &mut Dockerfile,
     ) -> Result<(), Error> {
         let standalone = self.standalone_server();
@@ -200,9 +228,13 @@ impl Steps {
             },
             "package.json does not say how to start: add a script \"start\", a server.js",
         )?;
-        file.stage(&self.image, None);
-        apt(file, &native(package, RUN_NATIVE));
-        work.packages(file);
+        if one {
+            file.stage("dependencies", None);
+        } else {
+            file.stage(&self.image, None);
+            apt(file, &native(package, RUN_NATIVE));
+            work.packages(file);
+        }
         file.line("ENV NODE_ENV=production HOST=0.0.0.0 HOSTNAME=0.0.0.0");
         Work::port(file);
         let folder = &self.folder;
@@ -239,7 +271,11 @@ impl Steps {
                 };
                 file.line(&format!("ENV PATH={folder}/node_modules/.bin:{above}$PATH"));
                 file.line(&format!("WORKDIR {folder}"));
-                file.line("COPY --from=build --chown=1000:1000 /app /app");
+                file.line(if one {
+                    "COPY --chown=1000:1000 . /app"
+                } else {
+                    "COPY --from=build --chown=1000:1000 /app /app"
+                });
             }
         }
         file.line("USER 1000:1000");

@@ -10,6 +10,10 @@ use crate::{
 
 use super::Project;
 
+/// uv's way with the virtual environment that is there.
+const UV_SETTINGS: &str =
+    "ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_NO_CACHE=1";
+
 /// How dependencies are installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manager {
@@ -165,13 +169,9 @@ impl Manager {
     fn dependencies(self, work: &Work<'_>, file: &mut Dockerfile) -> (&'static str, Code) {
         match self {
             Self::Uv { locked, package } => {
-                let sync = if locked {
-                    "uv sync --frozen --no-dev"
-                } else {
-                    "uv sync --no-dev"
-                };
+                let sync = sync(locked);
                 tool(file, "uv", UV);
-                file.line("ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_NO_CACHE=1");
+                file.line(UV_SETTINGS);
                 self.copy(work, file);
                 file.run(&format!(
                     "{sync} --no-install-project --no-install-workspace"
@@ -201,15 +201,7 @@ impl Manager {
             }
             Self::Requirements => {
                 let install = "pip install -r requirements.txt";
-                let text = work.tree.read("requirements.txt").unwrap_or_default();
-                // It may name other files, or the project itself.
-                let others = text.lines().map(str::trim).any(|line| {
-                    line.starts_with("-r")
-                        || line.starts_with("-c")
-                        || line.starts_with("-e")
-                        || line.starts_with("--r")
-                        || line.starts_with('.')
-                });
+                let others = names_others(work);
                 if others {
                     file.comment("requirements.txt names other files.");
                 } else {
@@ -231,6 +223,45 @@ impl Manager {
         }
     }
 
+    /// Whether nothing but the dependencies is there once they are installed, and the code needs no
+    /// step of its own.
+    pub(crate) fn leaves_nothing(self, work: &Work<'_>) -> bool {
+        match self {
+            Self::Uv { package, .. } => !package,
+            Self::Requirements => !names_others(work),
+            Self::None => true,
+            Self::Poetry { .. } | Self::Pipenv { .. } | Self::Project { .. } => false,
+        }
+    }
+
+    /// Installs the dependencies, for managers of which [`Manager::leaves_nothing`] holds.
+    pub(crate) fn install_alone(
+        self,
+        work: &mut Work<'_>,
+        added: Option<&str>,
+        file: &mut Dockerfile,
+    ) {
+        if let Self::Uv { locked, .. } = self {
+            let sync = sync(locked);
+            let add = added.map(|it| format!(" && /opt/uv/bin/uv pip install '{it}'"));
+            file.line(UV_SETTINGS);
+            self.copy(work, file);
+            file.run(&format!(
+                "python -m venv /opt/uv && /opt/uv/bin/pip install '{UV}' && /opt/uv/bin/{sync} --no-install-project --no-install-workspace{} && rm -rf /opt/uv",
+                add.unwrap_or_default()
+            ));
+            work.say(Subject::Install, sync, self.file());
+            return;
+        }
+        let (command, _) = self.dependencies(work, file);
+        if let Some(added) = added {
+            file.run(&format!("pip install '{added}'"));
+        }
+        if !command.is_empty() {
+            work.say(Subject::Install, command, self.file());
+        }
+    }
+
     /// Copies manifest and lockfile.
     fn copy(self, work: &Work<'_>, file: &mut Dockerfile) {
         let files = match self {
@@ -249,6 +280,26 @@ impl Manager {
             _ => "pip install",
         }
     }
+}
+
+fn sync(locked: bool) -> &'static str {
+    if locked {
+        "uv sync --frozen --no-dev"
+    } else {
+        "uv sync --no-dev"
+    }
+}
+
+/// Whether requirements.txt names other files, or the project itself.
+fn names_others(work: &Work<'_>) -> bool {
+    let text = work.tree.read("requirements.txt").unwrap_or_default();
+    text.lines().map(str::trim).any(|line| {
+        line.starts_with("-r")
+            || line.starts_with("-c")
+            || line.starts_with("-e")
+            || line.starts_with("--r")
+            || line.starts_with('.')
+    })
 }
 
 /// Installs a manager beside the application's packages, not among them.

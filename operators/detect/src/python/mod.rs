@@ -147,17 +147,21 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
         work.warn(format!("{added} is not among the dependencies and is added: write it there to choose its version"));
     }
     let image = format!("docker.io/library/python:{}-slim-bookworm", version.tag);
+    let added = added.map(|name| match name {
+        "gunicorn" => GUNICORN,
+        _ => UVICORN,
+    });
     let mut file = Dockerfile::default();
-    build_stage(
-        work,
-        &project,
-        &manager,
-        &image,
-        own.as_deref(),
-        added,
-        &mut file,
-    );
-    run_stage(work, &project, &image, &mut file);
+    let tools = build_tools(work, &project);
+    let nothing_built = tools.is_empty() && own.is_none() && work.settings.build_command.is_none();
+    if nothing_built && manager.leaves_nothing(work) {
+        one_image(work, &project, &manager, &image, added, &mut file);
+    } else {
+        file.stage(&image, Some("build"));
+        apt(&mut file, &tools);
+        build_stage(work, &manager, own.as_deref(), added, &mut file);
+        run_stage(work, &project, &image, &mut file);
+    }
     if let Some(start) = &start {
         file.start(start);
     }
@@ -171,16 +175,8 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
     })
 }
 
-fn build_stage(
-    work: &mut Work<'_>,
-    project: &Project,
-    manager: &Manager,
-    image: &str,
-    own: Option<&str>,
-    added: Option<&str>,
-    file: &mut Dockerfile,
-) {
-    file.stage(image, Some("build"));
+/// Debian packages that only building needs.
+fn build_tools(work: &Work<'_>, project: &Project) -> Vec<&'static str> {
     let mut packages: BTreeSet<&str> = NATIVE
         .iter()
         .filter(|(name, ..)| project.uses(name))
@@ -190,14 +186,53 @@ fn build_stage(
     if text.contains("git+") {
         packages.insert("git");
     }
-    apt(file, &packages.into_iter().collect::<Vec<_>>());
+    packages.into_iter().collect()
+}
+
+/// Debian packages that running needs.
+fn run_tools(project: &Project) -> Vec<&'static str> {
+    let packages: BTreeSet<&str> = NATIVE
+        .iter()
+        .filter(|(name, ..)| project.uses(name))
+        .flat_map(|(_, _, run)| run.iter().copied())
+        .collect();
+    packages.into_iter().collect()
+}
+
+/// Where only the code is missing once the dependencies are there: a stage for these, and the code
+/// on top. A change of the code then leaves everything below it as it is.
+fn one_image(
+    work: &mut Work<'_>,
+    project: &Project,
+    manager: &Manager,
+    image: &str,
+    added: Option<&str>,
+    file: &mut Dockerfile,
+) {
+    file.stage(image, Some("dependencies"));
+    apt(file, &run_tools(project));
+    work.packages(file);
+    file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1");
+    file.line("WORKDIR /app");
+    file.run("python -m venv /venv && chown 1000:1000 /app");
+    manager.install_alone(work, added, file);
+    file.stage("dependencies", None);
+    Work::port(file);
+    file.line("COPY --chown=1000:1000 . .");
+    file.line("USER 1000:1000");
+    collect_static(work, file);
+}
+
+fn build_stage(
+    work: &mut Work<'_>,
+    manager: &Manager,
+    own: Option<&str>,
+    added: Option<&str>,
+    file: &mut Dockerfile,
+) {
     file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1");
     file.line("WORKDIR /app");
     file.run("python -m venv /venv");
-    let added = added.map(|name| match name {
-        "gunicorn" => GUNICORN,
-        _ => UVICORN,
-    });
     match own {
         Some(command) => {
             file.line("COPY . .");
@@ -212,29 +247,28 @@ fn build_stage(
     if let Some(build) = &build {
         file.run_user(build);
     }
-    if let Some(settings) = start::collects(work) {
-        work.say(
-            Subject::Build,
-            "python manage.py collectstatic --noinput",
-            Some(&settings),
-        );
-        file.comment(&format!(
-            "STATIC_ROOT is set in {settings}. The key is for this command only."
-        ));
-        file.run(
-            "SECRET_KEY=${SECRET_KEY:-collectstatic} python manage.py collectstatic --noinput",
-        );
-    }
+    collect_static(work, file);
+}
+
+/// Django's files for browsers, where it is said to which folder they go.
+fn collect_static(work: &mut Work<'_>, file: &mut Dockerfile) {
+    let Some(settings) = start::collects(work) else {
+        return;
+    };
+    work.say(
+        Subject::Build,
+        "python manage.py collectstatic --noinput",
+        Some(&settings),
+    );
+    file.comment(&format!(
+        "STATIC_ROOT is set in {settings}. The key is for this command only."
+    ));
+    file.run("SECRET_KEY=${SECRET_KEY:-collectstatic} python manage.py collectstatic --noinput");
 }
 
 fn run_stage(work: &mut Work<'_>, project: &Project, image: &str, file: &mut Dockerfile) {
     file.stage(image, None);
-    let packages: BTreeSet<&str> = NATIVE
-        .iter()
-        .filter(|(name, ..)| project.uses(name))
-        .flat_map(|(_, _, run)| run.iter().copied())
-        .collect();
-    apt(file, &packages.into_iter().collect::<Vec<_>>());
+    apt(file, &run_tools(project));
     work.packages(file);
     file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PYTHONUNBUFFERED=1");
     Work::port(file);
