@@ -44,6 +44,8 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
         &format!("docker.io/library/golang:{}-bookworm", version.tag),
         Some("build"),
     );
+    file.comment("What was compiled stays for the next build, where there is a place for it.");
+    file.line("ENV GOCACHE=${TRACKBED_CACHE:-/root/.cache}/go-build");
     file.line("WORKDIR /app");
     let folder = work.folder(context);
     dependencies(work, context, &folder, &mut file);
