@@ -76,7 +76,9 @@ pub enum Error {
         seconds: u64,
     },
     /// The URL is not one that is fetched from.
-    #[error("{0} is no https://, http:// or ssh:// URL without password and query")]
+    #[error(
+        "{0} is no https://, http:// or ssh:// URL without password and query: check it, host and port too"
+    )]
     InvalidUrl(String),
     /// More was sent than is allowed.
     #[error("the commit needs more than {}: remove large files, or ask the platform's administrators for a higher build.repositoryLimit", size(*limit))]

@@ -220,6 +220,8 @@ fn write(
     let tree = commit.tree().map_err(|e| git(&e))?;
     size::refuse(&repository, &tree, fetch.max_bytes, pace).map_err(|e| e.map(git))?;
     lfs::refuse(&repository, &tree, fetch.path.as_deref()).map_err(|e| e.map(git))?;
+    // libgit2 looks at them too when it writes, and has no name for what is wrong with them.
+    let found = submodules::of(&repository, &tree).map_err(|e| e.map(git))?;
     // Only a repository with a folder of its own writes commits that have submodules.
     repository.set_workdir(into, false).map_err(|e| git(&e))?;
     let mut checkout = CheckoutBuilder::new();
@@ -231,7 +233,6 @@ fn write(
     repository
         .checkout_tree(tree.as_object(), Some(&mut checkout))
         .map_err(|e| git(&e))?;
-    let found = submodules::of(&repository, &tree).map_err(|e| e.map(git))?;
     let said = Commit {
         message: commit
             .summary()

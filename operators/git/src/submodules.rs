@@ -38,9 +38,6 @@ pub(crate) fn of(repository: &Repository, tree: &Tree<'_>) -> Result<Vec<Submodu
         }
         TreeWalkResult::Ok
     })?;
-    if links.is_empty() {
-        return Ok(Vec::new());
-    }
     if links.len() > MANY {
         return Err(Refusal::Own(Error::Submodules(format!(
             "the commit has {} submodules, and at most {MANY} are fetched",

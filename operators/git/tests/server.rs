@@ -459,6 +459,17 @@ fn a_submodule_elsewhere_gets_none() {
 }
 
 #[test]
+fn a_gitmodules_that_is_none_is_named() {
+    let server = Server::start();
+    let lib = server.repository("lib.git", &[("lib.txt", "a library")]);
+    server.repository("shop.git", &[("a.txt", "a")]);
+    let commit = add_submodule(&server, "shop.git", "../lib.git\n[submodule", &lib);
+    let error = fetch_as(&server, "shop.git", &commit, None).expect_err("refused");
+    assert_eq!(error.reason(), "SubmoduleInvalid", "{error}");
+    assert!(error.to_string().contains(".gitmodules"), "{error}");
+}
+
+#[test]
 fn a_submodule_that_is_a_local_path_is_refused() {
     let server = Server::start();
     let lib = server.repository("lib.git", &[("lib.txt", "a library")]);
