@@ -114,6 +114,7 @@ fn wheel(package: &str, version: &str, folder: &Path) -> Result<()> {
             // The newest C library that Debian's own satisfies, whatever this machine has.
             .args(["--platform=manylinux_2_34_x86_64"])
             .args(["--platform=manylinux_2_28_x86_64"])
+            .args(["--platform=manylinux2014_x86_64"])
             .arg(format!("{package}=={version}"))
             .arg("--dest")
             .arg(folder),
