@@ -74,6 +74,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Lint the Dockerfiles that are generated for the fixtures
+    Lint,
     /// Build the operator's image
     Image {
         /// Push it to a registry, under this name
@@ -140,6 +142,7 @@ fn run(Cli { cluster, task }: Cli) -> Result<ExitCode> {
         Task::E2e(options) => return tests::end_to_end(&options),
         Task::Bench(options) => bench::run(cluster, &options)?,
         Task::Codegen { check } => check::codegen(check)?,
+        Task::Lint => check::dockerfiles()?,
         Task::Image {
             push,
             insecure,
