@@ -93,7 +93,9 @@ fn begins(jobs: &Watch) -> (String, String) {
         let event = jobs.next(60).expect("a Job within a minute");
         let metadata = &event["object"]["metadata"];
         let word = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
-        if event["type"] == "ADDED" {
+        // Others may have Jobs of builds that ended long ago.
+        let ours = word("namespace").starts_with("queue-");
+        if ours && event["type"] == "ADDED" {
             return (word("namespace"), word("name"));
         }
     }
