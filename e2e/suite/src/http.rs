@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::Cluster;
 
+/// How many times as long as on an idle machine a test waits before it gives up. What comes is not
+/// waited for any longer.
+pub(crate) const PATIENCE: usize = 3;
+
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -68,7 +72,7 @@ impl Cluster {
         };
         let every = ConstantBuilder::default()
             .with_delay(Duration::from_millis(500))
-            .with_max_times(seconds * 2);
+            .with_max_times(seconds * 2 * PATIENCE);
         match attempt.retry(every).call() {
             Ok(answer) => answer,
             Err(answer) => panic!("http://{host}{path} answered {answer:?}"),
@@ -106,7 +110,7 @@ fn answer(outcome: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Ans
 pub fn eventually<T>(seconds: usize, attempt: impl FnMut() -> Result<T, String>) -> T {
     let every = ConstantBuilder::default()
         .with_delay(Duration::from_millis(500))
-        .with_max_times(seconds * 2);
+        .with_max_times(seconds * 2 * PATIENCE);
     match attempt.retry(every).call() {
         Ok(value) => value,
         Err(found) => panic!("not within {seconds} s: {found}"),

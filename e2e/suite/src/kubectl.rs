@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Cluster, eventually};
+use crate::{Cluster, eventually, http::PATIENCE};
 
 impl Cluster {
     /// Runs kubectl; text for its standard input may be empty.
@@ -94,6 +94,7 @@ impl Cluster {
     /// If it does not come in `seconds`; says what stands there instead.
     #[track_caller]
     pub fn wait(&self, kind: &str, namespace: &str, name: &str, what: &str, seconds: u32) {
+        let seconds = seconds.saturating_mul(u32::try_from(PATIENCE).unwrap_or(1));
         let (condition, timeout) = (format!("--for={what}"), format!("--timeout={seconds}s"));
         let kind = resource(kind);
         let arguments = ["wait", kind, name, "-n", namespace, &condition, &timeout];
