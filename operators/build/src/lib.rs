@@ -8,6 +8,7 @@ pub mod observe;
 mod places;
 pub mod plan;
 pub mod queue;
+pub mod registry;
 
 use std::sync::Arc;
 
