@@ -626,6 +626,40 @@ fn history_keeps_what_there_is_to_go_back_to() {
 }
 
 #[test]
+fn a_build_stays_for_as_long_as_a_release_refers_to_its_image() {
+    let mut case = taken(5, LATER, "    rollout: {historyLimit: 1}\n") + "builds:\n";
+    for sequence in 1..=5 {
+        let image = match sequence {
+            1 | 2 => format!("phase: Succeeded, image: '{DIGEST}'"),
+            _ => format!("phase: Succeeded, image: 'example.com/web-{sequence}@sha256:0'"),
+        };
+        case += &build(sequence, COMMIT, &image);
+    }
+    case += "releases:\n";
+    case += &release(
+        1,
+        1,
+        COMMIT,
+        "phase: Active, activeSince: 2026-01-01T00:00:00Z",
+    );
+    check(
+        &case,
+        found(LATER),
+        &expect![[r#"
+        source: 5 a000000000000000000000000000000000000001
+        release: web-5 5.1 example.com/web-5 env=0
+        remove build: web-3
+        active: web-1
+        Ready=False Progressing: releases Deployment web-5; Deployment web-1 keeps serving
+        Reconciling=True Progressing: releases Deployment web-5; Deployment web-1 keeps serving
+        SourceReady=True Ready: found commit a000000 at refs/heads/main
+        BuildSucceeded=True Ready: Build web-5 made example.com/web-5@sha256:0
+        Available=True Ready: 1 of 1 pods are available
+    "#]],
+    );
+}
+
+#[test]
 fn outside_of_an_environment_nothing_happens() {
     let case: Case = serde_saphyr::from_str(&service("")).expect("the case is YAML");
     let mut seen = seen(&case, found(COMMIT));

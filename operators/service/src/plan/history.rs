@@ -16,7 +16,8 @@ fn limit(view: &View<'_>) -> usize {
 }
 
 /// Ended Builds beyond the limit. The one of the commit that was taken up last stays: it says how
-/// that went.
+/// that went. So do those whose image a release refers to, for as long as that is there: an image
+/// goes with the last Build that has it, and none may be left for later to do so.
 pub fn builds(view: &View<'_>) -> Vec<Arc<Build>> {
     let current = view.status.source.as_ref().map(|source| source.sequence);
     let mut ended: Vec<_> = view
@@ -32,7 +33,16 @@ pub fn builds(view: &View<'_>) -> Vec<Arc<Build>> {
         .cloned()
         .collect();
     ended.sort_by_key(|build| std::cmp::Reverse(build.spec.sequence));
-    ended.split_off(limit(view).min(ended.len()))
+    let mut old = ended.split_off(limit(view).min(ended.len()));
+    old.retain(|build| !is_released(view, build));
+    old
+}
+
+/// Whether a release refers to the image of a Build.
+fn is_released(view: &View<'_>, build: &Build) -> bool {
+    let image = build.status.as_ref().and_then(|it| it.image.as_deref());
+    let mut releases = view.seen.releases.iter();
+    image.is_some() && releases.any(|release| Some(release.spec.image.as_str()) == image)
 }
 
 /// Ended releases beyond the limit. Never the newest, the pinned, the serving one, or the newest
