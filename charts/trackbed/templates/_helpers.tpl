@@ -27,7 +27,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "ingressNamespace" (include "trackbed.filled" .Values.ingressNamespace | fromYaml)
   "clusterCidrs" .Values.clusterCidrs
   "clusterDomain" .Values.clusterDomain
-  "registry" (include "trackbed.filled" .Values.registry | fromYaml)
+  "registry" (set (include "trackbed.filled" .Values.registry | fromYaml) "removeImages" .Values.registry.removeImages)
   "images" (merge (dict "operator" (include "trackbed.image" .)) .Values.images)
   "build" (set (include "trackbed.filled" .Values.build | fromYaml) "provenance" .Values.build.provenance)
   "concurrency" (int .Values.concurrency)

@@ -20,6 +20,9 @@ pub const CARGO_FILE: &str = "cargo.toml";
 /// ClusterRole that the chart installs with what the operator may do inside environments, and name
 /// of the RoleBinding that the Project makes for it in each.
 pub const OPERATOR_ROLE: &str = "trackbed-environment";
+/// Finalizer of the Builds that Services make: when one goes, its image goes from the registry
+/// first.
+pub const IMAGE_FINALIZER: &str = "trackbed.dev/image";
 
 /// The namespace of a Project's environment.
 pub fn namespace(project: &str, environment: &str) -> String {

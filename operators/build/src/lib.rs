@@ -9,6 +9,8 @@ mod places;
 pub mod plan;
 pub mod queue;
 pub mod registry;
+mod removal;
+mod removals;
 
 use std::sync::Arc;
 
@@ -33,13 +35,22 @@ use trackbed_kit::{
 use observe::{Stores, observe};
 use places::Places;
 use plan::{Children, plan};
+use removals::Removals;
 
 /// What the controller needs.
 pub const RIGHTS: &[Right] = &[
+    // patch: the finalizer. What is bound in a namespace may go before its Builds do.
     Right::new(
         Scope::Cluster,
         "trackbed.dev",
-        &["builds", "projects"],
+        &["builds"],
+        &["list", "watch", "patch"],
+    ),
+    // services, deployments: who uses an image.
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["projects", "services", "deployments"],
         WATCH,
     ),
     Right::new(
@@ -64,6 +75,8 @@ pub const RIGHTS: &[Right] = &[
     ),
     Right::new(Scope::Environment, "", &["pods/log", "secrets"], &["get"]),
     Right::new(Scope::Environment, "", &["events"], &["list"]),
+    // The registry's credentials: those in an environment go with it, before its images do.
+    Right::new(Scope::Operator, "", &["secrets"], &["get"]),
 ];
 
 /// Starts the controller: asks for its caches now, runs until `stop` resolves.
@@ -74,11 +87,13 @@ pub fn start(
 ) -> BoxFuture<'static, ()> {
     let stores = Stores::new(caches);
     let (places, woken) = Places::new(stores.clone());
+    let (removals, answered) = Removals::new();
     let builds = refreshing(caches.changes::<Build>(), &places, &context);
     let projects = refreshing(caches.changes::<Project>(), &places, &context);
     let superseded = superseded(caches.changes::<Build>(), &stores);
     let controller = harness::controller::<Build>(caches)
         .reconcile_on(woken)
+        .reconcile_on(answered)
         .reconcile_on(superseded)
         .reconcile_on(futures::stream::select(builds, projects))
         .reconcile_on(harness::owners(caches.changes::<Job>()))
@@ -86,7 +101,14 @@ pub fn start(
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
         let (context, stores, places) = (shared.clone(), stores.clone(), places.clone());
-        async move { reconcile(&context, &stores, &places, &object).await }
+        let removals = removals.clone();
+        async move {
+            if meta::is_deleted(object.as_ref()) {
+                // The Job and its pods go with their owner.
+                return removal::reconcile(&context, &stores, &removals, &object).await;
+            }
+            reconcile(&context, &stores, &places, &object).await
+        }
     })
     .boxed()
 }
@@ -128,10 +150,6 @@ async fn reconcile(
     places: &Places,
     object: &Build,
 ) -> Result<Action, Error> {
-    if meta::is_deleted(object) {
-        // The Job and its pods go with their owner.
-        return Ok(Action::await_change());
-    }
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Build> = Api::namespaced(context.client.clone(), &namespace);
     let now = Timestamp::now();

@@ -12,11 +12,15 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, LogParams},
 };
-use trackbed_api::{Build, Project, labels, names};
+use trackbed_api::{Build, Deployment, Project, Service, labels, names};
 use trackbed_git::{Credentials, Url};
-use trackbed_kit::{Cache, Caches, Context, Error, meta};
+use trackbed_kit::{Cache, Caches, Config, Context, Error, meta};
 
-use crate::{places::Places, plan, queue::Turn};
+use crate::{
+    places::Places,
+    plan::{self, fate::Around},
+    queue::Turn,
+};
 
 /// Lines and bytes of a log that are read at most, and how long that may take.
 const LOG: (i64, i64, Duration) = (200, 64 * 1024, Duration::from_secs(10));
@@ -26,6 +30,8 @@ const LOG: (i64, i64, Duration) = (200, 64 * 1024, Duration::from_secs(10));
 pub struct Stores {
     builds: Cache<Build>,
     projects: Cache<Project>,
+    releases: Cache<Deployment>,
+    services: Cache<Service>,
     namespaces: Cache<Namespace>,
     jobs: Cache<Job>,
     pods: Cache<Pod>,
@@ -38,6 +44,8 @@ impl Stores {
         Self {
             builds: caches.all(),
             projects: caches.all(),
+            releases: caches.all(),
+            services: caches.all(),
             namespaces: caches.managed(),
             jobs: caches.managed(),
             pods: caches.managed(),
@@ -72,6 +80,45 @@ impl Stores {
     pub(crate) fn project_of(&self, namespace: &str) -> Option<String> {
         let found = self.namespaces.get_cluster(namespace)?;
         meta::label(found.as_ref(), labels::PROJECT).map(str::to_owned)
+    }
+
+    /// The Project that a namespace belongs to, if it is there.
+    pub(crate) fn project(&self, namespace: &str) -> Option<Arc<Project>> {
+        self.projects.get_cluster(&self.project_of(namespace)?)
+    }
+
+    /// What may use the image of a Build that is deleted.
+    pub(crate) fn around(&self, object: &Build, image: &str, config: &Config) -> Around {
+        let builds = self.builds.list_all(|other| {
+            let status = other.status.as_ref();
+            status.and_then(|it| it.image.as_deref()) == Some(image)
+        });
+        let commit = &object.spec.source.git.commit;
+        let unfinished = self
+            .builds
+            .list_all(|other| other.spec.source.git.commit == *commit && !plan::ended(other));
+        let target = |other: Arc<Build>| {
+            let namespace = other.namespace().unwrap_or_default();
+            let name = self.project_of(&namespace)?;
+            let project = self.projects.get_cluster(&name);
+            let target = plan::job::image(&other, &name, project.as_deref(), config);
+            Some((other, target))
+        };
+        let digest = plan::fate::digest(image);
+        let releases = self
+            .releases
+            .list_all(|it| plan::fate::digest(&it.spec.image) == digest);
+        let owner = |release: &Arc<Deployment>| {
+            let owner = meta::controller(release.as_ref())?;
+            let namespace = release.namespace().unwrap_or_default();
+            self.services.get(&namespace, &owner.name)
+        };
+        Around {
+            services: releases.iter().filter_map(owner).collect(),
+            unfinished: unfinished.into_iter().filter_map(target).collect(),
+            builds,
+            releases,
+        }
     }
 
     /// All Projects.
@@ -177,7 +224,9 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
         .iter()
         .any(|other| !plan::ended(other) && stores.has_job(other));
     let newer = |other: &&Arc<Build>| {
-        other.spec.build.supersede && other.spec.sequence > object.spec.sequence
+        other.spec.build.supersede
+            && other.spec.sequence > object.spec.sequence
+            && !meta::is_deleted(other.as_ref())
     };
     let superseded_by = others.iter().find(newer).map(|other| other.name_any());
     Seen {

@@ -2,6 +2,7 @@
 
 pub mod claim;
 mod environment;
+pub mod fate;
 pub mod job;
 mod log;
 pub mod status;

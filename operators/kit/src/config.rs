@@ -60,7 +60,7 @@ fn concurrency() -> u16 {
 }
 
 /// The platform's registry.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Registry {
     /// Host and path; an image is `<repository>/<project>/<service>`.
@@ -71,6 +71,20 @@ pub struct Registry {
     pub pull_secret: Option<String>,
     /// Talk plain http to the registry.
     pub insecure: bool,
+    /// Remove the images of Services' Builds from the registry when the Builds go. Default: `true`.
+    pub remove_images: bool,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            repository: String::new(),
+            push_secret: None,
+            pull_secret: None,
+            insecure: false,
+            remove_images: true,
+        }
+    }
 }
 
 /// Images that Trackbed itself runs.
@@ -181,8 +195,7 @@ impl Config {
             registry: Registry {
                 repository: "registry.example.com/apps".into(),
                 push_secret: Some("registry-push".into()),
-                pull_secret: None,
-                insecure: false,
+                ..Registry::default()
             },
             images: Images {
                 operator: "docker.io/trackbed/operator:1".into(),

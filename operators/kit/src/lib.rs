@@ -12,6 +12,7 @@ pub mod context;
 pub mod covers;
 pub mod docker;
 pub mod error;
+pub mod events;
 pub mod finalizer;
 pub mod harness;
 pub mod meta;

@@ -26,6 +26,11 @@ struct Transition {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Image {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByController {
     controller: String,
 }
@@ -36,6 +41,7 @@ pub struct Metrics {
     reconciles: Family<Outcome, Counter>,
     writes: Family<Write, Counter>,
     transitions: Family<Transition, Counter>,
+    images: Family<Image, Counter>,
     seconds: Family<ByController, Histogram, fn() -> Histogram>,
 }
 
@@ -50,6 +56,7 @@ impl Metrics {
             reconciles: Family::default(),
             writes: Family::default(),
             transitions: Family::default(),
+            images: Family::default(),
             seconds: Family::new_with_constructor(histogram),
         };
         let registry = registry.sub_registry_with_prefix("trackbed");
@@ -67,6 +74,11 @@ impl Metrics {
             "transitions",
             "Changes of the Ready condition by reason",
             metrics.transitions.clone(),
+        );
+        registry.register(
+            "images_of_deleted_builds",
+            "Images of deleted Builds by what became of them",
+            metrics.images.clone(),
         );
         registry.register(
             "reconcile_seconds",
@@ -109,5 +121,10 @@ impl Metrics {
                 reason: reason.to_owned(),
             })
             .inc();
+    }
+
+    /// A Build went, and something became of its image.
+    pub fn image(&self, result: &'static str) {
+        self.images.get_or_create(&Image { result }).inc();
     }
 }

@@ -6,24 +6,20 @@ use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::PostParams,
-    runtime::{
-        controller::Action,
-        events::{Event, EventType},
-    },
+    runtime::{controller::Action, events::EventType},
 };
 use trackbed_api::{common::condition::READY, labels::field_manager};
 
 use crate::{
     Class, Context, Error, Fact, Health, Kind, StatusParts,
-    conditions::{clip, conditions, find},
+    conditions::{conditions, find},
+    events,
 };
 
 /// How long until an object that only a person can mend is looked at again.
 pub const STALLED_RETRY: Duration = Duration::from_secs(600);
 /// How long until a bug is tried again.
 pub const BUG_RETRY: Duration = Duration::from_secs(300);
-/// Longest note that an Event takes.
-const NOTE_MAX: usize = 1000;
 
 /// What a plan says besides the children.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,23 +124,9 @@ async fn publish<K: Kind>(context: &Context, object: &K, health: &Health) {
     let (_, reason, message) = health.ready();
     context.metrics.transition(K::CONTROLLER, reason);
     tracing::info!(object = %crate::apply::describe(object), reason, message, "health changed");
-    let event = Event {
-        type_: if health.is_warning() {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: reason.to_owned(),
-        note: Some(clip(message, NOTE_MAX)),
-        action: "Reconcile".to_owned(),
-        secondary: None,
+    let kind = match health.is_warning() {
+        true => EventType::Warning,
+        false => EventType::Normal,
     };
-    // An Event is for people; its loss changes nothing that the object itself does not say.
-    if let Err(error) = context
-        .recorder
-        .publish(&event, &object.object_ref(&()))
-        .await
-    {
-        tracing::warn!(%error, "Event not published");
-    }
+    events::publish(context, object, kind, reason, message).await;
 }

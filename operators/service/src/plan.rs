@@ -126,7 +126,7 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
     };
     let mut children = Children::default();
     if written && !object.spec.suspend {
-        children.build = build::next(&view);
+        children.build = build::next(&view, config);
         children.release = release::next(&view);
     }
     children.old_builds = history::builds(&view);

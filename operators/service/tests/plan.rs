@@ -138,6 +138,9 @@ fn summary(service: &Service, seen: &Seen) -> String {
             source.commit
         )
         .expect("text");
+        for held in build.finalizers() {
+            writeln!(out, "build held by {held}").expect("text");
+        }
     }
     if let Some(release) = &plan.children.release {
         let (sequence, revision) = release.spec.order();
@@ -203,6 +206,7 @@ fn a_commit_that_is_written_down_is_built() {
         &expect![[r#"
         source: 1 3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6
         build: web-1 of 3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6 in ., owned by web
+        build held by trackbed.dev/image
         Ready=False Progressing: starts Build web-1 of commit 3f2c8a1
         Reconciling=True Progressing: starts Build web-1 of commit 3f2c8a1
         SourceReady=True Ready: found commit 3f2c8a1 at refs/heads/main
@@ -657,6 +661,20 @@ fn a_build_stays_for_as_long_as_a_release_refers_to_its_image() {
         Available=True Ready: 1 of 1 pods are available
     "#]],
     );
+}
+
+#[test]
+fn builds_are_not_held_where_images_are_to_stay() {
+    let case: Case = serde_saphyr::from_str(&taken(1, COMMIT, "")).expect("the case is YAML");
+    let seen = seen(&case, found(COMMIT));
+    let held = |config: &Config| {
+        let plan = plan(&case.service, &seen, config, now());
+        plan.children.build.expect("a Build").finalizers().to_vec()
+    };
+    let mut config = Config::example();
+    assert_eq!(held(&config), ["trackbed.dev/image"]);
+    config.registry.remove_images = false;
+    assert!(held(&config).is_empty());
 }
 
 #[test]

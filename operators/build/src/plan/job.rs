@@ -77,19 +77,7 @@ impl<'a> Place<'a> {
 
     /// Repository and tag that the image is pushed to.
     pub fn image(&self) -> String {
-        if let Some(image) = &self.object.spec.image {
-            return image.to_string();
-        }
-        let own = self.project.and_then(|it| it.spec.registry.as_ref());
-        let repository = match own {
-            Some(registry) => registry.repository.to_string(),
-            None => format!("{}/{}", self.config.registry.repository, self.project_name),
-        };
-        let name = match &self.object.spec.service {
-            Some(service) => service.to_string(),
-            None => self.object.name_any(),
-        };
-        format!("{repository}/{name}:{}", self.object.spec.source.git.commit)
+        image(self.object, self.project_name, self.project, self.config)
     }
 
     /// Most that the build may take on disk.
@@ -108,11 +96,38 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Repository and tag that a Build of a Project pushes its image to.
+pub fn image(
+    object: &Build,
+    project_name: &str,
+    project: Option<&Project>,
+    config: &Config,
+) -> String {
+    if let Some(image) = &object.spec.image {
+        return image.to_string();
+    }
+    let repository = match project.and_then(|it| it.spec.registry.as_ref()) {
+        Some(registry) => registry.repository.to_string(),
+        None => format!("{}/{project_name}", config.registry.repository),
+    };
+    let name = match &object.spec.service {
+        Some(service) => service.to_string(),
+        None => object.name_any(),
+    };
+    format!("{repository}/{name}:{}", object.spec.source.git.commit)
+}
+
 /// Whether the registry that a Project's images go to wants credentials.
 pub fn registry_login(project: Option<&Project>, config: &Config) -> bool {
+    push_secret(project, config).is_some()
+}
+
+/// Name of the Secret with these credentials in the operator's namespace, of which each environment
+/// has a copy.
+pub fn push_secret<'a>(project: Option<&'a Project>, config: &'a Config) -> Option<&'a str> {
     match project.and_then(|it| it.spec.registry.as_ref()) {
-        Some(registry) => registry.secret_ref.is_some(),
-        None => config.registry.push_secret.is_some(),
+        Some(registry) => registry.secret_ref.as_ref().map(|it| it.name.as_str()),
+        None => config.registry.push_secret.as_deref(),
     }
 }
 
@@ -120,7 +135,8 @@ fn filled(text: &str, default: &str) -> String {
     if text.is_empty() { default } else { text }.to_owned()
 }
 
-fn environment(project: Option<&Project>, config: &Config) -> BuildEnvironment {
+/// How the builds of a Project reach the world.
+pub fn environment(project: Option<&Project>, config: &Config) -> BuildEnvironment {
     let own = project.and_then(|it| it.spec.build.as_ref());
     let own = own.map(|it| it.environment.clone()).unwrap_or_default();
     own.over(&config.build.environment)

@@ -6,7 +6,7 @@ use trackbed_api::{
     build::{BuildSource, GitCommit},
     labels, names,
 };
-use trackbed_kit::meta;
+use trackbed_kit::{Config, meta};
 
 use super::{
     View,
@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The Build to create, if the commit has neither Build nor release yet.
-pub fn next(view: &View<'_>) -> Option<Build> {
+pub fn next(view: &View<'_>, config: &Config) -> Option<Build> {
     let git = view.object.spec.source.git.as_ref()?;
     let taken = view.status.source.as_ref()?;
     let commit = taken.commit.as_deref()?;
@@ -53,6 +53,10 @@ pub fn next(view: &View<'_>) -> Option<Build> {
         },
     );
     build.metadata = meta::owned(view.object, &name);
+    if config.registry.remove_images {
+        // From the first moment: there is no image yet that could be left behind.
+        build.metadata.finalizers = Some(vec![names::IMAGE_FINALIZER.to_owned()]);
+    }
     meta::insert(&mut build.metadata.labels, labels::SERVICE, view.name());
     meta::insert(
         &mut build.metadata.labels,
