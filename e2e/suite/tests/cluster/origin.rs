@@ -1,50 +1,11 @@
 //! What an image says of where it comes from, in itself and beside it.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use suite::{Cluster, Value};
+use suite::Cluster;
+
+use crate::registry::Registry;
 
 /// Makes no layer: the times of files are Kaniko's.
 const DOCKERFILE: &str = "FROM busybox:1.36\nENV GREETING=hello\nUSER 1000\n";
-
-/// The registry of the applications' images, with the credentials that builds have.
-struct Registry {
-    agent: ureq::Agent,
-    authorization: String,
-}
-
-impl Registry {
-    fn of(cluster: &Cluster, namespace: &str) -> Self {
-        let secret = cluster.get("secret", namespace, "trackbed-registry-push");
-        let text = secret["data"][".dockerconfigjson"]
-            .as_str()
-            .expect("a configuration");
-        let text = BASE64_STANDARD.decode(text).expect("base64");
-        let config: Value = serde_json::from_slice(&text).expect("JSON");
-        let entries = config["auths"].as_object().expect("registries");
-        let entry = entries.values().next().expect("a registry");
-        let word = |name: &str| entry[name].as_str().expect("a word").to_owned();
-        let login = format!("{}:{}", word("username"), word("password"));
-        let config = ureq::Agent::config_builder().proxy(None);
-        Self {
-            agent: config.build().into(),
-            authorization: format!("Basic {}", BASE64_STANDARD.encode(login)),
-        }
-    }
-
-    fn get(&self, image: &str, what: &str) -> Value {
-        let (registry, repository) = image.split_once('/').expect("a registry");
-        let accepted = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
-        let answer = self
-            .agent
-            .get(format!("http://{registry}/v2/{repository}/{what}"))
-            .header("authorization", &self.authorization)
-            .header("accept", accepted)
-            .call();
-        let mut answer = answer.unwrap_or_else(|error| panic!("{what}: {error}"));
-        let text = answer.body_mut().read_to_string().expect("a text");
-        serde_json::from_str(&text).expect("JSON")
-    }
-}
 
 #[test]
 fn an_image_says_where_it_comes_from_and_the_same_commit_is_the_same_image() {
