@@ -12,6 +12,15 @@ const HTML: &str = "/usr/share/nginx/html";
 /// Filled in by the image's entry point, with the environment.
 const TEMPLATE: &str = "/etc/nginx/templates/default.conf.template";
 
+/// What is not for the public: what begins with a dot, but for /.well-known, and what is for us.
+const NOT_SERVED: &[&str] = &[
+    "**/.*",
+    "!**/.well-known",
+    "!**/.well-known/**",
+    "Procfile",
+    "Dockerfile",
+];
+
 /// How files are served.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
@@ -38,32 +47,23 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
     work.say(Subject::Output, &output, Some(from));
     let build = work.build(None);
     let mut file = Dockerfile::default();
-    file.stage(crate::known::DEBIAN, Some("build"));
-    file.line("WORKDIR /site");
-    if build.is_some() {
-        let packages = work.settings.packages.clone();
-        let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-        apt(&mut file, &packages);
-    }
     let site = Site {
-        output: output.clone(),
+        output,
         single_page: false,
         hashed: None,
     };
-    configure(&mut file, &site);
-    file.line("COPY . .");
-    if let Some(build) = &build {
-        file.run_user(build);
-    }
-    file.comment("Nothing that begins with a dot is for the public, but for /.well-known.");
-    file.run(&format!(
-        "find {output} -mindepth 1 -name '.*' ! -name .well-known -prune -exec rm -rf {{}} + && rm -f {output}/Procfile {output}/Dockerfile"
-    ));
-    let from = match output.as_str() {
-        "." => "/site".to_owned(),
-        output => format!("/site/{output}"),
+    let output = site.output.as_str();
+    // What may not be served does not even get to the build, unless the repository says itself what
+    // does.
+    let files = if build.is_none() && !work.tree.has(".dockerignore") {
+        output.to_owned()
+    } else {
+        format!(
+            "--from=build {}",
+            stage(work, build.as_ref(), output, &mut file)
+        )
     };
-    serve(&mut file, &from);
+    serve(&mut file, &site, &files);
     work.say(Subject::Start, "nginx", Some("static files"));
     Ok(Made {
         version: None,
@@ -74,13 +74,35 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
             format!("{output}/")
         }],
         context: Context::Folder,
-        ignored: &[],
+        ignored: NOT_SERVED,
         dockerfile: file,
     })
 }
 
-/// Writes nginx's settings, in a stage that builds.
-pub(crate) fn configure(file: &mut Dockerfile, site: &Site) {
+/// A stage that builds, and takes away what may not be served. The folder of what is left.
+fn stage(work: &Work<'_>, build: Option<&String>, output: &str, file: &mut Dockerfile) -> String {
+    file.stage(crate::known::DEBIAN, Some("build"));
+    file.line("WORKDIR /site");
+    if build.is_some() {
+        let packages: Vec<&str> = work.settings.packages.iter().map(String::as_str).collect();
+        apt(file, &packages);
+    }
+    file.line("COPY . .");
+    if let Some(build) = build {
+        file.run_user(build);
+    }
+    file.comment("Nothing that begins with a dot is for the public, but for /.well-known.");
+    file.run(&format!(
+        "find {output} -mindepth 1 -name '.*' ! -name .well-known -prune -exec rm -rf {{}} + && rm -f {output}/Procfile {output}/Dockerfile"
+    ));
+    match output {
+        "." => "/site".to_owned(),
+        output => format!("/site/{output}"),
+    }
+}
+
+/// Writes nginx's settings.
+fn configure(file: &mut Dockerfile, site: &Site) {
     let mut lines = vec![
         "server {",
         "  listen ${PORT};",
@@ -103,16 +125,16 @@ pub(crate) fn configure(file: &mut Dockerfile, site: &Site) {
     });
     lines.push("}");
     file.comment("nginx: its image puts the environment into this file when it starts.");
-    file.write("/nginx/default.conf.template", &lines);
+    file.write(TEMPLATE, &lines);
 }
 
-/// The stage that serves a folder of the stage `build`.
-pub(crate) fn serve(file: &mut Dockerfile, folder: &str) {
+/// The stage that serves what `COPY` finds under `files`. The settings come first: they stay in the
+/// cache while the files change.
+pub(crate) fn serve(file: &mut Dockerfile, site: &Site, files: &str) {
     file.stage(NGINX, None);
+    file.line("USER root");
+    configure(file, site);
     Work::port(file);
-    file.line(&format!(
-        "COPY --from=build /nginx/default.conf.template {TEMPLATE}"
-    ));
-    file.line(&format!("COPY --from=build {folder} {HTML}"));
+    file.line(&format!("COPY {files} {HTML}"));
     file.line("USER 101:101");
 }

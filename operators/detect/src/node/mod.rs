@@ -103,8 +103,8 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
         Some(site) => {
             work.say(Subject::Output, &site.output, None);
             work.say(Subject::Start, "nginx", Some("static files"));
-            site::configure(&mut file, &site);
-            site::serve(&mut file, &format!("{}/{}", steps.folder, site.output));
+            let files = format!("--from=build {}/{}", steps.folder, site.output);
+            site::serve(&mut file, &site, &files);
         }
         None => steps.run_stage(work, &package, one, &mut file)?,
     }
@@ -128,8 +128,8 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
 }
 
 impl Steps {
-    /// Installs, and builds if there is something to build. Whether the final image begins with all
-    /// of it: there is nothing that only the build needs.
+    /// Installs, and builds if there is something to build. Whether all of it is the final image's
+    /// own stage: there is nothing that only the build needs.
     fn build_stage(&self, work: &mut Work<'_>, package: &Package, file: &mut Dockerfile) -> bool {
         let own = work.own_install();
         let early = ["preinstall", "install", "postinstall", "prepare"];
@@ -181,10 +181,11 @@ impl Steps {
         false
     }
 
-    /// A stage with all that the application needs but its code, which the final stage adds. A
-    /// change of the code then leaves everything below it as it is.
+    /// All that the application needs but its code, which comes last: a change of the code leaves
+    /// everything below it as it is. It is one stage, for there is nothing to leave behind, and a
+    /// stage that begins with another is written out and unpacked in between.
     fn dependencies(&self, work: &mut Work<'_>, package: &Package, file: &mut Dockerfile) -> bool {
-        file.stage(&self.image, Some("dependencies"));
+        file.stage(&self.image, None);
         apt(file, &native(package, RUN_NATIVE));
         work.packages(file);
         file.line("WORKDIR /app");
@@ -228,9 +229,7 @@ impl Steps {
             },
             "package.json does not say how to start: add a script \"start\", a server.js",
         )?;
-        if one {
-            file.stage("dependencies", None);
-        } else {
+        if !one {
             file.stage(&self.image, None);
             apt(file, &native(package, RUN_NATIVE));
             work.packages(file);
@@ -270,7 +269,9 @@ impl Steps {
                     "/app/node_modules/.bin:"
                 };
                 file.line(&format!("ENV PATH={folder}/node_modules/.bin:{above}$PATH"));
-                file.line(&format!("WORKDIR {folder}"));
+                if !one || folder != "/app" {
+                    file.line(&format!("WORKDIR {folder}"));
+                }
                 file.line(if one {
                     "COPY --chown=1000:1000 . /app"
                 } else {

@@ -199,8 +199,9 @@ fn run_tools(project: &Project) -> Vec<&'static str> {
     packages.into_iter().collect()
 }
 
-/// Where only the code is missing once the dependencies are there: a stage for these, and the code
-/// on top. A change of the code then leaves everything below it as it is.
+/// Where only the code is missing once the dependencies are there: these first, and the code on top.
+/// A change of the code leaves everything below it as it is. It is one stage, for there is nothing to
+/// leave behind, and a stage that begins with another is written out and unpacked in between.
 fn one_image(
     work: &mut Work<'_>,
     project: &Project,
@@ -209,14 +210,13 @@ fn one_image(
     added: Option<&str>,
     file: &mut Dockerfile,
 ) {
-    file.stage(image, Some("dependencies"));
+    file.stage(image, None);
     apt(file, &run_tools(project));
     work.packages(file);
     file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1");
     file.line("WORKDIR /app");
     file.run("python -m venv /venv && chown 1000:1000 /app");
     manager.install_alone(work, added, file);
-    file.stage("dependencies", None);
     Work::port(file);
     file.line("COPY --chown=1000:1000 . .");
     file.line("USER 1000:1000");
