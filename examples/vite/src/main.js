@@ -1,1 +1,0 @@
-document.querySelector('#greeting').textContent = 'Hello from Vite';
