@@ -1,8 +1,8 @@
 //! Controller of the kind Build: one image from one commit.
 //!
-//! A Job does the work in three containers that run one after the other. *fetch* has the
-//! repository's credentials, *push* the registry's; *build*, between them, runs the user's lines and
-//! has neither, nor a token for the API server.
+//! A Job does the work in containers that run one after the other. *fetch* has the repository's
+//! credentials, *push* the registry's; *build*, between them, runs the user's lines and has neither,
+//! nor a token for the API server, nor has *hand-over*, which lets *push* read what was built.
 
 pub mod observe;
 mod places;

@@ -190,8 +190,6 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --invocation=shop-production/web-3
               - --auth-file=/etc/trackbed/registry/config.json
               - --ca-file=/etc/trackbed/environment/ca.crt
-              - --cache-dir=/cache
-              - --cache-max=4294967296
               command:
               - /trackbed
               env:
@@ -214,8 +212,9 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                   drop:
                   - ALL
                 readOnlyRootFilesystem: true
-                runAsGroup: 0
-                runAsUser: 0
+                runAsGroup: 65532
+                runAsNonRoot: true
+                runAsUser: 65532
               volumeMounts:
               - mountPath: /workspace
                 name: workspace
@@ -225,8 +224,6 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - mountPath: /etc/trackbed/registry
                 name: registry
                 readOnly: true
-              - mountPath: /cache
-                name: cache
               - mountPath: /etc/trackbed/environment
                 name: environment
                 readOnly: true
@@ -368,6 +365,36 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                 readOnly: true
               - mountPath: /cache
                 name: cache
+            - args:
+              - hand-over
+              - --layout=/workspace/image
+              - --result=/dev/termination-log
+              - --cache-dir=/cache
+              - --cache-max=4294967296
+              command:
+              - /trackbed
+              image: docker.io/trackbed/operator:1
+              name: hand-over
+              resources:
+                limits:
+                  cpu: "1"
+                  memory: 512Mi
+                requests:
+                  cpu: 50m
+                  memory: 64Mi
+              securityContext:
+                allowPrivilegeEscalation: false
+                capabilities:
+                  drop:
+                  - ALL
+                readOnlyRootFilesystem: true
+                runAsGroup: 0
+                runAsUser: 0
+              volumeMounts:
+              - mountPath: /workspace
+                name: workspace
+              - mountPath: /cache
+                name: cache
             restartPolicy: Never
             securityContext:
               fsGroup: 65532
@@ -427,9 +454,19 @@ fn phases_follow_the_containers() {
         ),
         (
             format!(
-                "{{initContainerStatuses: [{}, {}], containerStatuses: [{}]}}",
+                "{{initContainerStatuses: [{}, {}, {}]}}",
                 fetched(),
                 ended("build", 0, ""),
+                runs("hand-over")
+            ),
+            BuildPhase::Pushing,
+        ),
+        (
+            format!(
+                "{{initContainerStatuses: [{}, {}, {}], containerStatuses: [{}]}}",
+                fetched(),
+                ended("build", 0, ""),
+                ended("hand-over", 0, ""),
                 runs("push")
             ),
             BuildPhase::Pushing,
@@ -483,6 +520,22 @@ fn each_failure_has_its_reason() {
             Reason::NoLanguageDetected,
         ),
         (fetch("panic"), Reason::BuildJobFailed),
+        (
+            (
+                format!(
+                    "{}, {}, {}",
+                    fetched(),
+                    ended("build", 0, ""),
+                    ended(
+                        "hand-over",
+                        1,
+                        r#"{"reason": "BuildJobFailed", "message": "a link"}"#
+                    )
+                ),
+                None,
+            ),
+            Reason::BuildJobFailed,
+        ),
         (
             kaniko(1, "INFO RUN x\nerror building image: exit status 3\n"),
             Reason::BuildFailed,

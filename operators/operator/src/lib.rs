@@ -1,9 +1,10 @@
 //! Trackbed's one binary: the controllers (`run`), and the programs that run inside the pods of
-//! builds (`fetch`, `push`) and databases (`supervisor`); and `plan`, for people on their machines.
+//! builds (`fetch`, `hand-over`, `push`) and databases (`supervisor`); and `plan`, for people on their machines.
 
 mod cache;
 pub mod error;
 pub mod fetch;
+pub mod hand_over;
 mod ls_remote;
 mod names;
 mod origin;
@@ -58,6 +59,8 @@ enum Command {
     Compare,
     /// Show what a build would do with a folder
     Plan(plan::Options),
+    /// Make an image layout readable for the step that pushes it (a step of a Build)
+    HandOver(hand_over::Options),
     /// Push an image layout to a registry (a step of a Build)
     Push(push::Options),
     /// Run a database server (inside a Database's pod)
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::LsRemote => ls_remote::run(),
         Command::Compare => ls_remote::compare(),
         Command::Plan(options) => plan::run(options),
+        Command::HandOver(options) => hand_over::run(&options),
         Command::Push(options) => match runtime() {
             Ok(runtime) => runtime.block_on(push::run(&options)),
             Err(error) => failed(&format!("no runtime: {error}")),

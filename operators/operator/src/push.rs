@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::http::HeaderValue;
-use bytesize::ByteSize;
 use clap::Args;
 use oci_distribution::{
     Client, Reference, RegistryOperation,
@@ -24,7 +23,6 @@ use trackbed_kit::certificates;
 use answer::{refusal, retry};
 
 use crate::{
-    cache,
     origin::{self, Blob, Sealed},
     provenance::{self, Subject},
     registry::credentials,
@@ -58,12 +56,6 @@ pub struct Options {
     /// Certificates (PEM) to trust besides the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Folder of the build's layer cache, to be kept within --cache-max
-    #[arg(long, value_name = "DIR", requires = "cache_max")]
-    cache_dir: Option<PathBuf>,
-    /// Most that the layer cache may take; its oldest layers go first
-    #[arg(long, value_name = "SIZE")]
-    cache_max: Option<ByteSize>,
     /// Where to write the digest, or why there is none, as JSON
     #[arg(long, value_name = "FILE")]
     result: Option<PathBuf>,
@@ -107,24 +99,9 @@ pub async fn run(options: &Options) -> ExitCode {
     match work(options).await {
         Ok(pushed) => {
             println!("pushed {}", pushed.image);
-            prune(options);
             report::done(options.result.as_deref(), &pushed)
         }
         Err((reason, message)) => report::failed(options.result.as_deref(), reason, &message),
-    }
-}
-
-/// Nothing of the image depends on its cache: what goes wrong here is only told.
-fn prune(options: &Options) {
-    let (Some(folder), Some(max)) = (&options.cache_dir, options.cache_max) else {
-        return;
-    };
-    match cache::prune(folder, max.as_u64()) {
-        Ok(pruned) => {
-            let (kept, removed) = (ByteSize(pruned.kept), ByteSize(pruned.removed));
-            println!("layer cache: {kept} kept, {removed} removed");
-        }
-        Err(error) => println!("layer cache: {error}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The container that runs a user's `RUN` lines has nothing to steal.
 
-use suite::{Cluster, Credentials};
+use suite::{Cluster, Credentials, builds::Failure};
 
 /// Looks for `needles`, each given in two parts so that the search does not find itself.
 fn dockerfile(needles: &[&str]) -> String {
@@ -136,4 +136,24 @@ spec:
     assert!(!all.contains(CANARY), "in no object");
     let log = ["logs", "-n", &namespace, "job/web-1", "--all-containers"];
     assert!(!cluster.run(&log, "").contains(CANARY), "in no log");
+}
+
+#[test]
+fn a_link_that_a_build_leaves_for_the_push_is_refused() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("astray");
+    let commit = cluster.commit(
+        "astray",
+        &[(
+            "Dockerfile",
+            "FROM busybox:1.36\nRUN mkdir -p /workspace/image/blobs/sha256 && ln -s /etc/trackbed/registry/config.json /workspace/image/blobs/sha256/astray\nCMD [\"true\"]\n",
+        )],
+    );
+    cluster.build(&namespace, "link", &commit, "", "");
+    let expected = Failure::of(
+        "BuildFailed",
+        "hand-over",
+        &["blobs/sha256/astray", "neither a file nor a folder"],
+    );
+    cluster.fails(&namespace, "link", 300, &expected);
 }

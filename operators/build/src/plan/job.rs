@@ -180,7 +180,11 @@ pub fn desired(place: &Place<'_>, attempt: usize) -> Job {
 
 fn pod(place: &Place<'_>) -> PodSpec {
     PodSpec {
-        init_containers: Some(vec![containers::fetch(place), containers::build(place)]),
+        init_containers: Some(vec![
+            containers::fetch(place),
+            containers::build(place),
+            containers::hand_over(place),
+        ]),
         containers: vec![containers::push(place)],
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),

@@ -90,7 +90,8 @@ fn phase(pod: Option<&Pod>) -> BuildPhase {
         (Some(Step::Fetch), _) => BuildPhase::Fetching,
         // Between two steps, the next one is as good as begun.
         (Some(Step::Build), _) | (None, Some(Step::Fetch)) => BuildPhase::Building,
-        (Some(Step::Push), _) | (None, Some(Step::Build | Step::Push)) => BuildPhase::Pushing,
+        (Some(Step::HandOver | Step::Push), _)
+        | (None, Some(Step::Build | Step::HandOver | Step::Push)) => BuildPhase::Pushing,
         (None, None) => BuildPhase::Pending,
     }
 }

@@ -1,4 +1,4 @@
-//! The three steps of a build, and what the pod says of them.
+//! The steps of a build, and what the pod says of them.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
@@ -9,19 +9,22 @@ pub enum Step {
     Fetch,
     /// Kaniko makes the image.
     Build,
+    /// What Kaniko wrote is made readable for the next step.
+    HandOver,
     /// The image is pushed.
     Push,
 }
 
 impl Step {
     /// In the order in which they run.
-    pub const ALL: [Step; 3] = [Step::Fetch, Step::Build, Step::Push];
+    pub const ALL: [Step; 4] = [Step::Fetch, Step::Build, Step::HandOver, Step::Push];
 
     /// Name of its container.
     pub fn container(self) -> &'static str {
         match self {
             Self::Fetch => "fetch",
             Self::Build => "build",
+            Self::HandOver => "hand-over",
             Self::Push => "push",
         }
     }

@@ -55,7 +55,7 @@ pub enum Then {
     Stop,
 }
 
-/// What `fetch` and `push` say when they fail.
+/// What our own steps say when they fail.
 #[derive(Deserialize)]
 struct Refusal {
     reason: String,
@@ -185,7 +185,7 @@ fn pushed(end: &ContainerStateTerminated) -> Verdict {
 
 fn failed(object: &Build, seen: &Seen, step: Step, end: &ContainerStateTerminated) -> Failed {
     let (reason, message) = match step {
-        Step::Fetch | Step::Push => said(step, end),
+        Step::Fetch | Step::HandOver | Step::Push => said(step, end),
         Step::Build => kaniko::failed(object, seen.log.as_deref().unwrap_or_default(), end),
     };
     Failed {
@@ -197,7 +197,7 @@ fn failed(object: &Build, seen: &Seen, step: Step, end: &ContainerStateTerminate
         // The push itself tries again what may pass.
         then: match step {
             Step::Push => Then::End,
-            Step::Fetch | Step::Build => Then::Again,
+            Step::Fetch | Step::Build | Step::HandOver => Then::Again,
         },
     }
 }
@@ -253,7 +253,9 @@ fn timeout(object: &Build, seen: &Seen, now: Timestamp) -> Failed {
             ),
         ),
         (Some(Step::Build), _) => (Reason::BuildTimeout, still("building the image")),
-        (Some(Step::Push), _) => (Reason::BuildTimeout, still("pushing the image")),
+        (Some(Step::HandOver | Step::Push), _) => {
+            (Reason::BuildTimeout, still("pushing the image"))
+        }
         (None, Verdict::Waiting(reason, why)) => {
             (reason, format!("{why}; that was so for {limit}"))
         }

@@ -1,4 +1,4 @@
-//! The three containers of a build. Everything that a user wrote is one whole argument.
+//! The containers of a build. Everything that a user wrote is one whole argument.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -215,6 +215,28 @@ fn resources(place: &Place<'_>) -> ResourceRequirements {
     resources
 }
 
+/// Makes what Kaniko wrote readable for `push`. Kaniko's files are for their owner only: root
+/// without capabilities is that owner, and no more.
+pub(super) fn hand_over(place: &Place<'_>) -> Container {
+    let mut args = vec![
+        "hand-over".to_owned(),
+        format!("--layout={WORKSPACE}/image"),
+        format!("--result={RESULT}"),
+    ];
+    let mut mounts = vec![mount("workspace", WORKSPACE, false)];
+    if place.cache().is_some() {
+        args.push(format!("--cache-dir={CACHE}"));
+        args.push(format!("--cache-max={}", claim::limit(place)));
+        mounts.push(mount("cache", CACHE, false));
+    }
+    // It talks to nobody.
+    Container {
+        env: None,
+        volume_mounts: Some(mounts),
+        ..own_container(place, "hand-over", 0, args, Vec::new())
+    }
+}
+
 /// Pushes the image with the registry's credentials.
 pub(super) fn push(place: &Place<'_>) -> Container {
     let spec = &place.object.spec;
@@ -244,14 +266,7 @@ pub(super) fn push(place: &Place<'_>) -> Container {
     if place.environment.ca_bundle.is_some() {
         args.push(format!("--ca-file={}", environment::CERTIFICATES));
     }
-    if place.cache().is_some() {
-        args.push(format!("--cache-dir={CACHE}"));
-        args.push(format!("--cache-max={}", claim::limit(place)));
-        mounts.push(mount("cache", CACHE, false));
-    }
-    // Kaniko writes files that only root may read. Root without capabilities is their owner and no
-    // more.
-    own_container(place, "push", 0, args, mounts)
+    own_container(place, "push", USER, args, mounts)
 }
 
 /// How long a registry is asked again that does not answer: a part of the build's time that is

@@ -92,7 +92,7 @@ pub(super) fn step(
                 ", or it needed more than its {} of memory",
                 kaniko::memory(object)
             ),
-            Step::Fetch | Step::Push => String::new(),
+            Step::Fetch | Step::HandOver | Step::Push => String::new(),
         };
         format!("step {name} was killed: its node went down, or somebody ended it{memory}")
     } else {

@@ -28,7 +28,7 @@ pub(super) fn of(seen: &Seen) -> Verdict {
             let doing = match step {
                 Step::Fetch => "fetches the source",
                 Step::Build => "builds the image",
-                Step::Push => "pushes the image",
+                Step::HandOver | Step::Push => "pushes the image",
             };
             doing.to_owned()
         });
