@@ -31,7 +31,7 @@ use crate::{
     command::end_of_input,
     credentials::Credentials,
     error::Doing,
-    host::{cgroup, forward, link, mountpoints, proxy},
+    host::{cgroup, forward, leftovers, link, mountpoints, proxy},
     network::PROXY_PORT,
     node,
     paths::write,
@@ -194,9 +194,11 @@ fn stop_now(name: Name) -> Result<bool> {
 
 /// Removes what is on the host; processes of a daemon that was killed may still be ending.
 fn clean(name: Name, network: &Network, paths: &Paths) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let cleaned = link::remove(network).and_then(|()| cgroup::remove(&cgroup::name(name)));
+        let cleaned = link::remove(network)
+            .and_then(|()| cgroup::remove(&cgroup::name(name)))
+            .and_then(|()| detached(paths));
         match cleaned {
             Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(100)),
             other => {
@@ -204,6 +206,14 @@ fn clean(name: Name, network: &Network, paths: &Paths) -> Result<()> {
                 return mountpoints::remove(paths);
             }
         }
+    }
+}
+
+/// Whether the file systems of the cluster's own are written and closed.
+fn detached(paths: &Paths) -> Result<()> {
+    match leftovers::loops_of(&paths.root().display().to_string()).first() {
+        Some(device) => Err(Error::Refused(format!("{device} is still there"))),
+        None => Ok(()),
     }
 }
 

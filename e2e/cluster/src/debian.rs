@@ -29,6 +29,7 @@ pub const CLUSTER: &[Needed] = &[
     ("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/mount", "mount"),
+    ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
     ("/usr/bin/unshare", "util-linux"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
 ];

@@ -1,6 +1,6 @@
 //! Whether a cluster that is down left anything.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use super::{cgroup, link};
 use crate::{Name, Network, Paths, Result, command::run, error::Doing};
@@ -35,8 +35,29 @@ pub fn leftovers(name: Name) -> Result<Vec<String>> {
             .filter(|mount| mount.split(' ').any(|word| word.starts_with(&root)))
             .map(|mount| format!("the mount {mount}")),
     );
+    found.extend(loops_of(&root));
     found.extend(processes_of(&root));
     Ok(found)
+}
+
+/// Loop devices on a file below `root`. They go with the last mount, a moment after it.
+pub(crate) fn loops_of(root: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/sys/block") else {
+        return Vec::new();
+    };
+    let backed = |device: &Path| {
+        let file = fs::read_to_string(device.join("loop/backing_file")).ok()?;
+        let below = Path::new(file.trim_end()).starts_with(root);
+        below.then(|| {
+            format!(
+                "the loop device {} on {}",
+                device.display(),
+                file.trim_end()
+            )
+        })
+    };
+    let devices = entries.flatten().map(|entry| entry.path());
+    devices.filter_map(|device| backed(&device)).collect()
 }
 
 /// Processes that run with a file of the cluster's own, in whatever namespace.

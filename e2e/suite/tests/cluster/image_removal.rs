@@ -80,7 +80,7 @@ fn images_go_with_the_builds_that_made_them() {
     let commit = commit.as_str().expect("a commit");
     let url = cluster.git_url("image-removal-web");
     cluster.apply(&format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Build\nmetadata: {{name: own, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\", commit: {commit}}}}}}}\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Build\nmetadata: {{name: own, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\", commit: \"{commit}\"}}}}}}\n"
     ));
     cluster.ready("build", &namespace, "own", 300);
     let own = cluster.get("build", &namespace, "own")["status"]["image"].clone();
