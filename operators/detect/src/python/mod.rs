@@ -78,12 +78,19 @@ impl Project {
     }
 }
 
-/// The normal name of a requirement. <https://packaging.python.org/en/latest/specifications/name-normalization/>
+/// The normal name of a requirement, and with the extra `binary` that of the package which that
+/// brings: it has the C libraries in it.
+/// <https://packaging.python.org/en/latest/specifications/name-normalization/>
 fn name(requirement: &str) -> Option<String> {
     let end = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let name = requirement.trim().split(end).next()?;
+    let requirement = requirement.trim();
+    let name = requirement.split(end).next()?;
+    let extras = requirement[name.len()..].trim_start().strip_prefix('[');
+    let mut extras = extras.and_then(|it| it.split(']').next()).into_iter();
+    let binary = extras.any(|it| it.split(',').any(|extra| extra.trim() == "binary"));
+    let suffix = if binary { "-binary" } else { "" };
     (!name.is_empty() && !name.starts_with('-'))
-        .then(|| name.to_ascii_lowercase().replace(['_', '.'], "-"))
+        .then(|| name.to_ascii_lowercase().replace(['_', '.'], "-") + suffix)
 }
 
 /// Packages with C in them that come without wheels: what building and what running them needs.
@@ -322,4 +329,24 @@ fn version(work: &mut Work<'_>, project: &Project) -> Result<Chosen, Error> {
         )
     });
     work.version(&PYTHON, Tilde::Minor, asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requirements_have_normal_names() {
+        let cases = [
+            ("Flask==3.1", Some("flask")),
+            ("zope.interface >= 5", Some("zope-interface")),
+            ("psycopg [c, binary] >=3", Some("psycopg-binary")),
+            ("psycopg[pool]", Some("psycopg")),
+            ("-r other.txt", None),
+            ("# a comment", None),
+        ];
+        for (requirement, expected) in cases {
+            assert_eq!(name(requirement).as_deref(), expected, "{requirement}");
+        }
+    }
 }
