@@ -14,6 +14,8 @@ use super::Project;
 const UV_SETTINGS: &str =
     "ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_NO_CACHE=1";
 
+const PIP_INSTALL: &str = "pip install -r requirements.txt";
+
 /// How dependencies are installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manager {
@@ -200,7 +202,7 @@ impl Manager {
                 ("pipenv requirements | pip install", Code::Copied)
             }
             Self::Requirements => {
-                let install = "pip install -r requirements.txt";
+                let install = PIP_INSTALL;
                 let others = names_others(work);
                 if others {
                     file.comment("requirements.txt names other files.");
@@ -234,31 +236,47 @@ impl Manager {
         }
     }
 
-    /// Installs the dependencies, for managers of which [`Manager::leaves_nothing`] holds.
+    /// Makes the application's folder and installs the dependencies, for managers of which
+    /// [`Manager::leaves_nothing`] holds. One command does all, for each is a layer of its own.
     pub(crate) fn install_alone(
         self,
         work: &mut Work<'_>,
         added: Option<&str>,
         file: &mut Dockerfile,
     ) {
-        if let Self::Uv { locked, .. } = self {
+        /// The application may write beside its code.
+        const OWN: &str = "chown 1000:1000 /app";
+        let (said, mut commands) = if let Self::Uv { locked, .. } = self {
             let sync = sync(locked);
-            let add = added.map(|it| format!(" && /opt/uv/bin/uv pip install '{it}'"));
+            file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PYTHONUNBUFFERED=1");
             file.line(UV_SETTINGS);
+            file.line("WORKDIR /app");
             self.copy(work, file);
-            file.run(&format!(
-                "python -m venv /opt/uv && /opt/uv/bin/pip install '{UV}' && /opt/uv/bin/{sync} --no-install-project --no-install-workspace{} && rm -rf /opt/uv",
-                add.unwrap_or_default()
-            ));
-            work.say(Subject::Install, sync, self.file());
-            return;
-        }
-        let (command, _) = self.dependencies(work, file);
-        if let Some(added) = added {
-            file.run(&format!("pip install '{added}'"));
-        }
-        if !command.is_empty() {
-            work.say(Subject::Install, command, self.file());
+            let mut commands = vec![
+                "python -m venv /opt/uv".to_owned(),
+                format!("/opt/uv/bin/pip install --no-cache-dir '{UV}'"),
+                format!("/opt/uv/bin/{sync} --no-install-project --no-install-workspace"),
+            ];
+            commands.extend(added.map(|it| format!("/opt/uv/bin/uv pip install '{it}'")));
+            commands.push("rm -rf /opt/uv".to_owned());
+            (sync, commands)
+        } else {
+            // The image has nothing but this application: it needs no environment of its own in it.
+            file.line("ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore");
+            file.line("WORKDIR /app");
+            let listed = matches!(self, Self::Requirements);
+            let install = if listed { PIP_INSTALL } else { "" };
+            if listed {
+                file.copy(&["requirements.txt"], "./");
+            }
+            let installed = listed.then(|| install.to_owned());
+            let added = added.map(|it| format!("pip install '{it}'"));
+            (install, installed.into_iter().chain(added).collect())
+        };
+        commands.push(OWN.to_owned());
+        file.run(&commands.join(" && "));
+        if !said.is_empty() {
+            work.say(Subject::Install, said, self.file());
         }
     }
 

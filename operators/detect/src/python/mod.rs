@@ -220,9 +220,6 @@ fn one_image(
     file.stage(image, None);
     apt(file, &run_tools(project));
     work.packages(file);
-    file.line("ENV PATH=/venv/bin:$PATH VIRTUAL_ENV=/venv PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1");
-    file.line("WORKDIR /app");
-    file.run("python -m venv /venv && chown 1000:1000 /app");
     manager.install_alone(work, added, file);
     Work::port(file);
     file.line("COPY --chown=1000:1000 . .");
