@@ -329,6 +329,16 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
                 value: http://proxy:3128
               - name: SSL_CERT_FILE
                 value: /etc/trackbed/environment/ca.crt
+              - name: FF_KANIKO_HASH_DIR_FRAMING
+                value: "true"
+              - name: FF_KANIKO_RESOLVE_CACHE_KEY
+                value: "true"
+              - name: FF_KANIKO_ROLLING_CACHE_KEY
+                value: "true"
+              - name: FF_KANIKO_SCOPED_DOCKERIGNORE
+                value: "true"
+              - name: FF_KANIKO_SKIP_WRITE_WHITEOUTS
+                value: "true"
               image: example.com/kaniko/executor:v1
               name: build
               resources:

@@ -46,6 +46,17 @@ const CAPABILITIES: [&str; 9] = [
     "SETUID",
 ];
 
+/// What keeps the maintained fork of Kaniko from taking one layer for another: most of it is on by
+/// itself in newer versions, and other executors do not know it.
+/// <https://github.com/osscontainertools/kaniko#feature-flags>
+const CACHE_KEYS: [&str; 5] = [
+    "FF_KANIKO_HASH_DIR_FRAMING",
+    "FF_KANIKO_RESOLVE_CACHE_KEY",
+    "FF_KANIKO_ROLLING_CACHE_KEY",
+    "FF_KANIKO_SCOPED_DOCKERIGNORE",
+    "FF_KANIKO_SKIP_WRITE_WHITEOUTS",
+];
+
 /// Fetches the commit with the repository's credentials.
 pub(super) fn fetch(place: &Place<'_>) -> Container {
     let spec = &place.object.spec;
@@ -164,6 +175,8 @@ pub(super) fn build(place: &Place<'_>) -> Container {
     if !settings.insecure_registries.is_empty() {
         args.push("--insecure-pull".to_owned());
     }
+    let mut env = variables(place).unwrap_or_default();
+    env.extend(CACHE_KEYS.map(|flag| variable(flag, "true")));
     let mut mounts = vec![mount("workspace", WORKSPACE, false)];
     mounts.extend(certificates(place));
     if place.environment.package_indexes.cargo.is_some() {
@@ -185,7 +198,7 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         name: "build".to_owned(),
         image: Some(place.config.images.kaniko.clone()),
         args: Some(literal(args)),
-        env: variables(place),
+        env: Some(env),
         volume_mounts: Some(mounts),
         resources: Some(resources(place)),
         security_context: Some(SecurityContext {
