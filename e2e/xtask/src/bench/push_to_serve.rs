@@ -50,7 +50,7 @@ const STEPS: [&str; 9] = [
     "Job exists → its first step runs (scheduler, kubelet)",
     "fetch",
     "build (Kaniko)",
-    "push to the registry",
+    "hand-over and push to the registry",
     "steps ended → Deployment exists",
     "Deployment exists → workload applied",
     "workload applied → the URL answers with it",
@@ -144,21 +144,24 @@ fn pod(client: &Client, build: &str) -> Result<Value> {
     Ok(pods["items"][0].clone())
 }
 
-/// When each of the three steps began and ended. The kubelet tells whole seconds.
+/// When fetch, build and push began and ended. The kubelet tells whole seconds.
 fn containers(pod: &Value) -> Result<[(Timestamp, Timestamp); 3]> {
-    let statuses = ["initContainerStatuses", "containerStatuses"]
+    let statuses: Vec<Value> = ["initContainerStatuses", "containerStatuses"]
         .into_iter()
-        .flat_map(|list| pod["status"][list].as_array().cloned().unwrap_or_default());
-    let mut times: Vec<(Timestamp, Timestamp)> = statuses
-        .filter_map(|status| {
-            let ended = &status["state"]["terminated"];
-            let time = |name: &str| ended[name].as_str()?.parse().ok();
-            Some((time("startedAt")?, time("finishedAt")?))
-        })
+        .flat_map(|list| pod["status"][list].as_array().cloned().unwrap_or_default())
         .collect();
-    times.sort_unstable();
-    <[_; 3]>::try_from(times)
-        .map_err(|times| Error::Failed(format!("{} ended steps in {pod:#}", times.len())))
+    let times = |name: &str| {
+        let status = statuses.iter().find(|it| it["name"] == name)?;
+        let ended = &status["state"]["terminated"];
+        let time = |name: &str| ended[name].as_str()?.parse().ok();
+        Some((time("startedAt")?, time("finishedAt")?))
+    };
+    match ["fetch", "build", "push"].map(times) {
+        [Some(fetch), Some(build), Some(push)] => Ok([fetch, build, push]),
+        _ => Err(Error::Failed(format!(
+            "not all steps have ended in {pod:#}"
+        ))),
+    }
 }
 
 /// Puts version `version` of the application on the git server.
@@ -283,13 +286,14 @@ mod tests {
 
     #[test]
     fn the_three_steps_are_read_from_a_pod() {
-        let status = |from: &str, to: &str| serde_json::json!({"state": {"terminated": {"startedAt": from, "finishedAt": to}}});
+        let status = |name: &str, from: &str, to: &str| serde_json::json!({"name": name, "state": {"terminated": {"startedAt": from, "finishedAt": to}}});
         let pod = serde_json::json!({"status": {
             "initContainerStatuses": [
-                status("2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z"),
-                status("2026-01-01T00:00:03Z", "2026-01-01T00:00:09Z"),
+                status("fetch", "2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z"),
+                status("build", "2026-01-01T00:00:03Z", "2026-01-01T00:00:09Z"),
+                status("hand-over", "2026-01-01T00:00:09Z", "2026-01-01T00:00:09Z"),
             ],
-            "containerStatuses": [status("2026-01-01T00:00:10Z", "2026-01-01T00:00:11Z")],
+            "containerStatuses": [status("push", "2026-01-01T00:00:10Z", "2026-01-01T00:00:11Z")],
         }});
         let [fetch, _, push] = containers(&pod).expect("three steps");
         assert_eq!(push.1.duration_since(fetch.0).as_secs(), 11);
