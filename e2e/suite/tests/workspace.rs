@@ -25,10 +25,11 @@ fn text(value: &Value) -> &str {
 const MAY_USE: &[(&str, &[&str])] = &[
     ("trackbed-api", &[]),
     ("trackbed-detect", &[]),
-    ("trackbed-forge", &[]),
+    ("trackbed-forge", &["trackbed-http"]),
     ("trackbed-git", &[]),
+    ("trackbed-http", &[]),
     ("trackbed-supervisor", &[]),
-    ("trackbed-kit", &["trackbed-api"]),
+    ("trackbed-kit", &["trackbed-api", "trackbed-http"]),
     ("trackbed-project", &["trackbed-api", "trackbed-kit"]),
     (
         "trackbed-service",
@@ -41,7 +42,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "trackbed-build",
-        &["trackbed-api", "trackbed-kit", "trackbed-git"],
+        &[
+            "trackbed-api",
+            "trackbed-kit",
+            "trackbed-git",
+            "trackbed-http",
+        ],
     ),
     ("trackbed-deployment", &["trackbed-api", "trackbed-kit"]),
     ("trackbed-database", &["trackbed-api", "trackbed-kit"]),

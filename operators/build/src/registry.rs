@@ -5,15 +5,15 @@
 //! by plain http where the registry is asked by https, and never along a redirect.
 
 mod login;
-mod network;
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use oci_distribution::Reference;
 use reqwest::{Method, Response, StatusCode, Url, header};
 use serde::Deserialize;
 use trackbed_api::environment::BuildEnvironment;
-use trackbed_kit::docker::Login;
+use trackbed_http::{begin, cause, client};
+use trackbed_kit::{docker::Login, network};
 
 use login::Pass;
 
@@ -101,7 +101,8 @@ impl<'a> Session<'a> {
         let manifests = Url::parse(&format!("{scheme}://{host}/v2/{repository}/manifests/"))
             .map_err(|_| Answer::Refused(format!("{host} is no host")))?;
         let session = Self {
-            http: network::client(target.environment).map_err(Answer::Refused)?,
+            http: client(&network::of(target.environment))
+                .map_err(|error| Answer::Refused(error.to_string()))?,
             manifests,
             repository: repository.to_owned(),
             login: target.login,
@@ -130,7 +131,7 @@ impl<'a> Session<'a> {
     async fn delete(&mut self, digest: &str) -> Result<Answer, Answer> {
         let answer = self.send(&Method::DELETE, digest).await?;
         let status = answer.status();
-        let text = begin(answer).await;
+        let text = begin(answer, ANSWER_MAX).await;
         Ok(meaning(status, &text))
     }
 
@@ -208,30 +209,7 @@ fn meaning(status: StatusCode, text: &[u8]) -> Answer {
     }
 }
 
-/// The beginning of an answer's body, as far as it comes.
-async fn begin(mut answer: Response) -> Vec<u8> {
-    let mut text = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        let room = ANSWER_MAX - text.len();
-        text.extend(chunk.iter().take(room));
-        if text.len() == ANSWER_MAX {
-            break;
-        }
-    }
-    text
-}
-
 fn unreachable(url: &Url, error: &reqwest::Error) -> Answer {
     let host = url.host_str().unwrap_or_default();
     Answer::Unavailable(format!("{host} cannot be reached: {}", cause(error)))
-}
-
-/// The innermost reason, in one line. The outer ones repeat the URL.
-fn cause(error: &dyn Error) -> String {
-    let mut inner = error;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    let line = inner.to_string().replace(char::is_control, " ");
-    line.chars().take(200).collect()
 }

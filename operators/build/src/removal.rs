@@ -37,11 +37,11 @@ pub(crate) async fn reconcile(
         return Ok(Action::await_change());
     }
     let now = Timestamp::now();
-    let image = fate::image(object).unwrap_or_default();
-    let around = stores.around(object, image, &context.config);
     let removes = context.config.registry.remove_images;
-    let mut next = fate::next(object, &around, removes, now);
-    if next == Next::Remove {
+    let image = fate::image(object).filter(|_| removes);
+    let around = image.map(|it| stores.around(object, it, &context.config));
+    let mut next = fate::next(object, &around.unwrap_or_default(), removes, now);
+    if let (Next::Remove, Some(image)) = (&next, image) {
         let question = Question::new(context, stores, object, image);
         next = match removals.answer(object, now, question.ask()) {
             Ok(answer) => fate::after(object, answer, now),

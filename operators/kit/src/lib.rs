@@ -17,6 +17,7 @@ pub mod finalizer;
 pub mod harness;
 pub mod meta;
 pub mod metrics;
+pub mod network;
 pub mod place;
 pub mod rbac;
 pub mod status;

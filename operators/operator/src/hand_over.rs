@@ -13,7 +13,6 @@ use std::{
 
 use bytesize::ByteSize;
 use clap::Args;
-use serde::Serialize;
 
 use crate::{cache, report};
 
@@ -39,7 +38,7 @@ pub struct Options {
 }
 
 /// What was handed over.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Given {
     files: u64,
     bytes: u64,
@@ -52,7 +51,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(given) => {
             println!("image: {} files, {}", given.files, ByteSize(given.bytes));
             trim(options);
-            report::done(result, &given)
+            ExitCode::SUCCESS
         }
         Err((reason, message)) => report::failed(result, reason, &message),
     }

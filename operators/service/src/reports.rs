@@ -19,7 +19,7 @@ use trackbed_api::{
     service::{CommitState, CommitStatus, Forge},
 };
 use trackbed_forge::status::{self, Client, PostError, Provider, State};
-use trackbed_kit::Context;
+use trackbed_kit::{Context, network};
 
 use crate::{plan::report::Report, source::secrets::Secrets};
 
@@ -67,13 +67,7 @@ impl Reports {
         impl Stream<Item = ObjectRef<Service>> + Send + 'static,
     ) {
         let (wake, mut woken) = mpsc::unbounded_channel();
-        let environment = &context.config.build.environment;
-        let http = status::client(&status::Network {
-            ca_bundle: environment.ca_bundle.as_deref(),
-            http_proxy: environment.http_proxy.as_deref(),
-            https_proxy: environment.https_proxy.as_deref(),
-            no_proxy: environment.no_proxy.as_deref(),
-        });
+        let http = status::client(&network::of(&context.config.build.environment));
         let reports = Arc::new(Self {
             secrets: Secrets::new(context.client.clone()),
             http: http.map_err(|error| error.to_string()),

@@ -6,7 +6,7 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use trackbed_kit::docker::Login;
 
-use super::{Answer, Session, begin, unreachable};
+use super::{ANSWER_MAX, Answer, Session, begin, unreachable};
 
 /// What lets a request in. Has no debug text on purpose.
 pub(super) enum Pass {
@@ -66,7 +66,7 @@ impl Session<'_> {
             }
         }
         // The parser's words could quote the token.
-        let token: Option<Token> = serde_json::from_slice(&begin(answer).await).ok();
+        let token: Option<Token> = serde_json::from_slice(&begin(answer, ANSWER_MAX).await).ok();
         let token = token.and_then(|it| it.token.or(it.access_token));
         let none = || Answer::Refused("its token service gives no token".to_owned());
         token.map(Pass::Bearer).ok_or_else(none)

@@ -264,14 +264,15 @@ impl Manager {
             // The image has nothing but this application: it needs no environment of its own in it.
             file.line("ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore");
             file.line("WORKDIR /app");
-            let listed = matches!(self, Self::Requirements);
-            let install = if listed { PIP_INSTALL } else { "" };
-            if listed {
+            let mut commands = Vec::new();
+            let mut said = "";
+            if matches!(self, Self::Requirements) {
+                said = PIP_INSTALL;
                 file.copy(&["requirements.txt"], "./");
+                commands.push(said.to_owned());
             }
-            let installed = listed.then(|| install.to_owned());
-            let added = added.map(|it| format!("pip install '{it}'"));
-            (install, installed.into_iter().chain(added).collect())
+            commands.extend(added.map(|it| format!("pip install '{it}'")));
+            (said, commands)
         };
         commands.push(OWN.to_owned());
         file.run(&commands.join(" && "));

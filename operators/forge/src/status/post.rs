@@ -1,32 +1,21 @@
 //! The sending, and what the answer means.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
-use reqwest::{Certificate, NoProxy, Proxy, Response, redirect};
 use tokio::time::{Instant, timeout_at};
+use trackbed_http::{begin, cause};
+
+pub use trackbed_http::{Misconfigured, Network};
 
 use super::{Provider, Request};
 
 /// How long a forge may take for everything.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What is read of a refusal.
+/// What is read of a refusal. Only looked for phrases in: it is never shown or kept.
 const ANSWER_MAX: usize = 4 << 10;
 /// Longest pause that a forge may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
-
-/// How the network is. Nothing of it is taken from this process' environment.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Network<'a> {
-    /// Certificates in PEM that are trusted besides those of the system.
-    pub ca_bundle: Option<&'a str>,
-    /// Proxy for http.
-    pub http_proxy: Option<&'a str>,
-    /// Proxy for https.
-    pub https_proxy: Option<&'a str>,
-    /// Hosts, domains and address ranges that are reached directly, divided by commas.
-    pub no_proxy: Option<&'a str>,
-}
 
 /// What sends. It follows no redirects, and keeps no connections.
 #[derive(Clone, Debug)]
@@ -41,17 +30,6 @@ impl Client {
     pub fn within(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
-}
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum Misconfigured {
-    /// The certificates are none.
-    #[error("the certificates are no PEM, or none of them can be used: {0}")]
-    Certificates(String),
-    /// A proxy is none. Not repeated: there may be a password in it.
-    #[error("the proxy for {0} is no URL")]
-    Proxy(&'static str),
 }
 
 /// Why a status does not stand at the commit.
@@ -103,28 +81,7 @@ fn refused(status: u16) -> String {
 /// # Errors
 /// When certificates or proxies cannot be read.
 pub fn client(network: &Network<'_>) -> Result<Client, Misconfigured> {
-    let bundle = network.ca_bundle.unwrap_or_default().as_bytes();
-    let certificates = Certificate::from_pem_bundle(bundle)
-        .map_err(|error| Misconfigured::Certificates(cause(&error)))?;
-    let mut builder = reqwest::Client::builder()
-        // Before all: it drops proxies, those of the environment too.
-        .no_proxy()
-        .tls_certs_merge(certificates)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .pool_max_idle_per_host(0);
-    let direct = || network.no_proxy.and_then(NoProxy::from_string);
-    if let Some(url) = network.http_proxy.filter(|it| !it.is_empty()) {
-        let proxy = Proxy::http(url).map_err(|_| Misconfigured::Proxy("http"))?;
-        builder = builder.proxy(proxy.no_proxy(direct()));
-    }
-    if let Some(url) = network.https_proxy.filter(|it| !it.is_empty()) {
-        let proxy = Proxy::https(url).map_err(|_| Misconfigured::Proxy("https"))?;
-        builder = builder.proxy(proxy.no_proxy(direct()));
-    }
-    let http = builder
-        .build()
-        .map_err(|error| Misconfigured::Certificates(cause(&error)))?;
+    let http = trackbed_http::client(network)?;
     Ok(Client {
         http,
         patience: PATIENCE,
@@ -162,26 +119,13 @@ pub async fn post(client: &Client, request: Request) -> Result<(), PostError> {
         return Ok(());
     }
     // Whatever the rest of it does, the status was said.
-    let text = timeout_at(deadline, begin(answer)).await;
+    let text = timeout_at(deadline, begin(answer, ANSWER_MAX)).await;
     meaning(
         request.provider,
         status,
         &headers,
         &text.unwrap_or_default(),
     )
-}
-
-/// The beginning of an answer. Only looked for phrases in: it is never shown or kept.
-async fn begin(mut answer: Response) -> Vec<u8> {
-    let mut text = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        let room = ANSWER_MAX - text.len();
-        text.extend(chunk.iter().take(room));
-        if text.len() == ANSWER_MAX {
-            break;
-        }
-    }
-    text
 }
 
 /// What an answer means that is no success.
@@ -221,14 +165,4 @@ fn limited(headers: &HeaderMap) -> PostError {
     PostError::RateLimited {
         after: seconds.map(|it| it.min(PAUSE_MAX)),
     }
-}
-
-/// The innermost reason, in one line. The outer ones repeat the URL.
-fn cause(error: &dyn Error) -> String {
-    let mut inner = error;
-    while let Some(next) = inner.source() {
-        inner = next;
-    }
-    let line = inner.to_string().replace(char::is_control, " ");
-    line.chars().take(200).collect()
 }

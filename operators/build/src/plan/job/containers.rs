@@ -92,7 +92,7 @@ pub(super) fn fetch(place: &Place<'_>) -> Container {
         args.push(format!("--credentials-dir={GIT}"));
         mounts.push(mount("git", GIT, true));
     }
-    let mut container = own_container(place, "fetch", USER, args, mounts);
+    let mut container = reaching(place, own_container(place, "fetch", USER, args, mounts));
     // A home for what libgit2 reads there.
     let home = variable("HOME", "/tmp");
     container.env.get_or_insert_default().push(home);
@@ -242,12 +242,7 @@ pub(super) fn hand_over(place: &Place<'_>) -> Container {
         args.push(format!("--cache-max={}", claim::limit(place)));
         mounts.push(mount("cache", CACHE, false));
     }
-    // It talks to nobody.
-    Container {
-        env: None,
-        volume_mounts: Some(mounts),
-        ..own_container(place, "hand-over", 0, args, Vec::new())
-    }
+    own_container(place, "hand-over", 0, args, mounts)
 }
 
 /// Pushes the image with the registry's credentials.
@@ -279,7 +274,7 @@ pub(super) fn push(place: &Place<'_>) -> Container {
     if place.environment.ca_bundle.is_some() {
         args.push(format!("--ca-file={}", environment::CERTIFICATES));
     }
-    own_container(place, "push", USER, args, mounts)
+    reaching(place, own_container(place, "push", USER, args, mounts))
 }
 
 /// How long a registry is asked again that does not answer: a part of the build's time that is
@@ -294,21 +289,27 @@ fn certificates(place: &Place<'_>) -> Option<VolumeMount> {
     own.map(|_| mount("environment", environment::FOLDER, true))
 }
 
-/// A container with Trackbed's own binary and no rights.
+/// A container of our own that talks to git hosts or registries.
+fn reaching(place: &Place<'_>, mut container: Container) -> Container {
+    container.env = variables(place);
+    let mounts = container.volume_mounts.get_or_insert_default();
+    mounts.extend(certificates(place));
+    container
+}
+
+/// A container with Trackbed's own binary and no rights. It knows no way to others.
 fn own_container(
     place: &Place<'_>,
     name: &str,
     user: i64,
     args: Vec<String>,
-    mut mounts: Vec<VolumeMount>,
+    mounts: Vec<VolumeMount>,
 ) -> Container {
-    mounts.extend(certificates(place));
     Container {
         name: name.to_owned(),
         image: Some(place.config.images.operator.clone()),
         command: Some(vec!["/trackbed".to_owned()]),
         args: Some(literal(args)),
-        env: variables(place),
         volume_mounts: Some(mounts),
         resources: Some(amounts()),
         security_context: Some(SecurityContext {
