@@ -46,7 +46,7 @@ pub enum Answer {
 /// An image, and the way to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// The image by digest.
+    /// The image by registry, repository and digest, as `push` says it.
     pub image: &'a str,
     /// Talk plain http.
     pub insecure: bool,
@@ -92,12 +92,19 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn new(target: &Target<'a>) -> Result<(Self, String), Answer> {
-        let image: Reference = (target.image.parse())
-            .map_err(|_| Answer::Refused("its name is none of an image".to_owned()))?;
-        let digest = image.digest().filter(|it| is_digest(it));
-        let digest = digest.ok_or_else(|| Answer::Refused("it has no digest".to_owned()))?;
+        let parts = target.image.split_once('@').and_then(|(name, digest)| {
+            let (registry, repository) = name.split_once('/')?;
+            Some((registry, repository, digest))
+        });
+        let named = parts.filter(|(_, repository, _)| is_repository(repository));
+        let (registry, repository, digest) =
+            named.ok_or_else(|| Answer::Refused("its name is none of an image".to_owned()))?;
+        if !is_digest(digest) {
+            return Err(Answer::Refused("it has no digest".to_owned()));
+        }
         let scheme = if target.insecure { "http" } else { "https" };
-        let (host, repository) = (image.resolve_registry(), image.repository());
+        let image = Reference::with_digest(registry.into(), repository.into(), digest.into());
+        let host = image.resolve_registry();
         let manifests = Url::parse(&format!("{scheme}://{host}/v2/{repository}/manifests/"))
             .map_err(|_| Answer::Refused(format!("{host} is no host")))?;
         let session = Self {
@@ -172,6 +179,13 @@ impl<'a> Session<'a> {
         };
         request.send().await.map_err(|it| unreachable(url, &it))
     }
+}
+
+/// Whether it is the path of a repository, and so can stand in a URL as it is.
+fn is_repository(text: &str) -> bool {
+    let plain = |it: u8| matches!(it, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/');
+    let named = |it: &str| it.starts_with(|first: char| first.is_ascii_alphanumeric());
+    text.bytes().all(plain) && text.split('/').all(named)
 }
 
 /// Whether it is a digest, and so can stand in a path as it is.

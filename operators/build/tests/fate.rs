@@ -243,6 +243,15 @@ fn a_build_that_may_push_the_same_image_is_waited_for() {
             300: release, left: registry.example.com:5000/apps/shop/web@sha256:… stays in the registry: Build web-2 of the same commit has not ended yet, and may be pushing it
         "#]],
     );
+    for same in [
+        format!("apps/shop/web:{COMMIT}"),
+        format!("localhost/apps/shop/web:{COMMIT}"),
+        format!("localhost:5000/apps/shop/web:{COMMIT}"),
+        "mirror.example.com/apps/shop/web".to_owned(),
+    ] {
+        let around = format!("unfinished: [[{running}, '{same}']]");
+        assert_ne!(settled(&around), "remove", "{same}");
+    }
     let cases = [
         (
             "itself",

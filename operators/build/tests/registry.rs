@@ -317,3 +317,28 @@ async fn nobody_there_may_pass() {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn what_is_no_image_is_asked_of_nobody() {
+    let fake = Fake::serve(|_, _, _| StatusCode::ACCEPTED.into_response()).await;
+    let host = fake.address;
+    for image in [
+        format!("{host}@sha256:{HEX}"),
+        format!("{host}/../v1@sha256:{HEX}"),
+        format!("{host}/a//b@sha256:{HEX}"),
+        format!("{host}/a?b@sha256:{HEX}"),
+        format!("{host}/a/b:1"),
+        format!("{host}/a/b@sha256:12"),
+        format!("{host}/a/b@md5:{HEX}"),
+    ] {
+        let answer = remove(&Target {
+            image: &image,
+            insecure: true,
+            login: None,
+            environment: &BuildEnvironment::default(),
+        })
+        .await;
+        assert!(matches!(answer, Answer::Refused(_)), "{image}: {answer:?}");
+    }
+    assert_eq!(*fake.heard.lock().expect("nobody panicked"), []);
+}

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
-use oci_distribution::Reference;
 use trackbed_api::{Build, Deployment, Service};
 use trackbed_kit::meta;
 
@@ -195,11 +194,19 @@ pub fn digest(image: &str) -> Option<&str> {
     image.split_once('@').map(|(_, digest)| digest)
 }
 
-/// Registry and repository, spelt in one way.
-fn repository(reference: &str) -> Option<String> {
-    let reference: Reference = reference.parse().ok()?;
-    let (registry, repository) = (reference.registry(), reference.repository());
-    Some(format!("{registry}/{repository}"))
+/// The repository of a reference, in whatever registry: one registry has several names. The parser
+/// of the OCI library is not asked, which keeps 15 MiB for its expression from then on.
+fn repository(reference: &str) -> &str {
+    let name = reference.split_once('@').map_or(reference, |it| it.0);
+    // A colon before the last slash is that of a port.
+    let name = match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    };
+    match name.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
+        _ => name,
+    }
 }
 
 /// Seconds since the deletion was asked for.
