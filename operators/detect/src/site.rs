@@ -54,14 +54,12 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
     };
     let output = site.output.as_str();
     // What may not be served does not even get to the build, unless the repository says itself what
-    // does.
-    let files = if build.is_none() && !work.tree.has(".dockerignore") {
-        output.to_owned()
+    // does. A command may need any file.
+    let (files, ignored) = if build.is_none() && !work.tree.has(".dockerignore") {
+        (output.to_owned(), NOT_SERVED)
     } else {
-        format!(
-            "--from=build {}",
-            stage(work, build.as_ref(), output, &mut file)
-        )
+        let left = stage(work, build.as_ref(), output, &mut file);
+        (format!("--from=build {left}"), &[][..])
     };
     serve(&mut file, &site, &files);
     work.say(Subject::Start, "nginx", Some("static files"));
@@ -74,7 +72,7 @@ pub(crate) fn plan(work: &mut Work<'_>) -> Result<Made, Error> {
             format!("{output}/")
         }],
         context: Context::Folder,
-        ignored: NOT_SERVED,
+        ignored,
         dockerfile: file,
     })
 }
@@ -118,6 +116,10 @@ fn configure(file: &mut Dockerfile, site: &Site) {
         format!("  location ~ \"{paths}\" {{ try_files $uri =404; add_header Cache-Control \"public, max-age=31536000, immutable\"; }}")
     });
     lines.extend(hashed.as_deref());
+    if !site.single_page {
+        // They are there if somebody makes this Dockerfile the repository's own.
+        lines.push("  location ~ ^/(Dockerfile|Procfile)$ { return 404; }");
+    }
     lines.push(if site.single_page {
         "  location / { try_files $uri $uri/index.html /index.html; add_header Cache-Control \"no-cache\"; }"
     } else {
