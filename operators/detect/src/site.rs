@@ -134,7 +134,7 @@ fn configure(file: &mut Dockerfile, site: &Site) {
 /// cache while the files change.
 pub(crate) fn serve(file: &mut Dockerfile, site: &Site, files: &str) {
     file.stage(NGINX, None);
-    file.line("USER root");
+    file.line("USER 0:0");
     configure(file, site);
     Work::port(file);
     file.line(&format!("COPY {files} {HTML}"));
