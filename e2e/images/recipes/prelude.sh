@@ -3,9 +3,11 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 umask 022
 
-# Packages are read as root: nobody else may in the folders that recipes share.
+# Packages are read as root: nobody else may in the folders that recipes share. And they stay there,
+# whatever the image's own settings say.
+printf '#clear %s;\n' DPkg::Post-Invoke APT::Update::Post-Invoke > /tmp/apt.conf
 packages() {
-    apt-get -qq -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
+    apt-get -qq -c /tmp/apt.conf -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
 }
 
 # Installs Debian packages and nothing that they only recommend.

@@ -55,6 +55,12 @@ fn debian() {
     image.prints("cat /etc/debian_version", "12.");
     image.prints("dpkg --audit && apt-get --version", "apt 2.6");
     image.prints(
+        "! command -v perldoc && perl -e 'print \"base\\n\"'",
+        "base",
+    );
+    image.prints("readlink /bin", "usr/bin");
+    image.prints("apt-config dump DPkg::Post-Invoke", "archives/*.deb");
+    image.prints(
         "test ! -e /etc/machine-id && ls /usr/share/man | wc -l",
         "0",
     );
@@ -269,10 +275,10 @@ CODE
 fn nginx() {
     let image = Unpacked::of("nginx-unprivileged");
     let script = format!(
-        "mkdir -p /tmp/t; export PORT=8099 NGINX_NAME=there
+        "mkdir -p /etc/nginx/templates; export PORT=8099 NGINX_NAME=there
          printf 'server {{ listen ${{PORT}}; location / {{ return 200 \"${{NGINX_NAME}} $uri\"; }} }}' > /etc/nginx/templates/default.conf.template
          chmod -R a+rwX /tmp; su -s /bin/sh nginx -c '{} > /tmp/server.log 2>&1 & echo $! > /tmp/pid'
-         until perl -MIO::Socket -e '$s = IO::Socket::INET->new(\"127.0.0.1:8099\") or exit 1; print $s \"GET /a HTTP/1.0\\r\\n\\r\\n\"; print <$s>'; do kill -0 $(cat /tmp/pid) || {{ cat /tmp/server.log; exit 1; }}; done
+         until wget -q -O - http://127.0.0.1:8099/a; do kill -0 $(cat /tmp/pid) || {{ cat /tmp/server.log; exit 1; }}; done
          echo; stat -c %U /proc/$(cat /tmp/pid); kill -QUIT $(cat /tmp/pid); cat /tmp/server.log",
         image.start().replace("daemon off;", "\"daemon off;\"")
     );

@@ -57,7 +57,11 @@ pub(super) fn bootstrap(root: &Path) -> Result<()> {
                 "--mode=root",
                 "--format=directory",
             ])
-            // As the slim image has it: manuals and translations stay away for good.
+            // As the slim image has it: /bin and the like are links from the start. What else makes
+            // them so needs all of Perl.
+            .arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
+            .arg("--include=usr-is-merged")
+            // Manuals and translations stay away for good.
             .arg("--dpkgopt=path-exclude=/usr/share/man/*")
             .arg("--dpkgopt=path-exclude=/usr/share/locale/*")
             .arg("--dpkgopt=path-exclude=/usr/share/doc/*")

@@ -72,7 +72,7 @@ impl<'a> Kitchen<'a> {
         fs::copy("/etc/resolv.conf", &resolver)
             .doing(|| format!("writing {}", resolver.display()))?;
         if !self.listed {
-            sandbox.script("apt-get -qq -o APT::Sandbox::User=root update")?;
+            sandbox.script(&format!("{PRELUDE}\npackages update"))?;
             self.listed = true;
         }
         sandbox.script(&image.script())?;
