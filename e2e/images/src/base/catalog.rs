@@ -204,9 +204,9 @@ pub static BASE_IMAGES: [BaseImage; 14] = [
     ),
     BaseImage {
         name: "nginx-unprivileged",
-        references: &["docker.io/nginxinc/nginx-unprivileged:stable"],
+        references: &["docker.io/nginxinc/nginx-unprivileged:stable-alpine-slim"],
         recipe: include_str!("../../recipes/nginx.sh"),
-        content: Content::Changes,
+        content: Content::Out,
         inputs: &[],
         env: &[("PATH", PATH)],
         settings: |image| {

@@ -1,5 +1,6 @@
 //! Node: servers, and sites that Node builds.
 
+mod commands;
 mod framework;
 mod manager;
 mod start;
@@ -15,6 +16,7 @@ use crate::{
     version::{Asked, Chosen, Tilde, meets},
     work::{Made, Said, Work, apt},
 };
+use commands::NPM_CACHE;
 use framework::{Framework, Output};
 use manager::Manager;
 
@@ -151,6 +153,7 @@ impl Steps {
         apt(file, &tools);
         file.line("WORKDIR /app");
         self.manager.prepare(file);
+        self.manager.keep_downloads_aside(file);
         if let Some(script) = script {
             file.comment(&format!("The script \"{script}\" may need any file."));
         }
@@ -197,7 +200,7 @@ impl Steps {
             file.line("COPY . .");
         }
         file.run(&format!(
-            "{command} && chown -R 1000:1000 /app && rm -rf /root/.npm"
+            "{command} && chown -R 1000:1000 /app && rm -rf {NPM_CACHE}"
         ));
         true
     }
