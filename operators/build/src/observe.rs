@@ -142,6 +142,9 @@ pub struct Seen {
     pub claim: bool,
     /// Whether another Build of the Service is under way.
     pub busy: bool,
+    /// Whether the Service's cache is there and what last wrote to it did not trim it, as far as is
+    /// known: the Build before this one, or an earlier attempt.
+    pub untrimmed: bool,
     /// A newer Build of the Service that ends this one.
     pub superseded_by: Option<String>,
     /// Whether it may start, if that was asked.
@@ -223,6 +226,16 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
     let busy = others
         .iter()
         .any(|other| !plan::ended(other) && stores.has_job(other));
+    let before = others
+        .iter()
+        .filter(|other| other.spec.sequence < object.spec.sequence)
+        .max_by_key(|other| other.spec.sequence);
+    let claim = service.is_some_and(|it| {
+        let claim = stores.claims.get(&namespace, &names::build_cache(it));
+        claim.is_some()
+    });
+    // Of a Build that somebody deleted nobody knows how it ended.
+    let trimmed = jobs.is_empty() && before.is_some_and(|other| plan::succeeded(other));
     let newer = |other: &&Arc<Build>| {
         other.spec.build.supersede
             && other.spec.sequence > object.spec.sequence
@@ -236,13 +249,9 @@ fn cached(stores: &Stores, object: &Build) -> Seen {
         project_name,
         jobs,
         pods,
-        claim: service.is_some_and(|it| {
-            stores
-                .claims
-                .get(&namespace, &names::build_cache(it))
-                .is_some()
-        }),
+        claim,
         busy,
+        untrimmed: claim && !trimmed,
         superseded_by,
         turn: None,
         secret: None,

@@ -112,6 +112,12 @@ pub fn ended(object: &Build) -> bool {
         .is_some_and(|status| status.phase.ended())
 }
 
+/// Whether a Build has ended well.
+pub fn succeeded(object: &Build) -> bool {
+    let status = object.status.as_ref();
+    status.is_some_and(|status| status.phase == BuildPhase::Succeeded)
+}
+
 /// Decides.
 pub fn plan(object: &Build, seen: &Seen, config: &Config, now: Timestamp) -> Plan {
     let status = object.status.clone().unwrap_or_default();

@@ -128,6 +128,8 @@ pub struct Build {
     pub repository_limit: String,
     /// Most that a step of a Build may take on disk. Empty: 20Gi.
     pub disk_limit: String,
+    /// How layers are compressed. Default: `zstd`.
+    pub compression: Compression,
     /// Put a statement of where each image comes from beside it. Default: `true`.
     pub provenance: bool,
     /// Builds of all Projects that run at once; the others wait in a queue. Default: 10.
@@ -135,6 +137,29 @@ pub struct Build {
     /// Builds of one Project that run at once where its quota says nothing. 0: as many as of
     /// all.
     pub concurrent_builds_per_project: u16,
+}
+
+/// How the layers of images are compressed that build on an OCI image. Those of images in Docker's
+/// older format are always compressed by gzip: the format knows no other way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Takes a third off a build that finds its layers in the cache. Read by CRI-O, by containerd
+    /// since 1.5 and by Docker Engine since 23.
+    #[default]
+    Zstd,
+    /// For registries and nodes that do not know the other.
+    Gzip,
+}
+
+impl Compression {
+    /// Its name, as Kaniko's `--compression` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
 }
 
 impl Default for Build {
@@ -147,6 +172,7 @@ impl Default for Build {
             cache_size: String::new(),
             repository_limit: String::new(),
             disk_limit: String::new(),
+            compression: Compression::default(),
             provenance: true,
             concurrent_builds: 10,
             concurrent_builds_per_project: 0,
@@ -234,7 +260,7 @@ images:
   kaniko: example.com/kaniko/executor:v1
   postgres: docker.io/library/postgres
   redis: docker.io/library/redis
-build: {cacheSize: 5Gi}
+build: {cacheSize: 5Gi, compression: zstd}
 webhooks: {url: 'https://hooks.example.com'}
 ";
         let config: Config = serde_saphyr::from_str(text).expect("settings");

@@ -8,6 +8,34 @@ use std::{
     time::SystemTime,
 };
 
+use bytesize::ByteSize;
+use clap::Args;
+
+/// What is to be kept within a limit.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Folder of the build's layer cache, to be kept within --cache-max
+    #[arg(long, value_name = "DIR", requires = "cache_max")]
+    cache_dir: Option<PathBuf>,
+    /// Most that the layer cache may take; its oldest layers go first
+    #[arg(long, value_name = "SIZE")]
+    cache_max: Option<ByteSize>,
+}
+
+/// Trims a cache. Nothing of an image depends on it: what goes wrong here is only told.
+pub(crate) fn trim(options: &Options) {
+    let (Some(folder), Some(max)) = (&options.cache_dir, options.cache_max) else {
+        return;
+    };
+    match prune(folder, max.as_u64()) {
+        Ok(pruned) => {
+            let (kept, removed) = (ByteSize(pruned.kept), ByteSize(pruned.removed));
+            println!("layer cache: {kept} kept, {removed} removed");
+        }
+        Err(error) => println!("layer cache: {error}"),
+    }
+}
+
 /// What became of a cache, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pruned {

@@ -26,12 +26,8 @@ pub struct Options {
     /// Folder of the image layout
     #[arg(long, value_name = "DIR")]
     layout: PathBuf,
-    /// Folder of the build's layer cache, to be kept within --cache-max
-    #[arg(long, value_name = "DIR", requires = "cache_max")]
-    cache_dir: Option<PathBuf>,
-    /// Most that the layer cache may take; its oldest layers go first
-    #[arg(long, value_name = "SIZE")]
-    cache_max: Option<ByteSize>,
+    #[command(flatten)]
+    cache: cache::Options,
     /// Where to write why it failed, as JSON
     #[arg(long, value_name = "FILE")]
     result: Option<PathBuf>,
@@ -50,7 +46,7 @@ pub fn run(options: &Options) -> ExitCode {
     match open(&options.layout) {
         Ok(given) => {
             println!("image: {} files, {}", given.files, ByteSize(given.bytes));
-            trim(options);
+            cache::trim(&options.cache);
             ExitCode::SUCCESS
         }
         Err((reason, message)) => report::failed(result, reason, &message),
@@ -90,20 +86,6 @@ fn open(path: &Path) -> Result<Given, (&'static str, String)> {
         given.bytes += below.bytes;
     }
     Ok(given)
-}
-
-/// Nothing of the image depends on its cache: what goes wrong here is only told.
-fn trim(options: &Options) {
-    let (Some(folder), Some(max)) = (&options.cache_dir, options.cache_max) else {
-        return;
-    };
-    match cache::prune(folder, max.as_u64()) {
-        Ok(pruned) => {
-            let (kept, removed) = (ByteSize(pruned.kept), ByteSize(pruned.removed));
-            println!("layer cache: {kept} kept, {removed} removed");
-        }
-        Err(error) => println!("layer cache: {error}"),
-    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ enum Command {
     Compare,
     /// Show what a build would do with a folder
     Plan(plan::Options),
+    /// Keep a layer cache within its limit (a step of a Build)
+    MakeRoom(cache::Options),
     /// Make an image layout readable for the step that pushes it (a step of a Build)
     HandOver(hand_over::Options),
     /// Push an image layout to a registry (a step of a Build)
@@ -88,6 +90,10 @@ pub fn main() -> ExitCode {
         Command::LsRemote => ls_remote::run(),
         Command::Compare => ls_remote::compare(),
         Command::Plan(options) => plan::run(options),
+        Command::MakeRoom(options) => {
+            cache::trim(&options);
+            ExitCode::SUCCESS
+        }
         Command::HandOver(options) => hand_over::run(&options),
         Command::Push(options) => match runtime() {
             Ok(runtime) => runtime.block_on(push::run(&options)),

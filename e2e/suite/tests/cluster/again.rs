@@ -22,6 +22,14 @@ fn a_commit_is_built_again_on_demand() {
         build["metadata"]["uid"].as_str().map(str::to_owned)
     };
 
+    let steps = |name: &str| {
+        let job = cluster.get("job", &namespace, name);
+        let containers = &job["spec"]["template"]["spec"]["initContainers"];
+        let names = containers.as_array().expect("containers").iter();
+        let names = names.map(|it| it["name"].as_str().unwrap_or_default().to_owned());
+        names.collect::<Vec<_>>()
+    };
+
     // What failed is made anew by deleting it.
     apply(&cluster, &namespace, "");
     cluster.phase(&namespace, "web-1", "Failed", 300);
@@ -43,8 +51,14 @@ fn a_commit_is_built_again_on_demand() {
     // What is built is built again by an argument.
     apply(&cluster, &namespace, "WORKS: \"yes\"");
     cluster.ready("service", &namespace, "web", 300);
+    assert_eq!(
+        steps("web-2"),
+        ["fetch", "make-room", "build", "hand-over"],
+        "a failed build trims no cache"
+    );
     apply(&cluster, &namespace, "WORKS: \"yes\", AGAIN: \"1\"");
     cluster.phase(&namespace, "web-3", "Succeeded", 300);
     of("web-2");
     of("web-3");
+    assert_eq!(steps("web-3"), ["fetch", "build", "hand-over"]);
 }

@@ -39,6 +39,7 @@ pub struct Place<'a> {
     /// How the build reaches the world.
     pub environment: BuildEnvironment,
     busy: bool,
+    untrimmed: bool,
 }
 
 impl<'a> Place<'a> {
@@ -57,6 +58,7 @@ impl<'a> Place<'a> {
             config,
             environment: environment(seen.project.as_deref(), config),
             busy: seen.busy,
+            untrimmed: seen.untrimmed,
         }
     }
 
@@ -73,6 +75,11 @@ impl<'a> Place<'a> {
         (self.object.spec.build.cache && !self.busy && owned)
             .then_some(self.object.spec.service.as_deref())
             .flatten()
+    }
+
+    /// Whether the cache may be full: nobody trimmed it since it was written to.
+    pub fn wants_room(&self) -> bool {
+        self.untrimmed && self.cache().is_some()
     }
 
     /// Repository and tag that the image is pushed to.
@@ -179,12 +186,11 @@ pub fn desired(place: &Place<'_>, attempt: usize) -> Job {
 }
 
 fn pod(place: &Place<'_>) -> PodSpec {
+    let mut steps = vec![containers::fetch(place)];
+    steps.extend(containers::make_room(place));
+    steps.extend([containers::build(place), containers::hand_over(place)]);
     PodSpec {
-        init_containers: Some(vec![
-            containers::fetch(place),
-            containers::build(place),
-            containers::hand_over(place),
-        ]),
+        init_containers: Some(steps),
         containers: vec![containers::push(place)],
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),

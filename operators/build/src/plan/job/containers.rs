@@ -151,6 +151,7 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         "--force".to_owned(),
         "--log-format=text".to_owned(),
         "--image-download-retry=3".to_owned(),
+        format!("--compression={}", settings.compression.as_str()),
         "--ignore-path=/etc/trackbed".to_owned(),
     ];
     args.extend(
@@ -228,6 +229,24 @@ fn resources(place: &Place<'_>) -> ResourceRequirements {
     resources
 }
 
+/// Trims the cache before a build whose predecessor failed and did not come to it: compilers and
+/// package managers that keep their files there fail when it is full.
+pub(super) fn make_room(place: &Place<'_>) -> Option<Container> {
+    place.wants_room().then(|| {
+        let mut args = vec!["make-room".to_owned()];
+        args.extend(cache_limit(place));
+        let mounts = vec![mount("cache", CACHE, false)];
+        own_container(place, "make-room", 0, args, mounts)
+    })
+}
+
+fn cache_limit(place: &Place<'_>) -> [String; 2] {
+    [
+        format!("--cache-dir={CACHE}"),
+        format!("--cache-max={}", claim::limit(place)),
+    ]
+}
+
 /// Makes what Kaniko wrote readable for `push`. Kaniko's files are for their owner only: root
 /// without capabilities is that owner, and no more.
 pub(super) fn hand_over(place: &Place<'_>) -> Container {
@@ -238,8 +257,7 @@ pub(super) fn hand_over(place: &Place<'_>) -> Container {
     ];
     let mut mounts = vec![mount("workspace", WORKSPACE, false)];
     if place.cache().is_some() {
-        args.push(format!("--cache-dir={CACHE}"));
-        args.push(format!("--cache-max={}", claim::limit(place)));
+        args.extend(cache_limit(place));
         mounts.push(mount("cache", CACHE, false));
     }
     own_container(place, "hand-over", 0, args, mounts)
