@@ -1,5 +1,7 @@
 from io import BytesIO
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from PIL import Image, UnidentifiedImageError
 from rest_framework.decorators import api_view, parser_classes
 from rest_framework.exceptions import ValidationError
@@ -11,6 +13,10 @@ from django.http import HttpResponse
 LARGEST = (128, 128)
 
 
+@extend_schema(
+    request={"multipart/form-data": {"properties": {"picture": {"type": "string", "format": "binary"}}}},
+    responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
+)
 @api_view(["GET", "POST"])
 @parser_classes([MultiPartParser])
 def thumbnail(request):
