@@ -79,5 +79,7 @@ fn disk(paths: &Paths) -> Result<()> {
     }
     create_dir(&folder)?;
     let (file, folder) = (file.display(), folder.display());
-    run("mount", &format!("-o loop,noatime {file} {folder}")).map(drop)
+    // What is deleted is given back: else the file would only grow.
+    let options = "loop,noatime,discard";
+    run("mount", &format!("-o {options} {file} {folder}")).map(drop)
 }
