@@ -55,7 +55,9 @@ fn progressing(
     status: &DeploymentStatus,
 ) -> Health {
     match decision.begin {
-        Some(Begin::Anew) => return Health::Progressing("the release is being applied".to_owned()),
+        Some(Begin::Anew | Begin::Late) => {
+            return Health::Progressing("the release is being applied".to_owned());
+        }
         Some(Begin::Again) => {
             let tries = status.attempts.unwrap_or(0).saturating_add(1);
             let why = match &state.before.failure {

@@ -79,6 +79,9 @@ pub struct View<'a> {
     pub progress: Progress,
     /// Whether a failure that may pass has waited long enough to be tried again.
     pub retry: bool,
+    /// Whether a good part of the rollout's time went by before it was applied, and nobody refused
+    /// it: the operator was away. Its pods are to have all of that time.
+    pub late: bool,
 }
 
 /// A beginning of a rollout; its timeout counts from here.
@@ -88,6 +91,8 @@ pub enum Begin {
     Anew,
     /// Another one after a failure that may pass.
     Again,
+    /// The same try, which was not applied yet.
+    Late,
 }
 
 /// What the release does.
@@ -213,6 +218,7 @@ fn lead(view: &View<'_>) -> Decision {
         Pending | Superseded | RolledBack if view.references => begun(Begin::Anew),
         Pending | Superseded | RolledBack => idle(Pending),
         Progressing if !view.carries() && !view.references => idle(Pending),
+        Progressing if !view.carries() && view.late => begun(Begin::Late),
         Progressing => match view.progress {
             Progress::Healthy => applied(Active),
             Progress::Waiting => applied(Progressing),

@@ -117,6 +117,7 @@ impl<'a> State<'a> {
                 Progress::Waiting
             },
             retry: self.retry_at(&self.before).is_some_and(|at| at <= self.now),
+            late: self.refusal().is_none() && self.half_over(),
         }
     }
 
@@ -189,6 +190,11 @@ impl<'a> State<'a> {
             1 => format!("{} of 1 pod is ready", self.verdict.ready),
             replicas => format!("{} of {replicas} pods are ready", self.verdict.ready),
         }
+    }
+
+    fn half_over(&self) -> bool {
+        let start = self.before.start_time.as_ref();
+        start.is_some_and(|start| later(start.0, seconds(&self.rollout) / 2) <= self.now)
     }
 
     fn overdue(&self) -> bool {

@@ -23,6 +23,7 @@ pub fn next(state: &State<'_>, decision: Decision, now: Timestamp) -> Deployment
         status.attempts = match begin {
             Begin::Anew => None,
             Begin::Again => Some(status.attempts.unwrap_or(0).saturating_add(1)),
+            Begin::Late => status.attempts,
         };
     }
     let log = || state.seen.log.as_deref().and_then(text::log_tail);

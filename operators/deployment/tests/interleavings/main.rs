@@ -1,0 +1,146 @@
+//! Releases of one Service under everything that may happen to them, in any order: commits that
+//! are built out of order, edits, pins, suspensions, pods that come up, crash or cannot be pulled,
+//! reads that are behind, writes that are refused, and an operator that is killed between any two
+//! of its writes. The cluster is in `world`; the decisions are those of the controller itself.
+
+mod pods;
+mod world;
+
+use pods::Nature;
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+use trackbed_api::deployment::DeploymentPhase::{Active, Failed, Progressing};
+use world::World;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A commit was built, as the one with this place in the order of commits.
+    Built(i64, Nature),
+    /// The newest commit gets another configuration.
+    Edited(Nature),
+    /// A person pins a release, by its place in the list.
+    Pinned(usize),
+    Unpinned,
+    Suspended(bool),
+    AutoRollback(bool),
+    /// The operator's next step for a release, by its place in the list.
+    Step(usize),
+    /// The operator gets through with a release, knowing everything.
+    Reconciled(usize),
+    /// Nothing happens for a long time.
+    Rest,
+    /// The operator's watches tell it of all releases by now.
+    ReleasesWatched,
+    /// The operator's watches tell it of the workload by now.
+    WorkloadWatched,
+    /// The kubelet brings the pods to where they get by themselves.
+    Kubelet,
+    /// Pods are lost, and will be back.
+    PodsLost,
+    /// Seconds go by.
+    Clock(i64),
+    /// The operator is killed: what it was about to write is never written.
+    Killed,
+}
+
+fn nature() -> impl Strategy<Value = Nature> {
+    prop_oneof![
+        4 => Just(Nature::Good),
+        1 => Just(Nature::Crashes),
+        1 => Just(Nature::Silent),
+        1 => (1..3).prop_map(Nature::PulledAtTry),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (1_i64..8, nature()).prop_map(|(sequence, it)| Event::Built(sequence, it)),
+        1 => nature().prop_map(Event::Edited),
+        1 => (0_usize..6).prop_map(Event::Pinned),
+        1 => Just(Event::Unpinned),
+        1 => any::<bool>().prop_map(Event::Suspended),
+        1 => any::<bool>().prop_map(Event::AutoRollback),
+        24 => (0_usize..6).prop_map(Event::Step),
+        8 => (0_usize..6).prop_map(Event::Reconciled),
+        2 => Just(Event::Rest),
+        6 => Just(Event::ReleasesWatched),
+        6 => Just(Event::WorkloadWatched),
+        6 => Just(Event::Kubelet),
+        1 => Just(Event::PodsLost),
+        2 => prop_oneof![Just(1), Just(30), Just(301), Just(700)].prop_map(Event::Clock),
+        1 => Just(Event::Killed),
+    ]
+}
+
+fn happen(world: &mut World, event: Event) {
+    match event {
+        Event::Built(sequence, nature) => world.release((sequence, 1), nature),
+        Event::Edited(nature) => world.edit(nature),
+        Event::Pinned(index) => world.pin(index),
+        Event::Unpinned => world.set(|service| service.pin = None),
+        Event::Suspended(it) => world.set(|service| service.suspend = it),
+        Event::AutoRollback(it) => world.set(|service| service.rollout.auto_rollback = it),
+        Event::Step(index) => world.step(index),
+        Event::Reconciled(index) => world.reconcile(index),
+        Event::Rest => world.settle(),
+        Event::ReleasesWatched => world.watch_releases(),
+        Event::WorkloadWatched => world.watch_workload(),
+        Event::Kubelet => world.kubelet(),
+        Event::PodsLost => world.lose_pods(),
+        Event::Clock(seconds) => world.tick(seconds),
+        Event::Killed => world.kill(),
+    }
+}
+
+/// What must hold when nothing happens any more.
+fn at_rest(world: &World) {
+    let releases = world.releases();
+    let Some(newest) = releases.iter().max_by_key(|it| it.order) else {
+        return;
+    };
+    let serving = world.serving().expect("some release is applied");
+    let serving = releases
+        .iter()
+        .find(|it| it.name == serving)
+        .expect("one of them");
+    let active: Vec<_> = releases.iter().filter(|it| it.phase == Active).collect();
+    let moving = releases.iter().find(|it| it.phase == Progressing);
+    assert!(moving.is_none(), "{moving:?} never ends");
+    if let Some(pin) = world.pinned() {
+        assert_eq!(serving.name, pin, "the pinned one serves");
+    } else if newest.nature.comes_up() {
+        assert_eq!(serving.name, newest.name, "the newest serves");
+    } else if world.rolls_back() && releases.iter().any(|it| it.good) {
+        // Which of the good ones depends on what was pinned and what failed when.
+        assert!(
+            serving.good,
+            "{} serves, which never was good",
+            serving.name
+        );
+        assert_eq!(serving.phase, Active, "what is gone back to serves");
+    }
+    if serving.nature.comes_up() {
+        assert!(world.available(), "{} is not available", serving.name);
+        assert_eq!(serving.phase, Active, "{} serves", serving.name);
+        assert_eq!(active.len(), 1, "{active:?} are active");
+    } else {
+        assert!(matches!(serving.phase, Failed | Active), "{serving:?}");
+        // The pods of the one before serve on: no pod of this one takes their place.
+        assert!(active.len() <= 1, "{active:?} are active");
+    }
+}
+
+proptest! {
+    // Always the same ones: a failure is about what was changed.
+    #![proptest_config(ProptestConfig { cases: 10_000, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn releases_come_to_rest_where_they_should(events in vec(event(), 10..80)) {
+        let mut world = World::new();
+        for event in events {
+            happen(&mut world, event);
+        }
+        world.set(|service| service.suspend = false);
+        world.settle();
+        at_rest(&world);
+    }
+}
