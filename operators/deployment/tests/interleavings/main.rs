@@ -1,8 +1,10 @@
 //! Releases of one Service under everything that may happen to them, in any order: commits that
 //! are built out of order, edits, pins, suspensions, pods that come up, crash or cannot be pulled,
 //! reads that are behind, writes that are refused, and an operator that is killed between any two
-//! of its writes. The cluster is in `world`; the decisions are those of the controller itself.
+//! of its writes. The cluster is in `world`, the operator in
+//! `operator`; the decisions are those of the controller itself.
 
+mod operator;
 mod pods;
 mod world;
 
