@@ -2,38 +2,70 @@
 //! registry: the cluster itself has no way out. `CONNECT` for TLS, and plain requests
 //! with an absolute URI.
 
-use std::{io, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream, lookup_host},
+    sync::Mutex,
 };
 
 /// More than any client's request head.
 const MAX_HEAD: usize = 64 * 1024;
 /// Time for a client to say what it wants, and for a server to take the connection.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the addresses of a server are good for.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Addresses of servers. Package managers open fifty connections to one at once, and small name
+/// servers answer no more than half as many questions: one is asked at a time, and once.
+#[derive(Clone, Default)]
+struct Names(Arc<Mutex<HashMap<String, Answer>>>);
+
+/// When it was given, and what.
+type Answer = (Instant, Vec<SocketAddr>);
+
+impl Names {
+    async fn of(&self, server: &str) -> io::Result<Vec<SocketAddr>> {
+        let mut known = self.0.lock().await;
+        known.retain(|_, (since, _)| since.elapsed() < FRESH);
+        if let Some((_, addresses)) = known.get(server) {
+            return Ok(addresses.clone());
+        }
+        let found: Vec<_> = lookup_host(server).await?.collect();
+        known.insert(server.to_owned(), (Instant::now(), found.clone()));
+        Ok(found)
+    }
+}
 
 /// Serves every connection, for as long as the process lives.
 pub(crate) async fn serve(listener: TcpListener) {
+    let names = Names::default();
     loop {
         let Ok((client, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        let names = names.clone();
         tokio::spawn(async move {
             // The client sees why; there is nobody else to tell.
-            let _ = handle(client).await;
+            let _ = handle(client, &names).await;
         });
     }
 }
 
-async fn handle(mut client: TcpStream) -> io::Result<()> {
+async fn handle(mut client: TcpStream, names: &Names) -> io::Result<()> {
     let (head, rest) = tokio::time::timeout(PATIENCE, read_head(&mut client)).await??;
     let Some(request) = parse(&head) else {
         return refuse(&mut client, "400 Bad Request").await;
     };
-    let connected = tokio::time::timeout(PATIENCE, connect(&request.server)).await;
+    let connected = tokio::time::timeout(PATIENCE, connect(&request.server, names)).await;
     let Ok(Ok(mut server)) = connected else {
         return refuse(&mut client, "502 Bad Gateway").await;
     };
@@ -51,8 +83,8 @@ async fn handle(mut client: TcpStream) -> io::Result<()> {
 }
 
 /// Connects to a server that is not this machine itself.
-async fn connect(server: &str) -> io::Result<TcpStream> {
-    for address in lookup_host(server).await? {
+async fn connect(server: &str, names: &Names) -> io::Result<TcpStream> {
+    for address in names.of(server).await? {
         let ip = address.ip().to_canonical();
         if ip.is_loopback() || ip.is_unspecified() {
             continue;

@@ -47,6 +47,9 @@ pub(super) fn arguments(
     put(&PREDEFINED[0..2], environment.http_proxy.as_deref());
     put(&PREDEFINED[2..4], environment.https_proxy.as_deref());
     put(&PREDEFINED[4..6], environment.no_proxy.as_deref());
+    // Yarn since its second version does not know the names that all others know.
+    put(&["YARN_HTTP_PROXY"], environment.http_proxy.as_deref());
+    put(&["YARN_HTTPS_PROXY"], environment.https_proxy.as_deref());
     put(&TRUST, environment.ca_bundle.as_ref().map(|_| CERTIFICATES));
     let indexes = &environment.package_indexes;
     put(
@@ -135,6 +138,7 @@ variables: {GOSUMDB: 'off', X: a}
             SSL_CERT_FILE=/etc/trackbed/environment/ca.crt
             UV_DEFAULT_INDEX=https://pypi/simple
             X=b
+            YARN_HTTPS_PROXY=http://proxy:3128
             YARN_NPM_REGISTRY_SERVER=https://npm/
             YARN_REGISTRY=https://npm/
             https_proxy=http://proxy:3128
@@ -142,7 +146,7 @@ variables: {GOSUMDB: 'off', X: a}
             npm_config_registry=https://npm/
         "#]]
         .assert_eq(&lines.concat());
-        expect!["BUNDLE_SSL_CA_CERT CARGO_HTTP_CAINFO COMPOSER_CAFILE CURL_CA_BUNDLE DENO_CERT GIT_SSL_CAINFO GOPROXY GOSUMDB NODE_EXTRA_CA_CERTS PIP_CERT PIP_INDEX_URL REQUESTS_CA_BUNDLE SSL_CERT_FILE UV_DEFAULT_INDEX YARN_NPM_REGISTRY_SERVER YARN_REGISTRY npm_config_registry"].assert_eq(&declared(&environment, &own).join(" "));
+        expect!["BUNDLE_SSL_CA_CERT CARGO_HTTP_CAINFO COMPOSER_CAFILE CURL_CA_BUNDLE DENO_CERT GIT_SSL_CAINFO GOPROXY GOSUMDB NODE_EXTRA_CA_CERTS PIP_CERT PIP_INDEX_URL REQUESTS_CA_BUNDLE SSL_CERT_FILE UV_DEFAULT_INDEX YARN_HTTPS_PROXY YARN_NPM_REGISTRY_SERVER YARN_REGISTRY npm_config_registry"].assert_eq(&declared(&environment, &own).join(" "));
         expect![[r#"
             [
                 (

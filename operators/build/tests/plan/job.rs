@@ -118,6 +118,7 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --declare=PIP_CERT
               - --declare=REQUESTS_CA_BUNDLE
               - --declare=SSL_CERT_FILE
+              - --declare=YARN_HTTPS_PROXY
               - --declare=TRACKBED_CACHE
               - --argument=A
               - --credentials-dir=/etc/trackbed/git
@@ -184,6 +185,7 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --build-arg=PIP_CERT=/etc/trackbed/environment/ca.crt
               - --build-arg=REQUESTS_CA_BUNDLE=/etc/trackbed/environment/ca.crt
               - --build-arg=SSL_CERT_FILE=/etc/trackbed/environment/ca.crt
+              - --build-arg=YARN_HTTPS_PROXY=http://proxy:3128
               - --build-arg=https_proxy=http://proxy:3128
               - --registry-mirror=mirror:5000
               - --insecure-registry=mirror:5000
