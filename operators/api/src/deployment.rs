@@ -74,6 +74,8 @@ pub enum DeploymentPhase {
     /// Not applied yet, or waiting for something that the conditions name.
     #[default]
     Pending,
+    /// Its command of `run.preDeploy` runs; no pod of it does yet.
+    PreDeploy,
     /// Applied; its pods are not available yet.
     Progressing,
     /// It serves.
@@ -91,6 +93,7 @@ impl DeploymentPhase {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
+            Self::PreDeploy => "PreDeploy",
             Self::Progressing => "Progressing",
             Self::Active => "Active",
             Self::Superseded => "Superseded",
@@ -114,6 +117,9 @@ pub struct DeploymentStatus {
     /// Where the release stands.
     #[serde(default)]
     pub phase: DeploymentPhase,
+    /// When its command of `run.preDeploy` had succeeded. It is not run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_deploy_time: Option<Time>,
     /// When it was applied; the rollout's timeout counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,

@@ -199,6 +199,12 @@ reasons! {
         /// A Secret, ConfigMap, Database or Service that the configuration refers to does not exist yet.
         ReferenceMissing: retryable = true, again = Yes,
             help = "A Secret, ConfigMap, Database, Service or Deployment that the spec names is not there. The message names it; the release goes on as soon as it is.";
+        /// The command of `run.preDeploy` failed.
+        PreDeployFailed: retryable = false, again = No,
+            help = "The command of `run.preDeploy` ended with another exit code than 0. The Deployment keeps its last lines; no pod of the release was started.";
+        /// The command of `run.preDeploy` took too long.
+        PreDeployTimeout: retryable = false, again = No,
+            help = "The command of `run.preDeploy` did not end within `run.preDeploy.timeout`, and was ended. Make it shorter, or raise that.";
         /// The application ends or crashes right after its start.
         CrashLoop: retryable = false, again = No,
             help = "The application ends right after its start. The Deployment keeps its exit code and last words.";

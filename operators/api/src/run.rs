@@ -12,11 +12,16 @@ use crate::{
 /// How the application's container is run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.worker) || !self.worker || !has(self.healthcheck) || !has(self.healthcheck.path)").message("a worker answers no requests: remove healthcheck.path, or worker: true"))]
 pub struct RunSpec {
     /// Program and arguments. Default: what the image says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)))]
     pub command: Vec<String>,
+    /// The application listens on no port: it has no address and no `$PORT`, and is healthy while
+    /// it keeps running.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub worker: bool,
     /// Port that the application listens on, also given to it as `$PORT`.
     #[serde(default = "default_port")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message("must be a port between 1 and 65535"))]
@@ -31,16 +36,22 @@ pub struct RunSpec {
     /// When a new release counts as healthy.
     #[serde(default)]
     pub healthcheck: Healthcheck,
+    /// A command that runs to its end before the release's first pod starts, like the migration of
+    /// a database. If it fails, the release does, and the one before keeps serving.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_deploy: Option<PreDeploy>,
 }
 
 impl Default for RunSpec {
     fn default() -> Self {
         Self {
             command: Vec::new(),
+            worker: false,
             port: default_port(),
             env: Vec::new(),
             resources: Resources::default(),
             healthcheck: Healthcheck::default(),
+            pre_deploy: None,
         }
     }
 }
@@ -188,5 +199,22 @@ impl Default for Healthcheck {
 }
 
 fn default_health_timeout() -> Duration {
+    "5m".into()
+}
+
+/// A command that runs once for each release, in its image and with its environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreDeploy {
+    /// Program and arguments.
+    #[schemars(length(min = 1, max = 64), inner(length(max = 4096)))]
+    pub command: Vec<String>,
+    /// How long it may take.
+    #[serde(default = "default_pre_deploy_timeout")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')").message("must be between 5s and 24h"))]
+    pub timeout: Duration,
+}
+
+fn default_pre_deploy_timeout() -> Duration {
     "5m".into()
 }

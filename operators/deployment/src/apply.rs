@@ -1,7 +1,7 @@
 //! Every write of a reconcile but status.
 
-use k8s_openapi::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt};
+use k8s_openapi::{NamespaceResourceScope, api::batch::v1::Job};
+use kube::{Api, Resource, ResourceExt, api::ListParams};
 use trackbed_api::{Deployment, labels, reason::Reason};
 use trackbed_kit::{
     Context, Error, Kind,
@@ -9,7 +9,10 @@ use trackbed_kit::{
     meta,
 };
 
-use crate::{observe::Seen, plan::Children};
+use crate::{
+    observe::Seen,
+    plan::{Children, predeploy},
+};
 
 /// Applies the children. The workload goes first: it is fenced by the version that the plan looked
 /// at, so a plan that comes too late ends here, before anything else is touched.
@@ -36,10 +39,39 @@ pub async fn apply(
         prune,
     };
     to.put(&workload, seen.workload.as_deref()).await?;
-    to.put(&service, seen.address.as_deref()).await?;
+    to.optional(service.as_ref(), seen.address.as_deref())
+        .await?;
     to.optional(ingress.as_ref(), seen.ingress.as_deref())
         .await?;
     to.optional(budget.as_ref(), seen.budget.as_deref()).await
+}
+
+/// Has the command run that goes before a release. A Job is only ever created: one that is there is
+/// met again by its name. That of an earlier try goes first.
+///
+/// # Errors
+/// A conflict with somebody else's Job, and the API server's refusals.
+pub async fn prepare(
+    context: &Context,
+    object: &Deployment,
+    seen: &Seen,
+    job: Job,
+) -> Result<(), Error> {
+    let to = To {
+        context,
+        namespace: object.namespace().unwrap_or_default(),
+        service: &object.spec.service,
+        prune: false,
+    };
+    match seen.job_of(&object.name_any()) {
+        Some(live) if predeploy::attempt(live) == predeploy::attempt(&job) => Ok(()),
+        Some(live) if predeploy::runs(live) => Ok(()),
+        Some(live) => delete(context, Deployment::CONTROLLER, &to.api(), live).await,
+        None => {
+            to.alone().await?;
+            to.put(&job, None).await
+        }
+    }
 }
 
 struct To<'a> {
@@ -50,6 +82,25 @@ struct To<'a> {
 }
 
 impl To<'_> {
+    /// Asks whether no command of the Service runs: the cache of Jobs may be behind that of
+    /// releases.
+    async fn alone(&self) -> Result<(), Error> {
+        let (service, role) = (self.service, predeploy::ROLE);
+        let selector = format!("{}={service},{}={role}", labels::SERVICE, labels::ROLE);
+        let jobs = self
+            .api::<Job>()
+            .list(&ListParams::default().labels(&selector))
+            .await
+            .map_err(|source| Error::api(format!("list Jobs of Service {service}"), source))?;
+        match jobs.items.iter().find(|job| predeploy::runs(job)) {
+            None => Ok(()),
+            Some(job) => Err(Error::Transient(format!(
+                "Job {} still runs",
+                job.name_any()
+            ))),
+        }
+    }
+
     async fn optional<K>(&self, desired: Option<&K>, live: Option<&K>) -> Result<(), Error>
     where
         K: Child + Resource<Scope = NamespaceResourceScope>,

@@ -59,12 +59,11 @@ pub const RIGHTS: &[Right] = &[
         &["deployments"],
         &["get", "create", "patch"],
     ),
-    Right::new(
-        Scope::Environment,
-        "",
-        &["services"],
-        &["get", "create", "patch"],
-    ),
+    Right::new(Scope::Environment, "", &["services"], &["get"]),
+    Right::new(Scope::Environment, "", &["services"], WRITE),
+    Right::new(Scope::Cluster, "batch", &["jobs"], WATCH),
+    Right::new(Scope::Environment, "batch", &["jobs"], &["get"]),
+    Right::new(Scope::Environment, "batch", &["jobs"], WRITE),
     Right::new(
         Scope::Environment,
         "networking.k8s.io",
@@ -127,9 +126,10 @@ async fn reconcile(
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
     let plan = plan(object, &seen, &context.config, now);
-    let done = match plan.children {
-        Some(children) => apply::apply(context, object, &seen, children).await,
-        None => Ok(()),
+    let done = match (plan.job, plan.children) {
+        (Some(job), _) => apply::prepare(context, object, &seen, job).await,
+        (None, Some(children)) => apply::apply(context, object, &seen, children).await,
+        (None, None) => Ok(()),
     };
     finish(context, &api, object, plan.outcome, done).await
 }

@@ -6,11 +6,12 @@ use futures::AsyncReadExt;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1 as appsv1,
+    batch::v1::Job,
     core::v1::{self as corev1, ConfigMap, Namespace, Pod, Secret},
     networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
 };
-use kube::{Api, ResourceExt, api::LogParams};
+use kube::{Api, Resource, ResourceExt, api::LogParams};
 use trackbed_api::{Database, Deployment, Project, Service, labels, names};
 pub use trackbed_kit::Place;
 use trackbed_kit::{Cache, Caches, Context, Error, meta, place};
@@ -18,8 +19,9 @@ use trackbed_kit::{Cache, Caches, Context, Error, meta, place};
 use crate::plan::{
     self,
     environment::{Lack, Missing, Needed, Reference, references},
+    predeploy,
     subject::ROLE,
-    verdict::{CONTAINER, LogOf, release_of},
+    verdict::{LogOf, release_of},
 };
 
 /// Lines and bytes of a log that are read at most, and how long that may take.
@@ -46,8 +48,10 @@ pub struct Stores {
     pub ingresses: Cache<Ingress>,
     /// Their protection against drains.
     pub budgets: Cache<PodDisruptionBudget>,
-    /// Their pods.
+    /// Their pods, and those of the commands before.
     pub pods: Cache<Pod>,
+    /// The Jobs of the commands before.
+    pub jobs: Cache<Job>,
 }
 
 impl Stores {
@@ -64,6 +68,7 @@ impl Stores {
             ingresses: caches.managed(),
             budgets: caches.managed(),
             pods: caches.managed(),
+            jobs: caches.managed(),
         }
     }
 }
@@ -89,10 +94,23 @@ pub struct Seen {
     pub budget: Option<Arc<PodDisruptionBudget>>,
     /// The Service's pods, of all releases.
     pub pods: Vec<Arc<Pod>>,
+    /// The Jobs of the commands that go before the Service's releases.
+    pub jobs: Vec<Arc<Job>>,
+    /// Their pods.
+    pub pre_deploy_pods: Vec<Arc<Pod>>,
     /// What the configuration refers to and is not there, as far as it was looked for.
     pub missing: Vec<Missing>,
     /// The last words of a crashed application, as they were read.
     pub log: Option<String>,
+}
+
+impl Seen {
+    /// The Job of a release's command.
+    pub fn job_of(&self, release: &str) -> Option<&Job> {
+        let mut jobs = self.jobs.iter();
+        jobs.find(|job| meta::label(job.as_ref(), labels::RELEASE) == Some(release))
+            .map(AsRef::as_ref)
+    }
 }
 
 /// Reads everything.
@@ -147,13 +165,21 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
         address: stores.addresses.get(&namespace, name),
         ingress: stores.ingresses.get(&namespace, name),
         budget: stores.budgets.get(&namespace, name),
-        pods: stores.pods.list(&namespace, |pod| {
-            meta::label(pod, labels::SERVICE) == Some(name)
-                && meta::label(pod, labels::ROLE) == Some(ROLE)
-        }),
+        pods: stores.pods.list(&namespace, |pod| is_for(pod, name, ROLE)),
+        jobs: stores
+            .jobs
+            .list(&namespace, |job| is_for(job, name, predeploy::ROLE)),
+        pre_deploy_pods: stores
+            .pods
+            .list(&namespace, |pod| is_for(pod, name, predeploy::ROLE)),
         missing: Vec::new(),
         log: None,
     }
+}
+
+fn is_for<K: Resource>(object: &K, service: &str, role: &str) -> bool {
+    meta::label(object, labels::SERVICE) == Some(service)
+        && meta::label(object, labels::ROLE) == Some(role)
 }
 
 /// Whether a release is one of this Service, not of an earlier one that had its name.
@@ -275,7 +301,7 @@ async fn read_log(context: &Context, object: &Deployment, log: &LogOf) -> Option
     let namespace = object.namespace().unwrap_or_default();
     let (lines, bytes, limit) = LOG;
     let parameters = LogParams {
-        container: Some(CONTAINER.to_owned()),
+        container: Some(log.container.to_owned()),
         previous: log.previous,
         tail_lines: Some(lines),
         limit_bytes: Some(bytes),

@@ -6,6 +6,7 @@ pub mod health;
 pub mod ingress;
 pub mod order;
 pub mod pod;
+pub mod predeploy;
 pub mod service;
 pub mod state;
 pub mod status;
@@ -18,14 +19,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    apps::v1 as appsv1, core::v1 as corev1, networking::v1::Ingress,
+    apps::v1 as appsv1, batch::v1::Job, core::v1 as corev1, networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
 };
 use kube::ResourceExt;
 use trackbed_api::{
     Deployment, DeploymentStatus,
     common::condition::AVAILABLE,
-    deployment::DeploymentPhase::{Failed, Pending, Progressing, RolledBack},
+    deployment::DeploymentPhase::{Active, Failed, Pending, PreDeploy, Progressing, RolledBack},
     reason::Reason,
 };
 use trackbed_kit::{Config, Fact, Health, Plan as Outcome, meta};
@@ -46,6 +47,8 @@ const FENCED_RETRY: Duration = Duration::from_secs(5);
 pub struct Plan {
     /// What is applied. `None`: this release leaves the Service's objects alone.
     pub children: Option<Children>,
+    /// The Job of the command that goes before, where it is to run.
+    pub job: Option<Job>,
     /// Status, conditions and when to look again.
     pub outcome: Outcome<DeploymentStatus>,
 }
@@ -56,7 +59,7 @@ pub struct Children {
     /// The workload, the only one that differs between releases.
     pub workload: appsv1::Deployment,
     /// Address inside the cluster.
-    pub service: corev1::Service,
+    pub service: Option<corev1::Service>,
     /// Address outside.
     pub ingress: Option<Ingress>,
     /// Protection against drains.
@@ -96,6 +99,7 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
         (stopped, _) => {
             return Plan {
                 children: None,
+                job: None,
                 outcome: Outcome {
                     status: before,
                     health: stopped.unwrap_or_else(|| unmanaged(object)),
@@ -110,13 +114,18 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
     let decision = decide(&view);
     let status = status::next(&state, decision, now);
     let health = health::health(&state, &view, decision, &status);
-    let children = decision.apply.then(|| {
-        let subject = Subject::new(object, seen, place, config);
-        children(&subject, status.attempts)
-    });
+    let subject = Subject::new(object, seen, place, config);
+    let children = decision
+        .apply
+        .then(|| children(&subject, decision, status.attempts));
+    let command = object.spec.run.pre_deploy.as_ref();
+    let job = command
+        .filter(|_| decision.prepare)
+        .map(|it| predeploy::desired(&subject, it, status.attempts));
     let requeue = requeue(&state, &view, decision, &status, now);
     Plan {
         children,
+        job,
         outcome: Outcome {
             facts: vec![available(&health)],
             status,
@@ -126,13 +135,15 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
     }
 }
 
-fn children(subject: &Subject<'_>, attempts: Option<i32>) -> Children {
+fn children(subject: &Subject<'_>, decision: Decision, attempts: Option<i32>) -> Children {
+    // A worker has no address. It takes that of the release before only once it runs.
+    let replaces = decision.phase == Active || !subject.object.spec.run.worker;
     Children {
         workload: workload::desired(subject, attempts),
         service: service::desired(subject),
         ingress: ingress::desired(subject),
         budget: budget::desired(subject),
-        prune: subject.service.is_some(),
+        prune: subject.service.is_some() && replaces,
     }
 }
 
@@ -196,7 +207,7 @@ fn requeue(
         Progressing if view.is_target() && !decision.apply && decision.begin.is_none() => {
             Some(FENCED_RETRY)
         }
-        Progressing => state.deadline(status).map(until),
+        Progressing | PreDeploy => state.deadline(status).map(until),
         Failed | RolledBack if view.is_newest() || view.is_target() => {
             state.retry_at(status).map(until)
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
     apps::v1 as appsv1,
+    batch::v1::Job,
     core::v1::{self as corev1, Namespace, Pod},
     networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
@@ -22,7 +23,13 @@ use trackbed_api::{
 };
 use trackbed_kit::{Cache, Caches, cache::Watched, meta};
 
-use crate::{observe::Stores, plan::subject::ROLE};
+use crate::{
+    observe::Stores,
+    plan::{predeploy, subject},
+};
+
+/// Roles of the pods and Jobs that concern releases.
+const ROLES: [&str; 2] = [subject::ROLE, predeploy::ROLE];
 
 /// Adds all triggers besides a release's own changes.
 pub fn add(
@@ -36,6 +43,7 @@ pub fn add(
     let controller = children::<Ingress>(controller, caches, stores);
     let controller = children::<PodDisruptionBudget>(controller, caches, stores);
     let controller = children::<Pod>(controller, caches, stores);
+    let controller = children::<Job>(controller, caches, stores);
     let controller = services(controller, caches, stores);
     let controller = databases(controller, caches, stores);
     surroundings(controller, caches, stores)
@@ -67,8 +75,9 @@ fn children<K: Watched>(
         let Some(service) = meta::label(changed.as_ref(), labels::SERVICE) else {
             return Vec::new();
         };
-        // Pods of builds carry the Service's label too.
-        if K::kind(&()) == "Pod" && meta::label(changed.as_ref(), labels::ROLE) != Some(ROLE) {
+        // Those of builds carry the Service's label too.
+        let role = meta::label(changed.as_ref(), labels::ROLE);
+        if matches!(&*K::kind(&()), "Pod" | "Job") && !ROLES.contains(&role.unwrap_or_default()) {
             return Vec::new();
         }
         of(&all, changed.as_ref(), |release| {

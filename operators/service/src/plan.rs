@@ -148,6 +148,7 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
 
 /// The rest of the status.
 fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatus {
+    let spec = &view.object.spec;
     let newest_build = view.seen.builds.iter().max_by_key(|it| it.spec.sequence);
     let created_build = children.build.as_ref().map(ResourceExt::name_any);
     let created_release = children.release.as_ref().map(ResourceExt::name_any);
@@ -157,7 +158,7 @@ fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatu
         latest_deployment: created_release
             .or_else(|| view.newest().map(|release| release.name_any())),
         active_deployment: view.active().map(ResourceExt::name_any),
-        url: view.object.spec.expose.public.then(|| url(view, config)),
+        url: (spec.expose.public && !spec.run.worker).then(|| url(view, config)),
         webhook: webhook(view, config),
         commit_status: report::told(view),
         last_handled_reconcile_at: handled(view),

@@ -144,20 +144,16 @@ pub fn describe(missing: &[Missing]) -> String {
     }
 }
 
-/// The variables of the container: `PORT` first, so that nothing can be in front of it, then those
+/// The variables of the container: `PORT` first (of all but workers), so that nothing can be in front of it, then those
 /// of the spec.
 pub fn variables(object: &Deployment, namespace: &str, config: &Config) -> Vec<EnvVar> {
     let run = &object.spec.run;
-    let port = EnvVar {
-        name: "PORT".to_owned(),
-        value: Some(run.port.to_string()),
-        ..EnvVar::default()
-    };
+    let port = (!run.worker).then(|| plain("PORT".to_owned(), &run.port.to_string()));
     let given = run
         .env
         .iter()
         .filter(|variable| variable.name.as_str() != "PORT");
-    std::iter::once(port)
+    port.into_iter()
         .chain(given.map(|variable| {
             let name = variable.name.to_string();
             match &variable.value_from {

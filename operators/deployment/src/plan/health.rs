@@ -2,7 +2,9 @@
 
 use trackbed_api::{
     DeploymentStatus,
-    deployment::DeploymentPhase::{Active, Failed, Pending, Progressing, RolledBack, Superseded},
+    deployment::DeploymentPhase::{
+        Active, Failed, Pending, PreDeploy, Progressing, RolledBack, Superseded,
+    },
     reason::Reason,
 };
 use trackbed_kit::Health;
@@ -34,10 +36,15 @@ pub fn health(
                 state.pin().unwrap_or_default()
             ),
         ),
+        Pending if view.references => Health::Progressing(format!(
+            "waits for the end of the pre-deploy command of {}",
+            state.crowd().unwrap_or("another release")
+        )),
         Pending => Health::Waiting(
             Reason::ReferenceMissing,
             environment::describe(&state.seen.missing),
         ),
+        PreDeploy => preparing(state),
         Progressing => progressing(state, view, decision, status),
         Active => active(state, view),
         Superseded => Health::Ended(
@@ -76,6 +83,23 @@ fn progressing(
     match state.trouble() {
         Some(trouble) => under_way(state, trouble),
         None => Health::Progressing(state.count()),
+    }
+}
+
+fn preparing(state: &State<'_>) -> Health {
+    let what = "the pre-deploy command";
+    match (state.trouble(), state.crowd()) {
+        (Some(trouble), _) if trouble.reason.retryable() => Health::Waiting(
+            trouble.reason,
+            format!("{what} cannot start: {}", trouble.message),
+        ),
+        (Some(trouble), _) => {
+            Health::Progressing(format!("{what} cannot start: {}", trouble.message))
+        }
+        (None, Some(other)) => {
+            Health::Progressing(format!("{what} waits for the end of that of {other}"))
+        }
+        (None, None) => Health::Progressing(format!("{what} runs")),
     }
 }
 

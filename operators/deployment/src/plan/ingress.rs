@@ -8,10 +8,11 @@ use trackbed_api::names;
 
 use super::{environment::PORT, subject::Subject};
 
-/// One rule a host: the generated one, then the user's own. `None` if it is not public.
+/// One rule a host: the generated one, then the user's own. `None` if it is not public, or a
+/// worker.
 pub fn desired(subject: &Subject<'_>) -> Option<Ingress> {
     let expose = subject.expose();
-    if !expose.public {
+    if !expose.public || subject.object.spec.run.worker {
         return None;
     }
     let mut hosts = vec![generated(subject)];

@@ -6,7 +6,7 @@
 //! coming), and only onto the version of the workload that the decision was made from.
 
 use trackbed_api::deployment::DeploymentPhase::{
-    self, Active, Failed, Pending, Progressing, RolledBack, Superseded,
+    self, Active, Failed, Pending, PreDeploy, Progressing, RolledBack, Superseded,
 };
 
 /// Place of a release in its Service's order: sequence, then revision.
@@ -23,6 +23,8 @@ pub struct Release {
     pub phase: DeploymentPhase,
     /// It has served before.
     pub good: bool,
+    /// Its command of `run.preDeploy` failed, so that it cannot be applied.
+    pub unprepared: bool,
 }
 
 impl Release {
@@ -58,6 +60,17 @@ pub enum Progress {
     Failing,
 }
 
+/// How far the command is that goes before a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preparation {
+    /// There is none, or it succeeded: the release may be applied.
+    Done,
+    /// It has not ended, or not begun.
+    Open,
+    /// It failed, or took too long.
+    Failed,
+}
+
 /// Everything that one release decides from.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
@@ -75,6 +88,11 @@ pub struct View<'a> {
     pub holder: Option<&'a Holder>,
     /// Whether everything is there that the configuration refers to.
     pub references: bool,
+    /// How far the command of `run.preDeploy` is.
+    pub preparation: Preparation,
+    /// Whether the command of another release runs, or may begin to. Two would change the same
+    /// database at once.
+    pub crowded: bool,
     /// How the rollout goes.
     pub progress: Progress,
     /// Whether a failure that may pass has waited long enough to be tried again.
@@ -84,7 +102,7 @@ pub struct View<'a> {
     pub late: bool,
 }
 
-/// A beginning of a rollout; its timeout counts from here.
+/// A beginning of a rollout or of the command before it; its timeout counts from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// The first try.
@@ -102,13 +120,15 @@ pub struct Decision {
     pub phase: DeploymentPhase,
     /// Whether it applies itself onto the workload.
     pub apply: bool,
-    /// Whether a rollout begins.
+    /// Whether it has its command run.
+    pub prepare: bool,
+    /// Whether a rollout, or the command before it, begins.
     pub begin: Option<Begin>,
 }
 
 /// The release that should serve: the pinned one; else the newest; else, if the newest failed, the
 /// one that serves already, or the newest that once did. With nothing good to go back to, a failed
-/// release stays: it may heal.
+/// release stays: it may heal. One that cannot even be applied gives way to any that can.
 pub fn target<'a>(
     releases: &'a [Release],
     pin: Option<&str>,
@@ -118,13 +138,18 @@ pub fn target<'a>(
         return Some(pinned);
     }
     let newest = newest(releases)?;
-    if !auto_rollback || !newest.failed() {
+    if !newest.failed() || !(auto_rollback || newest.unprepared) {
         return Some(newest);
     }
     releases
         .iter()
         .filter(|release| release.good && !release.failed())
         .max_by_key(|release| (release.phase == Active, release.rank()))
+        .or_else(|| {
+            let others = releases.iter();
+            let others = others.filter(|it| newest.unprepared && !it.unprepared);
+            others.max_by_key(|release| release.rank())
+        })
         .or(Some(newest))
 }
 
@@ -167,7 +192,7 @@ impl View<'_> {
             && match self.me.phase {
                 Pending | Superseded | RolledBack => true,
                 Progressing => !self.carries(),
-                Active | Failed => false,
+                Active | Failed | PreDeploy => false,
             }
     }
 
@@ -187,7 +212,7 @@ impl View<'_> {
         // One that is gone has nothing to defend.
         found.is_none_or(|found| {
             let later = found.order.max(holder.order.unwrap_or(found.order)) > self.me.order;
-            !(later && matches!(found.phase, Pending | Progressing | Active))
+            !(later && matches!(found.phase, Pending | PreDeploy | Progressing | Active))
         })
     }
 
@@ -215,8 +240,17 @@ fn lead(view: &View<'_>) -> Decision {
     match view.me.phase {
         // What served once is not failed by what happens to its pods later.
         Active => applied(Active),
-        Pending | Superseded | RolledBack if view.references => begun(Begin::Anew),
+        Pending | Superseded | RolledBack if view.references => begin(view, Begin::Anew),
         Pending | Superseded | RolledBack => idle(Pending),
+        PreDeploy => match view.preparation {
+            Preparation::Done => begun(Begin::Anew),
+            Preparation::Open => Decision {
+                // Another one's may have begun before it was seen.
+                prepare: !view.crowded,
+                ..idle(PreDeploy)
+            },
+            Preparation::Failed => idle(Failed),
+        },
         Progressing if !view.carries() && !view.references => idle(Pending),
         Progressing if !view.carries() && view.late => begun(Begin::Late),
         Progressing => match view.progress {
@@ -225,9 +259,25 @@ fn lead(view: &View<'_>) -> Decision {
             Progress::Failing => idle(Failed),
         },
         Failed if view.progress == Progress::Healthy => applied(Active),
-        Failed if view.retry => begun(Begin::Again),
+        Failed if view.retry => begin(view, Begin::Again),
+        Failed if view.preparation != Preparation::Done => idle(Failed),
         // Nothing better is there: it stays applied and may heal.
         Failed => applied(Failed),
+    }
+}
+
+/// Begins with the command that goes before, if there is one to run.
+fn begin(view: &View<'_>, begin: Begin) -> Decision {
+    match (view.preparation, view.crowded) {
+        (Preparation::Done, _) => begun(begin),
+        (_, false) => Decision {
+            phase: PreDeploy,
+            ..begun(begin)
+        },
+        (_, true) => idle(match view.me.phase {
+            Failed | RolledBack if begin == Begin::Again => view.me.phase,
+            _ => Pending,
+        }),
     }
 }
 
@@ -237,12 +287,11 @@ fn sleep(view: &View<'_>) -> Decision {
     let phase = match view.me.phase {
         Active => Active,
         Failed => Failed,
-        Pending | Progressing | Superseded | RolledBack => Pending,
+        Pending | PreDeploy | Progressing | Superseded | RolledBack => Pending,
     };
     Decision {
-        phase,
         apply: view.carries() || phase == Active,
-        begin: None,
+        ..idle(phase)
     }
 }
 
@@ -255,16 +304,16 @@ fn follow(view: &View<'_>) -> Decision {
     match me.phase {
         Active if target.phase == Active || later_serves(view) => idle(Superseded),
         Active => Decision {
-            phase: Active,
             // Looks after the workload until the next one takes it, and puts it back if it is
             // lost while the next one still waits for something.
-            apply: view.carries() || (view.holder.is_none() && target.phase == Pending),
-            begin: None,
+            apply: view.carries()
+                || (view.holder.is_none() && matches!(target.phase, Pending | PreDeploy)),
+            ..idle(Active)
         },
-        // Held back by a pin; it begins when the pin goes.
-        Pending | Progressing if view.is_newest() => idle(Pending),
-        Pending | Progressing | Superseded => idle(Superseded),
-        Failed | RolledBack if retries => begun(Begin::Again),
+        // Held back by a pin; it begins when the pin goes. A command that runs is let through.
+        Pending | PreDeploy | Progressing if view.is_newest() => idle(Pending),
+        Pending | PreDeploy | Progressing | Superseded => idle(Superseded),
+        Failed | RolledBack if retries => begin(view, Begin::Again),
         Failed if target.rank() < me.rank() && target.phase == Active && serves(view, target) => {
             idle(RolledBack)
         }
@@ -285,9 +334,8 @@ fn later_serves(view: &View<'_>) -> bool {
 
 fn applied(phase: DeploymentPhase) -> Decision {
     Decision {
-        phase,
         apply: true,
-        begin: None,
+        ..idle(phase)
     }
 }
 
@@ -295,6 +343,7 @@ fn idle(phase: DeploymentPhase) -> Decision {
     Decision {
         phase,
         apply: false,
+        prepare: false,
         begin: None,
     }
 }
@@ -302,8 +351,7 @@ fn idle(phase: DeploymentPhase) -> Decision {
 /// Says so first and is applied by the next reconcile, which the change of status brings.
 fn begun(begin: Begin) -> Decision {
     Decision {
-        phase: Progressing,
-        apply: false,
         begin: Some(begin),
+        ..idle(Progressing)
     }
 }

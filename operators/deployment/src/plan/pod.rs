@@ -54,17 +54,6 @@ pub fn template(subject: &Subject<'_>) -> PodTemplateSpec {
         }),
         spec: Some(PodSpec {
             containers: vec![container(subject)],
-            image_pull_secrets: subject.pull_secrets(),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            termination_grace_period_seconds: Some(GRACE),
-            security_context: Some(PodSecurityContext {
-                seccomp_profile: Some(SeccompProfile {
-                    type_: "RuntimeDefault".to_owned(),
-                    localhost_profile: None,
-                }),
-                ..PodSecurityContext::default()
-            }),
             topology_spread_constraints: Some(vec![TopologySpreadConstraint {
                 max_skew: 1,
                 topology_key: "kubernetes.io/hostname".to_owned(),
@@ -72,12 +61,31 @@ pub fn template(subject: &Subject<'_>) -> PodTemplateSpec {
                 label_selector: Some(subject.label_selector()),
                 ..TopologySpreadConstraint::default()
             }]),
-            ..PodSpec::default()
+            ..surroundings(subject)
         }),
     }
 }
 
-fn container(subject: &Subject<'_>) -> Container {
+/// What all pods of a release have around their containers.
+pub fn surroundings(subject: &Subject<'_>) -> PodSpec {
+    PodSpec {
+        image_pull_secrets: subject.pull_secrets(),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(GRACE),
+        security_context: Some(PodSecurityContext {
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        ..PodSpec::default()
+    }
+}
+
+/// The application's container.
+pub fn container(subject: &Subject<'_>) -> Container {
     let spec = &subject.object.spec;
     let run = &spec.run;
     Container {
@@ -92,22 +100,25 @@ fn container(subject: &Subject<'_>) -> Container {
             &subject.namespace,
             subject.config,
         )),
-        ports: Some(vec![ContainerPort {
-            name: Some(PORT_NAME.to_owned()),
-            container_port: run.port,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: (!run.worker).then(|| {
+            vec![ContainerPort {
+                name: Some(PORT_NAME.to_owned()),
+                container_port: run.port,
+                protocol: Some("TCP".to_owned()),
+                ..ContainerPort::default()
+            }]
+        }),
         resources: Some(run.resources.with_defaults(APP_RESOURCES)),
-        startup_probe: Some(startup(run)),
-        readiness_probe: Some(Probe {
+        startup_probe: (!run.worker).then(|| startup(run)),
+        readiness_probe: (!run.worker).then(|| Probe {
             period_seconds: Some(5),
             timeout_seconds: Some(5),
             failure_threshold: Some(3),
             ..question(run)
         }),
         liveness_probe: liveness(run),
-        lifecycle: Some(Lifecycle {
+        // Nobody sends requests to a worker, so that it can be told to end at once.
+        lifecycle: (!run.worker).then(|| Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: DRAIN }),
                 ..LifecycleHandler::default()
@@ -164,7 +175,7 @@ fn startup(run: &RunSpec) -> Probe {
 /// Only with a path: a port that takes connections says nothing about a program that hangs. Slow
 /// to act, because a restart helps few programs that are merely busy.
 fn liveness(run: &RunSpec) -> Option<Probe> {
-    run.healthcheck.path.is_some().then(|| Probe {
+    (run.healthcheck.path.is_some() && !run.worker).then(|| Probe {
         period_seconds: Some(10),
         timeout_seconds: Some(10),
         failure_threshold: Some(6),

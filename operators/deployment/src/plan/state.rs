@@ -6,15 +6,17 @@ use trackbed_api::{
     Deployment, DeploymentStatus,
     build::Failure,
     common::condition::READY,
-    deployment::DeploymentPhase::{self, Active, Failed, Progressing},
+    deployment::DeploymentPhase::{self, Active, Failed, PreDeploy, Progressing},
+    labels,
     reason::Reason,
     service::{Rollout, Scale},
 };
-use trackbed_kit::conditions::find;
+use trackbed_kit::{conditions::find, meta};
 
 use super::{
     environment,
-    order::{Holder, Progress, Release, View},
+    order::{Holder, Preparation, Progress, Release, View},
+    predeploy::{self, Command},
     verdict::{self, LogOf, Trouble, Verdict},
     workload::order_of,
 };
@@ -35,6 +37,8 @@ pub struct State<'a> {
     pub replicas: i32,
     /// How its pods are.
     pub verdict: Verdict,
+    /// How its command of `run.preDeploy` stands.
+    pub command: Command,
     rollout: Rollout,
     me: Release,
     releases: Vec<Release>,
@@ -67,6 +71,11 @@ impl<'a> State<'a> {
                 replicas,
                 workload,
                 seen.pods.iter().map(AsRef::as_ref),
+            ),
+            command: predeploy::command(
+                object,
+                seen.job_of(&me.name),
+                seen.pre_deploy_pods.iter().map(AsRef::as_ref),
             ),
             before: object.status.clone().unwrap_or_default(),
             rollout: service.map_or_else(Rollout::default, |service| service.rollout.clone()),
@@ -109,6 +118,8 @@ impl<'a> State<'a> {
             running: self.replicas > 0,
             holder: self.holder.as_ref(),
             references: self.seen.missing.is_empty(),
+            preparation: self.preparation(),
+            crowded: self.crowd().is_some(),
             progress: if self.verdict.available {
                 Progress::Healthy
             } else if self.me.phase == Progressing && failing {
@@ -127,9 +138,46 @@ impl<'a> State<'a> {
         service.spec.pin.as_ref().map(|pin| pin.as_str())
     }
 
-    /// What is wrong with the release's pods.
+    /// What is wrong with the release's pods, or with its command's before there are any.
     pub fn trouble(&self) -> Option<&Trouble> {
-        self.verdict.trouble.as_ref()
+        match (&self.me.phase, &self.command) {
+            (PreDeploy, Command::Failed(trouble) | Command::Runs(Some(trouble))) => Some(trouble),
+            (PreDeploy, _) => None,
+            _ => self.verdict.trouble.as_ref(),
+        }
+    }
+
+    fn preparation(&self) -> Preparation {
+        match &self.command {
+            Command::Done => Preparation::Done,
+            Command::Failed(_) => Preparation::Failed,
+            Command::Runs(_) if self.me.phase == PreDeploy && self.overdue() => Preparation::Failed,
+            Command::Due if self.refusal().is_some() && self.overdue() => Preparation::Failed,
+            Command::Due | Command::Runs(_) | Command::Stale => Preparation::Open,
+        }
+    }
+
+    /// The count for a command that begins: of a Job that is there, it is the next one.
+    pub fn next_try(&self) -> Option<i32> {
+        let job = self.seen.job_of(&self.me.name)?;
+        let last = predeploy::attempt(job);
+        match self.command {
+            Command::Failed(_) | Command::Stale => Some(last.unwrap_or(0).saturating_add(1)),
+            _ => last,
+        }
+    }
+
+    /// Another release whose command runs, or is about to.
+    pub fn crowd(&self) -> Option<&str> {
+        let runs = self
+            .seen
+            .jobs
+            .iter()
+            .filter(|job| predeploy::runs(job))
+            .filter_map(|job| meta::label(job.as_ref(), labels::RELEASE));
+        let begins = self.releases.iter().filter(|it| it.phase == PreDeploy);
+        runs.chain(begins.map(|it| it.name.as_str()))
+            .find(|name| *name != self.me.name)
     }
 
     /// Whether something is missing that no watch tells of.
@@ -139,8 +187,15 @@ impl<'a> State<'a> {
 
     /// When a rollout has taken too long.
     pub fn deadline(&self, status: &DeploymentStatus) -> Option<Timestamp> {
-        let start = status.start_time.as_ref()?.0;
-        Some(later(start, seconds(&self.rollout)))
+        let begun = status.start_time.as_ref()?.0;
+        let command = self.object.spec.run.pre_deploy.as_ref();
+        let Some(command) = command.filter(|_| status.phase == PreDeploy) else {
+            return Some(later(begun, seconds(&self.rollout)));
+        };
+        // The Job came later, if the operator was away in between.
+        let job = self.seen.job_of(&self.me.name);
+        let start = job.and_then(|job| Some(job.metadata.creation_timestamp.as_ref()?.0));
+        Some(later(start.unwrap_or(begun), predeploy::limit(command)))
     }
 
     /// When a failed release is tried again: it failed at its deadline, and waits twice as long
@@ -159,16 +214,20 @@ impl<'a> State<'a> {
     pub fn failure(&self) -> Failure {
         let (reason, message, exit_code) = match self.trouble() {
             Some(trouble) => (trouble.reason, trouble.message.clone(), trouble.exit_code),
-            None => match self.refusal() {
-                Some((reason, message)) => (reason, message, None),
-                None => (Reason::RolloutTimeout, self.late(), None),
+            None => match (self.refusal(), &self.object.spec.run.pre_deploy) {
+                (Some((reason, message)), _) => (reason, message, None),
+                (None, Some(command)) if self.me.phase == PreDeploy => {
+                    let trouble = predeploy::late(command);
+                    (trouble.reason, trouble.message, None)
+                }
+                (None, _) => (Reason::RolloutTimeout, self.late(), None),
             },
         };
         Failure {
             retryable: reason.retryable(),
             reason,
             message,
-            step: None,
+            step: (self.me.phase == PreDeploy).then(|| predeploy::ROLE.to_owned()),
             exit_code,
         }
     }
@@ -234,6 +293,9 @@ fn release(object: &Deployment) -> Release {
         order: object.spec.order(),
         phase: status.map_or_else(DeploymentPhase::default, |status| status.phase),
         good: status.is_some_and(|status| status.active_since.is_some()),
+        unprepared: status
+            .and_then(|status| status.failure.as_ref()?.step.as_deref())
+            .is_some_and(|step| step == predeploy::ROLE),
     }
 }
 

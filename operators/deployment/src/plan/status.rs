@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use trackbed_api::{
     DeploymentStatus,
-    deployment::DeploymentPhase::{Active, Failed, Pending, Progressing, RolledBack, Superseded},
+    deployment::DeploymentPhase::{
+        Active, Failed, Pending, PreDeploy, Progressing, RolledBack, Superseded,
+    },
 };
 
 use super::{
@@ -21,6 +23,8 @@ pub fn next(state: &State<'_>, decision: Decision, now: Timestamp) -> Deployment
     if let Some(begin) = decision.begin {
         status.start_time = Some(Time(now));
         status.attempts = match begin {
+            // Another Job than the one that failed before.
+            Begin::Anew if decision.phase == PreDeploy => state.next_try(),
             Begin::Anew => None,
             Begin::Again => Some(status.attempts.unwrap_or(0).saturating_add(1)),
             Begin::Late => status.attempts,
@@ -34,7 +38,10 @@ pub fn next(state: &State<'_>, decision: Decision, now: Timestamp) -> Deployment
             status.failure = None;
             status.log_tail = None;
         }
-        Progressing => {
+        Progressing | PreDeploy => {
+            if decision.phase == Progressing && state.before.phase == PreDeploy {
+                status.pre_deploy_time.get_or_insert(Time(now));
+            }
             status.start_time.get_or_insert(Time(now));
             status.failure = None;
             status.log_tail = None;

@@ -38,6 +38,8 @@ pub struct Trouble {
 pub struct LogOf {
     /// Name of the pod.
     pub pod: String,
+    /// Name of the container.
+    pub container: &'static str,
     /// That of the container's last run, not of the present one.
     pub previous: bool,
 }
@@ -133,18 +135,20 @@ fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a k8s_openapi::api::core:
 }
 
 fn of_pod(pod: &Pod, run: &RunSpec) -> Option<Trouble> {
-    let status = pod.status.as_ref()?;
-    let container = status
-        .container_statuses
-        .as_ref()
-        .and_then(|all| all.iter().find(|status| status.name == CONTAINER));
-    match container {
+    match container(pod, CONTAINER) {
         Some(container) => of_container(pod, container, run),
         None => unscheduled(pod),
     }
 }
 
-fn unscheduled(pod: &Pod) -> Option<Trouble> {
+/// What kubelet says of a container.
+pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let all = pod.status.as_ref()?.container_statuses.as_ref()?;
+    all.iter().find(|status| status.name == name)
+}
+
+/// What keeps a pod off all nodes.
+pub fn unscheduled(pod: &Pod) -> Option<Trouble> {
     let condition = condition(pod, "PodScheduled")
         .filter(|condition| condition.reason.as_deref() == Some("Unschedulable"))?;
     let message = condition.message.as_deref().unwrap_or_default();
@@ -161,23 +165,8 @@ fn unscheduled(pod: &Pod) -> Option<Trouble> {
 fn of_container(pod: &Pod, container: &ContainerStatus, run: &RunSpec) -> Option<Trouble> {
     let empty = ContainerState::default();
     let state = container.state.as_ref().unwrap_or(&empty);
-    if let Some(waiting) = &state.waiting {
-        let said = waiting.message.as_deref().unwrap_or_default();
-        match waiting.reason.as_deref().unwrap_or_default() {
-            "ErrImagePull"
-            | "ImagePullBackOff"
-            | "InvalidImageName"
-            | "ImageInspectError"
-            | "RegistryUnavailable"
-            | "ErrImageNeverPull"
-            | "SignatureValidationFailed" => {
-                return Some(not_pulled(&container.image, said));
-            }
-            "CreateContainerConfigError" | "CreateContainerError" => {
-                return Some(misconfigured(said));
-            }
-            _ => {}
-        }
+    if let Some(trouble) = waits(container) {
+        return Some(trouble);
     }
     let last = container.last_state.as_ref();
     let ended = state
@@ -186,8 +175,25 @@ fn of_container(pod: &Pod, container: &ContainerStatus, run: &RunSpec) -> Option
         .or_else(|| last.and_then(|last| last.terminated.as_ref()));
     match ended {
         Some(ended) => Some(crashed(pod, container, ended, run)),
-        None if state.running.is_some() => Some(silent(pod, false, run)),
+        None if state.running.is_some() && !run.worker => Some(silent(pod, false, run)),
         None => None,
+    }
+}
+
+/// What keeps a container from its start.
+pub fn waits(container: &ContainerStatus) -> Option<Trouble> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let said = waiting.message.as_deref().unwrap_or_default();
+    match waiting.reason.as_deref().unwrap_or_default() {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "ErrImageNeverPull"
+        | "SignatureValidationFailed" => Some(not_pulled(&container.image, said)),
+        "CreateContainerConfigError" | "CreateContainerError" => Some(misconfigured(said)),
+        _ => None,
     }
 }
 
@@ -238,20 +244,8 @@ fn crashed(
     let fatal = container.restart_count >= RESTARTS && !runs;
     let code = ended.exit_code;
     let trouble = match ended.reason.as_deref() {
-        Some("OOMKilled") => Trouble::new(
-            Reason::AppOutOfMemory,
-            format!(
-                "the application was killed because it used more memory than its limit of {}: raise run.resources.limits.memory",
-                memory_limit(run)
-            ),
-        ),
-        Some("StartError" | "ContainerCannotRun") => Trouble::new(
-            Reason::ContainerConfigError,
-            format!(
-                "the container cannot be started ({}): check run.command and that the program is in the image",
-                quote(ended.message.as_deref().unwrap_or_default())
-            ),
-        ),
+        Some("OOMKilled") => out_of_memory(run),
+        Some("StartError" | "ContainerCannotRun") => not_started(ended),
         _ if stopped_by_probe(container, ended, run) => silent(pod, true, run),
         _ => Trouble::new(
             Reason::CrashLoop,
@@ -266,10 +260,33 @@ fn crashed(
         exit_code: Some(code),
         log: Some(LogOf {
             pod: pod.name_any(),
+            container: CONTAINER,
             previous: !ended_now,
         }),
         ..trouble
     }
+}
+
+/// What is wrong with a container that was killed for want of memory.
+pub fn out_of_memory(run: &RunSpec) -> Trouble {
+    Trouble::new(
+        Reason::AppOutOfMemory,
+        format!(
+            "the application was killed because it used more memory than its limit of {}: raise run.resources.limits.memory",
+            memory_limit(run)
+        ),
+    )
+}
+
+/// What is wrong with a container whose program cannot be run.
+pub fn not_started(ended: &ContainerStateTerminated) -> Trouble {
+    Trouble::new(
+        Reason::ContainerConfigError,
+        format!(
+            "the container cannot be started ({}): check its command and that the program is in the image",
+            quote(ended.message.as_deref().unwrap_or_default())
+        ),
+    )
 }
 
 /// Whether kubelet ended a run because the startup probe had no good answer in its time: the run
@@ -301,6 +318,7 @@ fn silent(pod: &Pod, previous: bool, run: &RunSpec) -> Trouble {
     Trouble {
         log: Some(LogOf {
             pod: pod.name_any(),
+            container: CONTAINER,
             previous,
         }),
         ..Trouble::new(Reason::NotListening, message)
@@ -350,7 +368,8 @@ fn refused(workload: &appsv1::Deployment) -> Option<Trouble> {
 }
 
 impl Trouble {
-    fn new(reason: Reason, message: String) -> Self {
+    /// One that may pass, and has no log.
+    pub fn new(reason: Reason, message: String) -> Self {
         Self {
             reason,
             message,

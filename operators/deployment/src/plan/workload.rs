@@ -16,6 +16,8 @@ use super::{
 pub const ATTEMPT: &str = "trackbed.dev/attempt";
 /// Seconds that a pod has to stay ready before it counts: a crash right after the start is seen.
 const MIN_READY: i32 = 3;
+/// The same for a worker, which nobody asks how it is.
+const MIN_READY_WORKER: i32 = 10;
 
 /// The workload as the release wants it.
 pub fn desired(subject: &Subject<'_>, attempts: Option<i32>) -> appsv1::Deployment {
@@ -50,7 +52,10 @@ pub fn desired(subject: &Subject<'_>, attempts: Option<i32>) -> appsv1::Deployme
                     max_surge: Some(IntOrString::String("25%".to_owned())),
                 }),
             }),
-            min_ready_seconds: Some(MIN_READY),
+            min_ready_seconds: Some(match subject.object.spec.run.worker {
+                true => MIN_READY_WORKER,
+                false => MIN_READY,
+            }),
             progress_deadline_seconds: Some(i32::try_from(timeout).unwrap_or(i32::MAX)),
             revision_history_limit: Some(2),
             paused: None,

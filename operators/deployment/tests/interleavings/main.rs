@@ -8,18 +8,18 @@ mod operator;
 mod pods;
 mod world;
 
-use pods::Nature;
+use pods::{Exit, Nature};
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
-use trackbed_api::deployment::DeploymentPhase::{Active, Failed, Progressing};
+use trackbed_api::deployment::DeploymentPhase::{Active, Failed, PreDeploy, Progressing};
 use world::World;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
 enum Event {
     /// A commit was built, as the one with this place in the order of commits.
-    Built(i64, Nature),
+    Built(i64, Nature, Option<Exit>),
     /// The newest commit gets another configuration.
-    Edited(Nature),
+    Edited(Nature, Option<Exit>),
     /// A person pins a release, by its place in the list.
     Pinned(usize),
     Unpinned,
@@ -35,6 +35,10 @@ enum Event {
     ReleasesWatched,
     /// The operator's watches tell it of the workload by now.
     WorkloadWatched,
+    /// The operator's watches tell it of the commands' Jobs by now.
+    JobsWatched,
+    /// Commands that run come to their end.
+    CommandsEnd,
     /// The kubelet brings the pods to where they get by themselves.
     Kubelet,
     /// Pods are lost, and will be back.
@@ -54,10 +58,18 @@ fn nature() -> impl Strategy<Value = Nature> {
     ]
 }
 
+fn exit() -> impl Strategy<Value = Option<Exit>> {
+    prop_oneof![
+        3 => Just(None),
+        2 => Just(Some(Exit::Success)),
+        1 => Just(Some(Exit::Failure)),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => (1_i64..8, nature()).prop_map(|(sequence, it)| Event::Built(sequence, it)),
-        1 => nature().prop_map(Event::Edited),
+        3 => (1_i64..8, nature(), exit()).prop_map(|(it, nature, exit)| Event::Built(it, nature, exit)),
+        1 => (nature(), exit()).prop_map(|(nature, exit)| Event::Edited(nature, exit)),
         1 => (0_usize..6).prop_map(Event::Pinned),
         1 => Just(Event::Unpinned),
         1 => any::<bool>().prop_map(Event::Suspended),
@@ -67,7 +79,9 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Rest),
         6 => Just(Event::ReleasesWatched),
         6 => Just(Event::WorkloadWatched),
+        6 => Just(Event::JobsWatched),
         6 => Just(Event::Kubelet),
+        6 => Just(Event::CommandsEnd),
         1 => Just(Event::PodsLost),
         2 => prop_oneof![Just(1), Just(30), Just(301), Just(700)].prop_map(Event::Clock),
         1 => Just(Event::Killed),
@@ -76,8 +90,8 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn happen(world: &mut World, event: Event) {
     match event {
-        Event::Built(sequence, nature) => world.release((sequence, 1), nature),
-        Event::Edited(nature) => world.edit(nature),
+        Event::Built(sequence, nature, exit) => world.release((sequence, 1), nature, exit),
+        Event::Edited(nature, exit) => world.edit(nature, exit),
         Event::Pinned(index) => world.pin(index),
         Event::Unpinned => world.set(|service| service.pin = None),
         Event::Suspended(it) => world.set(|service| service.suspend = it),
@@ -87,6 +101,8 @@ fn happen(world: &mut World, event: Event) {
         Event::Rest => world.settle(),
         Event::ReleasesWatched => world.watch_releases(),
         Event::WorkloadWatched => world.watch_workload(),
+        Event::JobsWatched => world.watch_jobs(),
+        Event::CommandsEnd => world.jobs_end(),
         Event::Kubelet => world.kubelet(),
         Event::PodsLost => world.lose_pods(),
         Event::Clock(seconds) => world.tick(seconds),
@@ -100,17 +116,32 @@ fn at_rest(world: &World) {
     let Some(newest) = releases.iter().max_by_key(|it| it.order) else {
         return;
     };
-    let serving = world.serving().expect("some release is applied");
+    let pinned = world.pinned();
+    let pinned = releases.iter().find(|it| Some(it.name.as_str()) == pinned);
+    let Some(serving) = world.serving() else {
+        assert!(
+            !pinned.unwrap_or(newest).may_be_applied() && !releases.iter().any(|it| it.good),
+            "some release is applied"
+        );
+        return;
+    };
     let serving = releases
         .iter()
         .find(|it| it.name == serving)
         .expect("one of them");
     let active: Vec<_> = releases.iter().filter(|it| it.phase == Active).collect();
-    let moving = releases.iter().find(|it| it.phase == Progressing);
+    let moving = releases
+        .iter()
+        .find(|it| matches!(it.phase, PreDeploy | Progressing));
     assert!(moving.is_none(), "{moving:?} never ends");
-    if let Some(pin) = world.pinned() {
-        assert_eq!(serving.name, pin, "the pinned one serves");
-    } else if newest.nature.comes_up() {
+    if let Some(pin) = pinned {
+        let serves = serving.name == pin.name;
+        assert_eq!(serves, pin.may_be_applied(), "the pinned one serves");
+        if !serves {
+            // Nobody else may take the place that a person gave to it. What runs goes on.
+            return;
+        }
+    } else if newest.comes_up() {
         assert_eq!(serving.name, newest.name, "the newest serves");
     } else if world.rolls_back() && releases.iter().any(|it| it.good) {
         // Which of the good ones depends on what was pinned and what failed when.
@@ -121,7 +152,7 @@ fn at_rest(world: &World) {
         );
         assert_eq!(serving.phase, Active, "what is gone back to serves");
     }
-    if serving.nature.comes_up() {
+    if serving.comes_up() {
         assert!(world.available(), "{} is not available", serving.name);
         assert_eq!(serving.phase, Active, "{} serves", serving.name);
         assert_eq!(active.len(), 1, "{active:?} are active");

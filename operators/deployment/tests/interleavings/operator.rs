@@ -2,23 +2,29 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::api::apps::v1 as appsv1;
+use k8s_openapi::{
+    api::{apps::v1 as appsv1, batch::v1::Job},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use kube::ResourceExt;
 use trackbed_api::{
     Deployment,
-    deployment::DeploymentPhase::{Active, Progressing},
+    deployment::DeploymentPhase::{Active, PreDeploy, Progressing},
 };
 use trackbed_deployment::{
     observe::{Place, Seen},
     plan::{
-        Plan, plan,
+        Plan, plan, predeploy,
         verdict::release_of,
         workload::{ATTEMPT, order_of},
     },
 };
 use trackbed_kit::meta;
 
-use crate::world::{Versioned, World};
+use crate::{
+    pods::Exit,
+    world::{Versioned, World},
+};
 
 type Workload = Option<Versioned<appsv1::Deployment>>;
 
@@ -53,6 +59,7 @@ struct Decided {
 pub(crate) struct Known {
     pub(crate) releases: BTreeMap<String, Versioned<Deployment>>,
     pub(crate) workload: Option<Versioned<appsv1::Deployment>>,
+    pub(crate) jobs: BTreeMap<String, Job>,
 }
 
 impl World {
@@ -62,6 +69,11 @@ impl World {
         self.known.releases = current
             .map(|(name, (object, _))| (name.clone(), object.clone()))
             .collect();
+    }
+
+    /// The watch of Jobs catches up.
+    pub(crate) fn watch_jobs(&mut self) {
+        self.known.jobs = self.jobs.clone();
     }
 
     /// The watch of workloads catches up.
@@ -119,6 +131,7 @@ impl World {
         self.under_way.remove(&name);
         self.watch_releases();
         self.watch_workload();
+        self.watch_jobs();
         self.step(index);
         while self.under_way.contains_key(&name) {
             self.step(index);
@@ -148,16 +161,57 @@ impl World {
                 .and_then(|it| self.pod(&it.object))
                 .into_iter()
                 .collect(),
+            jobs: self.known.jobs.values().cloned().map(Arc::new).collect(),
             ..Seen::default()
         }
+    }
+
+    /// As the controller does: it creates a Job or makes room for one, and looks at what there is
+    /// before.
+    fn prepare(&mut self, name: &str, job: &Job) -> bool {
+        let live = self.known.jobs.get(name);
+        if let Some(live) = live {
+            let stale =
+                !predeploy::runs(live) && predeploy::attempt(live) != predeploy::attempt(job);
+            if stale {
+                self.jobs.remove(name);
+                self.version += 1;
+            }
+            return true;
+        }
+        if self.jobs.contains_key(name) || self.jobs.values().any(predeploy::runs) {
+            return false;
+        }
+        let stored = self.releases[name].0.object.status.as_ref();
+        assert_eq!(
+            stored.map(|it| it.phase),
+            Some(PreDeploy),
+            "{name} says so first"
+        );
+        self.version += 1;
+        let mut job = job.clone();
+        job.metadata.creation_timestamp = Some(Time(self.now));
+        self.jobs.insert(name.to_owned(), job);
+        true
     }
 
     /// Whether the reconcile goes on: a write onto another version than the one that was read is
     /// refused.
     fn apply(&mut self, name: &str, decided: &Decided) -> bool {
+        if let Some(job) = &decided.plan.job {
+            return self.prepare(name, job);
+        }
         let Some(children) = &decided.plan.children else {
             return true;
         };
+        if self.exits.contains_key(name) {
+            let ended = self.jobs.get(name).and_then(|it| it.status.as_ref());
+            assert_eq!(
+                ended,
+                Some(&Exit::Success.of_job()),
+                "{name} is applied before its command succeeded"
+            );
+        }
         if self.workload.as_ref().map(|it| it.version) != decided.read {
             return false;
         }
@@ -209,7 +263,7 @@ impl World {
             match phase {
                 // By now another may have taken its place: it did serve.
                 Active => assert!(plan.children.is_some(), "what is active is applied"),
-                Progressing => {
+                Progressing | PreDeploy => {
                     assert!(
                         plan.children.is_none(),
                         "{name} is applied before it says so"

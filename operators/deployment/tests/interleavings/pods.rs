@@ -1,8 +1,11 @@
 //! Pods that do what their release is like.
 
-use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, Pod, PodStatus,
+use k8s_openapi::api::{
+    batch::v1::{JobCondition, JobStatus},
+    core::v1::{
+        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+        ContainerStatus, Pod, PodStatus,
+    },
 };
 use trackbed_api::labels;
 use trackbed_deployment::plan::verdict::CONTAINER;
@@ -25,6 +28,30 @@ impl Nature {
     /// Whether they come up sooner or later.
     pub(crate) fn comes_up(self) -> bool {
         matches!(self, Self::Good | Self::PulledAtTry(_))
+    }
+}
+
+/// What the command of a release ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Success,
+    Failure,
+}
+
+impl Exit {
+    pub(crate) fn of_job(self) -> JobStatus {
+        let kind = match self {
+            Self::Success => "Complete",
+            Self::Failure => "Failed",
+        };
+        JobStatus {
+            conditions: Some(vec![JobCondition {
+                type_: kind.to_owned(),
+                status: "True".to_owned(),
+                ..JobCondition::default()
+            }]),
+            ..JobStatus::default()
+        }
     }
 }
 

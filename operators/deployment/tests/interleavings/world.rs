@@ -4,17 +4,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{apps::v1 as appsv1, core::v1::Pod};
+use k8s_openapi::api::{apps::v1 as appsv1, batch::v1::Job, core::v1::Pod};
 use trackbed_api::{
     Deployment, DeploymentSpec, Service, ServiceSpec,
     deployment::DeploymentPhase::{self, Active},
+    run::{PreDeploy, RunSpec},
 };
 use trackbed_deployment::plan::{order::Order, verdict::release_of, workload::ATTEMPT};
 use trackbed_kit::{Config, meta};
 
 use crate::{
     operator::{Known, Reconcile},
-    pods::{self, Nature},
+    pods::{self, Exit, Nature},
 };
 
 /// How often everything is looked at before something has to be at rest.
@@ -31,6 +32,19 @@ pub(crate) struct Found {
     /// It has served.
     pub(crate) good: bool,
     pub(crate) nature: Nature,
+    /// What its command of `run.preDeploy` ends with, if it has one.
+    pub(crate) command: Option<Exit>,
+}
+
+impl Found {
+    /// Whether its pods come up sooner or later, once it is applied.
+    pub(crate) fn comes_up(&self) -> bool {
+        self.nature.comes_up() && self.may_be_applied()
+    }
+
+    pub(crate) fn may_be_applied(&self) -> bool {
+        self.command != Some(Exit::Failure)
+    }
 }
 
 /// An object at one of its versions.
@@ -45,6 +59,10 @@ pub(crate) struct World {
     pub(crate) version: u64,
     pub(crate) service: Service,
     pub(crate) releases: BTreeMap<String, (Versioned<Deployment>, Nature)>,
+    /// What commands end with, by release.
+    pub(crate) exits: BTreeMap<String, Exit>,
+    /// The Jobs of commands, by release.
+    pub(crate) jobs: BTreeMap<String, Job>,
     pub(crate) workload: Option<Versioned<appsv1::Deployment>>,
     /// The pods of the workload's template are available.
     pub(crate) up: bool,
@@ -63,6 +81,8 @@ impl World {
             version: 1,
             service,
             releases: BTreeMap::new(),
+            exits: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             workload: None,
             up: false,
             known: Known::default(),
@@ -72,7 +92,12 @@ impl World {
     }
 
     /// Adds a release, if its place is free.
-    pub(crate) fn release(&mut self, (sequence, revision): Order, nature: Nature) {
+    pub(crate) fn release(
+        &mut self,
+        (sequence, revision): Order,
+        nature: Nature,
+        exit: Option<Exit>,
+    ) {
         let name = format!("web-{sequence}-{revision}");
         let digest = "0".repeat(64);
         let spec = DeploymentSpec {
@@ -80,20 +105,32 @@ impl World {
             image: format!("registry.example.com/web@sha256:{digest}").into(),
             sequence,
             revision,
+            run: RunSpec {
+                pre_deploy: exit.map(|_| PreDeploy {
+                    command: vec!["migrate".to_owned()],
+                    timeout: "5m".into(),
+                }),
+                ..RunSpec::default()
+            },
             ..DeploymentSpec::default()
         };
         let mut object = Deployment::new(&name, spec);
         object.metadata.namespace = Some("shop-production".to_owned());
+        object.metadata.uid = Some(name.clone());
         object.metadata.generation = Some(1);
+        if self.releases.contains_key(&name) {
+            return;
+        }
+        self.exits.extend(exit.map(|exit| (name.clone(), exit)));
         let object = self.versioned(object);
         self.releases.entry(name).or_insert((object, nature));
     }
 
     /// Releases the newest commit with another configuration.
-    pub(crate) fn edit(&mut self, nature: Nature) {
+    pub(crate) fn edit(&mut self, nature: Nature, exit: Option<Exit>) {
         let newest = self.releases().iter().map(|it| it.order).max();
         if let Some((sequence, revision)) = newest {
-            self.release((sequence, revision + 1), nature);
+            self.release((sequence, revision + 1), nature, exit);
         }
     }
 
@@ -110,6 +147,7 @@ impl World {
     pub(crate) fn tick(&mut self, seconds: i64) {
         if seconds >= 30 {
             self.kubelet();
+            self.jobs_end();
         }
         self.now += SignedDuration::from_secs(seconds);
     }
@@ -124,6 +162,16 @@ impl World {
         let status = carried.and_then(|(it, _)| it.object.status.as_ref());
         if status.is_some_and(|status| status.phase == Active) {
             self.up = false;
+        }
+    }
+
+    /// Commands that run come to their end.
+    pub(crate) fn jobs_end(&mut self) {
+        for (release, job) in &mut self.jobs {
+            if job.status.is_none() {
+                job.status = Some(self.exits[release].of_job());
+                self.version += 1;
+            }
         }
     }
 
@@ -151,6 +199,7 @@ impl World {
                 self.reconcile(index);
             }
             self.kubelet();
+            self.jobs_end();
             if self.version != before || self.up != up {
                 calm = 0;
                 continue;
@@ -174,6 +223,7 @@ impl World {
                 phase: status.phase,
                 good: status.active_since.is_some(),
                 nature: *nature,
+                command: self.exits.get(name).copied(),
             }
         });
         found.collect()

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use trackbed_api::{
     Build, Deployment,
-    deployment::DeploymentPhase::{Active, Failed, Pending, Progressing, RolledBack, Superseded},
+    deployment::DeploymentPhase::{
+        Active, Failed, Pending, PreDeploy, Progressing, RolledBack, Superseded,
+    },
 };
 use trackbed_kit::meta;
 
@@ -69,7 +71,7 @@ pub fn releases(view: &View<'_>) -> Vec<Arc<Deployment>> {
         .filter(|release| !kept.contains(&Some(release.name_any())))
         .filter(|release| match phase(release) {
             Superseded | Failed | RolledBack => true,
-            Pending | Progressing | Active => false,
+            Pending | PreDeploy | Progressing | Active => false,
         })
         .cloned()
         .collect();
