@@ -12,6 +12,22 @@ const SERVICES: &[(&str, &str)] = &[
     ),
     ("{source: {git: {}}}", "url"),
     (
+        "{source: {image: {reference: a}}, run: {worker: true, healthcheck: {path: /h}}}",
+        "a worker answers no requests",
+    ),
+    (
+        "{source: {image: {reference: a}}, run: {worker: true}, expose: {domains: [{host: a.example.com}]}}",
+        "a worker has no address",
+    ),
+    (
+        "{source: {image: {reference: a}}, run: {preDeploy: {command: []}}}",
+        "preDeploy.command",
+    ),
+    (
+        "{source: {image: {reference: a}}, run: {preDeploy: {command: [a], timeout: 1s}}}",
+        "between 5s and 24h",
+    ),
+    (
         "{source: {git: {url: 'file:///etc'}}}",
         "https://, http:// or ssh:// URL",
     ),

@@ -14,6 +14,7 @@ mod languages;
 mod main_job;
 mod origin;
 mod registry;
+mod releases;
 mod source_failures;
 mod sources;
 mod webhooks;

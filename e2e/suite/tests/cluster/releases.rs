@@ -1,0 +1,143 @@
+//! What a release does besides serving: commands before it, applications without a port.
+
+use suite::{Cluster, Value, eventually};
+
+const WELL: &str = "[httpd, -f, -p, \"8080\", -h, /etc]";
+
+/// A Service that runs the mirror's busybox. `run` is what stands under `run`, in one line.
+fn service(cluster: &Cluster, namespace: &str, name: &str, run: &str, more: &str) {
+    let image = cluster.busybox();
+    cluster.apply(&format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  source: {{image: {{reference: \"{image}\"}}}}\n  rollout: {{timeout: 60s}}\n  run: {{{run}}}\n{more}"
+    ));
+}
+
+fn active(cluster: &Cluster, namespace: &str, name: &str) -> String {
+    let service = cluster.get("service", namespace, name);
+    let active = service["status"]["activeDeployment"].as_str();
+    active
+        .unwrap_or_else(|| panic!("none is active: {service:#}"))
+        .to_owned()
+}
+
+/// Commands that were run before releases, by release.
+fn commands(cluster: &Cluster, namespace: &str) -> Vec<String> {
+    let jobs = cluster.list("job", namespace).into_iter();
+    let release = |job: Value| job["metadata"]["labels"]["trackbed.dev/release"].to_string();
+    jobs.map(release).collect()
+}
+
+#[test]
+fn a_command_runs_before_each_release_and_a_failed_one_changes_nothing() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("pre-deploy");
+    let migrates = |step: &str| {
+        service(
+            &cluster,
+            &namespace,
+            "web",
+            &format!(
+                "command: {WELL}, env: [{{name: STEP, value: {step}}}], preDeploy: {{command: [sh, -c, 'echo \"migrates to $STEP\"; test $STEP != bad'], timeout: 60s}}"
+            ),
+            "",
+        );
+    };
+    migrates("one");
+    cluster.ready("service", &namespace, "web", 300);
+    let first = active(&cluster, &namespace, "web");
+    let release = cluster.get("deployment", &namespace, &first);
+    assert!(
+        release["status"]["preDeployTime"].is_string(),
+        "{release:#}"
+    );
+    assert_eq!(commands(&cluster, &namespace).len(), 1);
+
+    migrates("bad");
+    let message = cluster.wait_reason("service", &namespace, "web", "PreDeployFailed", 120);
+    assert!(message.contains("exit code 1"), "{message}");
+    let service = cluster.get("service", &namespace, "web");
+    assert_eq!(service["status"]["activeDeployment"], first, "{service:#}");
+    let failed = service["status"]["latestDeployment"]
+        .as_str()
+        .expect("a release");
+    let failed = cluster.get("deployment", &namespace, failed);
+    assert_eq!(
+        failed["status"]["failure"]["step"], "pre-deploy",
+        "{failed:#}"
+    );
+    let log = failed["status"]["logTail"].as_str().unwrap_or_default();
+    assert!(log.contains("migrates to bad"), "{failed:#}");
+    let pods = cluster.list("pod", &namespace);
+    let of_failed = |pod: &&Value| {
+        let labels = &pod["metadata"]["labels"];
+        labels["trackbed.dev/release"] == failed["metadata"]["name"]
+            && labels["trackbed.dev/role"] == "app"
+    };
+    assert_eq!(
+        pods.iter().find(of_failed),
+        None,
+        "no pod of it was started"
+    );
+    let host = cluster.host("web", "pre-deploy");
+    cluster.answers(&host, "/passwd", 30, |answer| answer.status == 200);
+
+    migrates("two");
+    cluster.ready("service", &namespace, "web", 300);
+    assert_ne!(active(&cluster, &namespace, "web"), first);
+    assert_eq!(commands(&cluster, &namespace).len(), 3);
+
+    let pin = format!("{{\"spec\":{{\"pin\":\"{first}\"}}}}");
+    cluster.run(
+        &[
+            "patch",
+            "services.trackbed.dev",
+            "web",
+            "-n",
+            &namespace,
+            "--type=merge",
+            "-p",
+            &pin,
+        ],
+        "",
+    );
+    eventually(120, || {
+        let service = cluster.get("service", &namespace, "web");
+        match service["status"]["activeDeployment"] == first {
+            true => Ok(()),
+            false => Err(format!("{service:#}")),
+        }
+    });
+    assert_eq!(commands(&cluster, &namespace).len(), 3, "it ran already");
+}
+
+#[test]
+fn a_worker_has_no_address_and_is_healthy_while_it_runs() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("worker");
+    service(
+        &cluster,
+        &namespace,
+        "jobs",
+        "worker: true, command: [sh, -c, 'test -z \"$PORT\" && exec sleep 100000']",
+        "",
+    );
+    cluster.ready("service", &namespace, "jobs", 300);
+    let found = cluster.get("service", &namespace, "jobs");
+    assert_eq!(found["status"]["url"], Value::Null, "{found:#}");
+    for kind in ["services", "ingresses"] {
+        let found = cluster.run(&["get", kind, "-n", &namespace, "-o", "name"], "");
+        assert_eq!(found.trim(), "", "a worker has no {kind}");
+    }
+    let good = active(&cluster, &namespace, "jobs");
+
+    service(
+        &cluster,
+        &namespace,
+        "jobs",
+        "worker: true, command: [sh, -c, 'echo no work; exit 7']",
+        "",
+    );
+    let message = cluster.wait_reason("service", &namespace, "jobs", "CrashLoop", 120);
+    assert!(message.contains("exit code 7"), "{message}");
+    assert_eq!(active(&cluster, &namespace, "jobs"), good);
+}
