@@ -16,7 +16,8 @@ pub const DATABASE: &str = "trackbed.dev/database";
 pub const BUILD: &str = "trackbed.dev/build";
 /// On a Service's workload and its pods: the Deployment whose release they run.
 pub const RELEASE: &str = "trackbed.dev/release";
-/// On pods and NetworkPolicies: what the pod is for (`app`, `pre-deploy`, `build`, `database`).
+/// On pods and NetworkPolicies: what the pod is for (`app`, `pre-deploy`, `cron`, `build`,
+/// `database`).
 pub const ROLE: &str = "trackbed.dev/role";
 
 /// Annotation on children: hash of what was last applied, so that nothing is sent when nothing

@@ -85,6 +85,17 @@ text!(
      "must be a path inside the repository, relative to its root, without '..' or a leading '/' or '-', like 'apps/web'"),
 );
 text!(
+    /// When something is to happen, as cron writes it.
+    CronSchedule, max = 128,
+    ("self.matches('^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|([*?0-9A-Za-z,/-]+ +){4}[*?0-9A-Za-z,/-]+)$')",
+     "must be the five fields of cron (minute, hour, day of the month, month, day of the week), like '*/5 * * * *', or @hourly, @daily, @weekly, @monthly, @yearly; the time zone goes into timeZone"),
+);
+text!(
+    /// The name of a time zone in the IANA database.
+    TimeZone, max = 64,
+    ("self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)*$') && self != 'Local'", "must be the name of a time zone, like 'Europe/Berlin'"),
+);
+text!(
     /// An absolute path of an HTTP request.
     HttpPath, max = 512,
     ("self.matches('^/[!-~]*$')", "must be the path of a request, starting with '/', like '/healthz'"),

@@ -10,8 +10,8 @@ use crate::{
     common::{SecretReference, conditions_schema},
     run::RunSpec,
     scalar::{
-        ApiUrl, CommitId, Duration, GitUrl, HostName, ImageReference, ObjectName, PathPattern,
-        RefName, RepoPath, VersionRange,
+        ApiUrl, CommitId, CronSchedule, Duration, GitUrl, HostName, ImageReference, ObjectName,
+        PathPattern, RefName, RepoPath, TimeZone, VersionRange,
     },
 };
 
@@ -29,6 +29,7 @@ use crate::{
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
+    validation = Rule::new("!has(self.spec.cron) || ((!has(self.spec.run.worker) || !self.spec.run.worker) && !has(self.spec.run.healthcheck.path) && (!has(self.spec.expose.domains) || self.spec.expose.domains.size() == 0))").message("an application with cron answers no requests: remove run.worker, run.healthcheck.path and expose.domains, or cron"),
     validation = Rule::new("!has(self.spec.run.worker) || !self.spec.run.worker || !has(self.spec.expose.domains) || self.spec.expose.domains.size() == 0").message("a worker has no address: remove expose.domains, or run.worker"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Service's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")
 )]
@@ -42,7 +43,10 @@ pub struct ServiceSpec {
     /// How it runs. A change makes a new release of the same image.
     #[serde(default)]
     pub run: RunSpec,
-    /// How many pods.
+    /// Run to the end at certain times, instead of all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<Cron>,
+    /// How many pods. Of no meaning with `cron`.
     #[serde(default)]
     pub scale: Scale,
     /// How it is reached.
@@ -178,6 +182,60 @@ fn default_image_interval() -> Duration {
     "5m".into()
 }
 
+/// When an application runs that runs to its end, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cron {
+    /// When: minute, hour, day of the month, month and day of the week, or `@hourly`, `@daily`,
+    /// `@weekly`, `@monthly`, `@yearly`
+    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>).
+    pub schedule: CronSchedule,
+    /// Time zone of the schedule, like `Europe/Berlin`.
+    #[serde(default = "default_time_zone")]
+    pub time_zone: TimeZone,
+    /// What happens when it is time for a run and the one before has not ended.
+    #[serde(default)]
+    pub concurrency_policy: ConcurrencyPolicy,
+    /// How long a run may take.
+    #[serde(default = "default_run_timeout")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('168h')").message("must be between 5s and 168h"))]
+    pub timeout: Duration,
+    /// How often a run that failed is tried again.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 10").message("must be between 0 and 10"))]
+    pub retries: i32,
+}
+
+/// What happens when runs would overlap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ConcurrencyPolicy {
+    /// The new one is left out.
+    #[default]
+    Forbid,
+    /// Both run.
+    Allow,
+    /// The old one is ended.
+    Replace,
+}
+
+impl ConcurrencyPolicy {
+    /// As Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbid => "Forbid",
+            Self::Allow => "Allow",
+            Self::Replace => "Replace",
+        }
+    }
+}
+
+fn default_time_zone() -> TimeZone {
+    "Etc/UTC".into()
+}
+fn default_run_timeout() -> Duration {
+    "1h".into()
+}
+
 /// How many pods run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -275,7 +333,8 @@ pub struct ServiceStatus {
     /// Generation of the spec that the rest speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available, CommitStatusPosted.
+    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available, LastRunSucceeded,
+    /// CommitStatusPosted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
@@ -304,12 +363,40 @@ pub struct ServiceStatus {
     /// for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// The last run, with `cron`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<RunStatus>,
     /// Pods (scale subresource).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     /// Selector of the pods (scale subresource).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+}
+
+/// A run of an application with `cron`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStatus {
+    /// The Job; `kubectl logs job/NAME` has what it said.
+    pub job: String,
+    /// How it went.
+    pub result: RunResult,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+}
+
+/// How a run went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "they are what they are called")]
+pub enum RunResult {
+    Running,
+    Succeeded,
+    Failed,
 }
 
 /// What a forge was told of a commit.

@@ -28,6 +28,7 @@ pub async fn apply(
     let Children {
         workload,
         service,
+        cron,
         ingress,
         budget,
         prune,
@@ -41,6 +42,7 @@ pub async fn apply(
     to.put(&workload, seen.workload.as_deref()).await?;
     to.optional(service.as_ref(), seen.address.as_deref())
         .await?;
+    to.optional(cron.as_ref(), seen.cron.as_deref()).await?;
     to.optional(ingress.as_ref(), seen.ingress.as_deref())
         .await?;
     to.optional(budget.as_ref(), seen.budget.as_deref()).await

@@ -61,9 +61,9 @@ pub const RIGHTS: &[Right] = &[
     ),
     Right::new(Scope::Environment, "", &["services"], &["get"]),
     Right::new(Scope::Environment, "", &["services"], WRITE),
-    Right::new(Scope::Cluster, "batch", &["jobs"], WATCH),
-    Right::new(Scope::Environment, "batch", &["jobs"], &["get"]),
-    Right::new(Scope::Environment, "batch", &["jobs"], WRITE),
+    Right::new(Scope::Cluster, "batch", &["cronjobs", "jobs"], WATCH),
+    Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], &["get"]),
+    Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], WRITE),
     Right::new(
         Scope::Environment,
         "networking.k8s.io",

@@ -6,7 +6,7 @@ use futures::AsyncReadExt;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1 as appsv1,
-    batch::v1::Job,
+    batch::v1::{CronJob, Job},
     core::v1::{self as corev1, ConfigMap, Namespace, Pod, Secret},
     networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
@@ -44,6 +44,8 @@ pub struct Stores {
     pub workloads: Cache<appsv1::Deployment>,
     /// The workloads' addresses inside the cluster.
     pub addresses: Cache<corev1::Service>,
+    /// What runs at certain times.
+    pub crons: Cache<CronJob>,
     /// The workloads' addresses outside.
     pub ingresses: Cache<Ingress>,
     /// Their protection against drains.
@@ -65,6 +67,7 @@ impl Stores {
             namespaces: caches.managed(),
             workloads: caches.managed(),
             addresses: caches.managed(),
+            crons: caches.managed(),
             ingresses: caches.managed(),
             budgets: caches.managed(),
             pods: caches.managed(),
@@ -88,6 +91,8 @@ pub struct Seen {
     pub workload: Option<Arc<appsv1::Deployment>>,
     /// The live address inside the cluster.
     pub address: Option<Arc<corev1::Service>>,
+    /// The live CronJob.
+    pub cron: Option<Arc<CronJob>>,
     /// The live address outside.
     pub ingress: Option<Arc<Ingress>>,
     /// The live protection against drains.
@@ -163,6 +168,7 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
         releases,
         workload,
         address: stores.addresses.get(&namespace, name),
+        cron: stores.crons.get(&namespace, name),
         ingress: stores.ingresses.get(&namespace, name),
         budget: stores.budgets.get(&namespace, name),
         pods: stores.pods.list(&namespace, |pod| is_for(pod, name, ROLE)),

@@ -1,6 +1,7 @@
 //! What a release wants, from what was seen. Pure: time comes in as data.
 
 pub mod budget;
+pub mod cron;
 pub mod environment;
 pub mod health;
 pub mod ingress;
@@ -19,7 +20,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    apps::v1 as appsv1, batch::v1::Job, core::v1 as corev1, networking::v1::Ingress,
+    apps::v1 as appsv1,
+    batch::v1::{CronJob, Job},
+    core::v1 as corev1,
+    networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
 };
 use kube::ResourceExt;
@@ -60,6 +64,8 @@ pub struct Children {
     pub workload: appsv1::Deployment,
     /// Address inside the cluster.
     pub service: Option<corev1::Service>,
+    /// Runs at certain times.
+    pub cron: Option<CronJob>,
     /// Address outside.
     pub ingress: Option<Ingress>,
     /// Protection against drains.
@@ -136,11 +142,12 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
 }
 
 fn children(subject: &Subject<'_>, decision: Decision, attempts: Option<i32>) -> Children {
-    // A worker has no address. It takes that of the release before only once it runs.
-    let replaces = decision.phase == Active || !subject.object.spec.run.worker;
+    // What has no address takes that of the release before only once it runs.
+    let replaces = decision.phase == Active || subject.listens();
     Children {
         workload: workload::desired(subject, attempts),
         service: service::desired(subject),
+        cron: cron::desired(subject),
         ingress: ingress::desired(subject),
         budget: budget::desired(subject),
         prune: subject.service.is_some() && replaces,

@@ -289,3 +289,136 @@ fn a_private_service_with_one_pod_has_no_more_than_it_needs() {
     assert_eq!(children.budget, None);
     assert!(children.prune, "what was there before is removed");
 }
+
+#[test]
+fn an_application_with_cron_has_no_pods_but_runs() {
+    let service = SERVICE.to_owned()
+        + "  cron: {schedule: '*/5 * * * *', timeZone: Europe/Berlin, timeout: 10m, retries: 1}\n  suspend: true\n";
+    let release = RELEASE.replace("    healthcheck: {path: /healthz}\n", "");
+    let children = children(&service, &release);
+    assert_eq!(children.service, None);
+    assert_eq!(children.ingress, None);
+    assert_eq!(children.budget, None);
+    let workload = children.workload.spec.expect("a spec");
+    assert_eq!(workload.replicas, Some(0));
+    check(
+        &children.cron,
+        &expect![[r#"
+        apiVersion: batch/v1
+        kind: CronJob
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/service: web
+          name: web
+          namespace: shop-production
+        spec:
+          concurrencyPolicy: Forbid
+          failedJobsHistoryLimit: 3
+          jobTemplate:
+            metadata:
+              labels:
+                app.kubernetes.io/managed-by: trackbed
+                trackbed.dev/project: shop
+                trackbed.dev/release: web-3
+                trackbed.dev/role: cron
+                trackbed.dev/service: web
+            spec:
+              activeDeadlineSeconds: 600
+              backoffLimit: 1
+              template:
+                metadata:
+                  labels:
+                    app.kubernetes.io/managed-by: trackbed
+                    trackbed.dev/project: shop
+                    trackbed.dev/release: web-3
+                    trackbed.dev/role: cron
+                    trackbed.dev/service: web
+                spec:
+                  automountServiceAccountToken: false
+                  containers:
+                  - command:
+                    - node
+                    - server.js
+                    env:
+                    - name: PLAIN
+                      value: costs $$(HOME)
+                    - name: DATABASE_URL
+                      valueFrom:
+                        secretKeyRef:
+                          key: uri
+                          name: db-credentials
+                    - name: API
+                      value: http://api.shop-production.svc.cluster.local
+                    - name: KEY
+                      valueFrom:
+                        secretKeyRef:
+                          key: key
+                          name: stripe
+                    image: registry.example.com/apps/shop/web@sha256:aa
+                    imagePullPolicy: IfNotPresent
+                    name: cron
+                    resources:
+                      limits:
+                        cpu: 500m
+                        memory: 512Mi
+                      requests:
+                        cpu: 100m
+                        memory: 128Mi
+                    securityContext:
+                      allowPrivilegeEscalation: false
+                      capabilities:
+                        add:
+                        - CHOWN
+                        - DAC_OVERRIDE
+                        - FOWNER
+                        - KILL
+                        - NET_BIND_SERVICE
+                        - SETGID
+                        - SETUID
+                        drop:
+                        - ALL
+                  enableServiceLinks: false
+                  imagePullSecrets:
+                  - name: trackbed-registry-pull
+                  restartPolicy: Never
+                  securityContext:
+                    seccompProfile:
+                      type: RuntimeDefault
+                  terminationGracePeriodSeconds: 30
+          schedule: "*/5 * * * *"
+          startingDeadlineSeconds: 300
+          successfulJobsHistoryLimit: 3
+          suspend: true
+          timeZone: Europe/Berlin
+    "#]],
+    );
+}
+
+#[test]
+fn a_worker_has_no_address_and_takes_one_away_only_once_it_runs() {
+    let worker = RELEASE
+        .replace("    healthcheck: {path: /healthz}\n", "    worker: true\n")
+        .replace("env:\n", "env:\n    - {name: FIRST, value: a}\n");
+    let runs = children(SERVICE, &worker);
+    assert_eq!((&runs.service, &runs.ingress), (&None, &None));
+    assert!(runs.prune);
+    let pod = runs.workload.spec.expect("a spec").template.spec;
+    let container = pod.expect("a pod").containers.remove(0);
+    assert_eq!((container.ports, container.lifecycle), (None, None));
+    assert_eq!(
+        (container.startup_probe, container.readiness_probe),
+        (None, None)
+    );
+    assert_eq!(container.env.expect("variables")[0].name, "FIRST");
+
+    let comes = worker.replace(
+        "phase: Active, activeSince: '2026-01-01T00:00:00Z'",
+        "phase: Progressing, startTime: '2026-01-01T00:09:50Z'",
+    );
+    assert!(
+        !children(SERVICE, &comes).prune,
+        "the release before is reached by it"
+    );
+}

@@ -49,6 +49,7 @@ pub const RIGHTS: &[Right] = &[
     ),
     Right::new(Scope::Cluster, "", &["namespaces"], WATCH),
     Right::new(Scope::Cluster, "apps", &["deployments"], WATCH),
+    Right::new(Scope::Cluster, "batch", &["jobs"], WATCH),
     Right::new(
         Scope::Environment,
         "trackbed.dev",

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::{apps::v1 as appsv1, core::v1::Namespace};
+use k8s_openapi::api::{apps::v1 as appsv1, batch::v1::Job, core::v1::Namespace};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use trackbed_api::{Build, Deployment, Project, Service, labels, reason::Reason};
 pub use trackbed_kit::Place;
 use trackbed_kit::{Cache, Caches, meta, place};
 
 use crate::{
-    plan::source::inputs,
+    plan::{runs, source::inputs},
     reports::{Reports, Told},
     source::{Ask, Found, Look, Sources},
 };
@@ -29,6 +29,8 @@ pub struct Stores {
     pub namespaces: Cache<Namespace>,
     /// The workloads.
     pub workloads: Cache<appsv1::Deployment>,
+    /// The runs of applications with `cron`.
+    pub jobs: Cache<Job>,
 }
 
 impl Stores {
@@ -41,6 +43,7 @@ impl Stores {
             projects: caches.all(),
             namespaces: caches.managed(),
             workloads: caches.managed(),
+            jobs: caches.managed(),
         }
     }
 }
@@ -58,6 +61,8 @@ pub struct Seen {
     pub releases: Vec<Arc<Deployment>>,
     /// The live workload.
     pub workload: Option<Arc<appsv1::Deployment>>,
+    /// The runs that are kept, with `cron`.
+    pub runs: Vec<Arc<Job>>,
     /// What the source says.
     pub look: Look,
     /// When to look at the source again. `None`: it never moves.
@@ -97,6 +102,10 @@ pub fn observe(
             release.spec.service.as_str() == name && !meta::is_deleted(release)
         }),
         workload: stores.workloads.get(&namespace, &name),
+        runs: stores.jobs.list(&namespace, |job| {
+            meta::label(job, labels::SERVICE) == Some(name.as_str())
+                && meta::label(job, labels::ROLE) == Some(runs::ROLE)
+        }),
         look,
         again,
     }

@@ -5,6 +5,7 @@ pub mod health;
 pub mod history;
 pub mod release;
 pub mod report;
+pub mod runs;
 pub mod source;
 
 use std::sync::Arc;
@@ -135,6 +136,7 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
     children.report = report::next(&view);
     let (health, mut facts) = health::of(&view, &children);
     facts.extend(report::fact(&view));
+    facts.extend(runs::fact(&view));
     Plan {
         outcome: Outcome {
             status: view.status,
@@ -158,7 +160,9 @@ fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatu
         latest_deployment: created_release
             .or_else(|| view.newest().map(|release| release.name_any())),
         active_deployment: view.active().map(ResourceExt::name_any),
-        url: (spec.expose.public && !spec.run.worker).then(|| url(view, config)),
+        url: (spec.expose.public && !spec.run.worker && spec.cron.is_none())
+            .then(|| url(view, config)),
+        last_run: runs::last(view),
         webhook: webhook(view, config),
         commit_status: report::told(view),
         last_handled_reconcile_at: handled(view),

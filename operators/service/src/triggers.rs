@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::{apps::v1 as appsv1, core::v1::Namespace};
+use k8s_openapi::api::{apps::v1 as appsv1, batch::v1::Job, core::v1::Namespace};
 use kube::{
     ResourceExt,
     runtime::{Controller, reflector::ObjectRef},
 };
 use trackbed_api::{Build, Deployment, Project, Service, labels};
-use trackbed_kit::{Cache, Caches, harness};
+use trackbed_kit::{Cache, Caches, harness, meta};
 
-use crate::observe::Stores;
+use crate::{observe::Stores, plan::runs};
 
 /// Adds the triggers.
 pub(crate) fn add(
@@ -44,8 +44,18 @@ pub(crate) fn add(
             caches.changes::<appsv1::Deployment>(),
             labels::SERVICE,
         ))
+        .reconcile_on(every(caches.changes::<Job>(), ran))
         .reconcile_on(projects)
         .reconcile_on(namespaces)
+}
+
+/// A run of an application with `cron`.
+fn ran(job: &Job) -> Vec<ObjectRef<Service>> {
+    let namespace = job.namespace().unwrap_or_default();
+    let service = meta::label(job, labels::SERVICE)
+        .filter(|_| meta::label(job, labels::ROLE) == Some(runs::ROLE));
+    let service = service.map(|name| ObjectRef::new(name).within(&namespace));
+    service.into_iter().collect()
 }
 
 fn every<K: Send + Sync + 'static>(

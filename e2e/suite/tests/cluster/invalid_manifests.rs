@@ -20,6 +20,22 @@ const SERVICES: &[(&str, &str)] = &[
         "a worker has no address",
     ),
     (
+        "{source: {image: {reference: a}}, cron: {schedule: '* * * *'}}",
+        "the five fields of cron",
+    ),
+    (
+        "{source: {image: {reference: a}}, cron: {schedule: 'TZ=UTC * * * * *'}}",
+        "the time zone goes into timeZone",
+    ),
+    (
+        "{source: {image: {reference: a}}, cron: {schedule: '@daily', timeZone: '../UTC'}}",
+        "name of a time zone",
+    ),
+    (
+        "{source: {image: {reference: a}}, cron: {schedule: '@daily'}, expose: {domains: [{host: a.example.com}]}}",
+        "an application with cron answers no requests",
+    ),
+    (
         "{source: {image: {reference: a}}, run: {preDeploy: {command: []}}}",
         "preDeploy.command",
     ),

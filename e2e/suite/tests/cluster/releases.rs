@@ -141,3 +141,92 @@ fn a_worker_has_no_address_and_is_healthy_while_it_runs() {
     assert!(message.contains("exit code 7"), "{message}");
     assert_eq!(active(&cluster, &namespace, "jobs"), good);
 }
+
+#[test]
+fn an_application_with_cron_runs_to_its_end_when_it_is_time() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("cron");
+    let runs = |command: &str, more: &str| {
+        let run = format!("command: [sh, -c, '{command}']");
+        let cron = "  cron: {schedule: '* * * * *', timeZone: Europe/Berlin, timeout: 30s}\n";
+        service(
+            &cluster,
+            &namespace,
+            "report",
+            &run,
+            &(cron.to_owned() + more),
+        );
+    };
+    let last = |result: &str| {
+        eventually(150, || {
+            let service = cluster.get("service", &namespace, "report");
+            let last = &service["status"]["lastRun"];
+            match last["result"] == result {
+                true => Ok(last["job"].as_str().unwrap_or_default().to_owned()),
+                false => Err(format!("{service:#}")),
+            }
+        })
+    };
+    runs("test -z \"$PORT\" && echo all is well", "");
+    cluster.ready("service", &namespace, "report", 300);
+    let pods = cluster.list("pod", &namespace);
+    let app = pods
+        .iter()
+        .find(|it| it["metadata"]["labels"]["trackbed.dev/role"] == "app");
+    assert_eq!(app, None, "nothing runs all the time");
+    let job = format!("job/{}", last("Succeeded"));
+    let log = cluster.run(&["logs", "-n", &namespace, &job], "");
+    assert_eq!(log.trim(), "all is well");
+
+    runs("echo no report; exit 3", "");
+    last("Failed");
+    let message = cluster.wait_reason("service", &namespace, "report", "Ready", 60);
+    assert!(message.contains("* * * * *"), "{message}");
+
+    runs("echo no report; exit 3", "  suspend: true\n");
+    cluster.wait_reason("service", &namespace, "report", "Suspended", 60);
+    let cron = cluster.get("cronjob", &namespace, "report");
+    assert_eq!(cron["spec"]["suspend"], true, "{cron:#}");
+}
+
+#[test]
+fn a_suspended_service_runs_no_pods_and_comes_back_as_it_was() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("suspend");
+    let run = format!("command: {WELL}");
+    service(
+        &cluster,
+        &namespace,
+        "web",
+        &run,
+        "  scale: {replicas: 2}\n",
+    );
+    cluster.ready("service", &namespace, "web", 300);
+    let release = active(&cluster, &namespace, "web");
+    let suspended = "  scale: {replicas: 2}\n  suspend: true\n";
+    service(&cluster, &namespace, "web", &run, suspended);
+    cluster.wait_reason("service", &namespace, "web", "Suspended", 120);
+    eventually(60, || match cluster.list("pod", &namespace).len() {
+        0 => Ok(()),
+        left => Err(format!("{left} pods are left")),
+    });
+    service(
+        &cluster,
+        &namespace,
+        "web",
+        &run,
+        "  scale: {replicas: 2}\n",
+    );
+    cluster.ready("service", &namespace, "web", 300);
+    assert_eq!(
+        active(&cluster, &namespace, "web"),
+        release,
+        "no new release"
+    );
+    let releases = cluster.list("deployment", &namespace);
+    assert_eq!(releases.len(), 1);
+    assert_eq!(
+        cluster.get("service", &namespace, "web")["status"]["replicas"],
+        2
+    );
+}

@@ -144,11 +144,16 @@ pub fn describe(missing: &[Missing]) -> String {
     }
 }
 
-/// The variables of the container: `PORT` first (of all but workers), so that nothing can be in front of it, then those
+/// The variables of the container: `PORT` first, where the application listens, so that nothing can be in front of it, then those
 /// of the spec.
-pub fn variables(object: &Deployment, namespace: &str, config: &Config) -> Vec<EnvVar> {
+pub fn variables(
+    object: &Deployment,
+    listens: bool,
+    namespace: &str,
+    config: &Config,
+) -> Vec<EnvVar> {
     let run = &object.spec.run;
-    let port = (!run.worker).then(|| plain("PORT".to_owned(), &run.port.to_string()));
+    let port = listens.then(|| plain("PORT".to_owned(), &run.port.to_string()));
     let given = run
         .env
         .iter()

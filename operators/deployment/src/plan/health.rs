@@ -128,6 +128,7 @@ fn active(state: &State<'_>, view: &View<'_>) -> Health {
     }
     match (state.verdict.available, state.trouble()) {
         (true, _) => Health::Ready(match state.replicas {
+            0 => "runs when it is time".to_owned(),
             1 => "serves with 1 pod".to_owned(),
             replicas => format!("serves with {replicas} pods"),
         }),

@@ -8,11 +8,11 @@ use trackbed_api::names;
 
 use super::{environment::PORT, subject::Subject};
 
-/// One rule a host: the generated one, then the user's own. `None` if it is not public, or a
-/// worker.
+/// One rule a host: the generated one, then the user's own. `None` if it is not public, or
+/// does not listen.
 pub fn desired(subject: &Subject<'_>) -> Option<Ingress> {
     let expose = subject.expose();
-    if !expose.public || subject.object.spec.run.worker {
+    if !expose.public || !subject.listens() {
         return None;
     }
     let mut hosts = vec![generated(subject)];

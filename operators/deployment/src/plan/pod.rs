@@ -97,10 +97,11 @@ pub fn container(subject: &Subject<'_>) -> Container {
             .then(|| run.command.iter().map(|word| literal(word)).collect()),
         env: Some(variables(
             subject.object,
+            subject.listens(),
             &subject.namespace,
             subject.config,
         )),
-        ports: (!run.worker).then(|| {
+        ports: subject.listens().then(|| {
             vec![ContainerPort {
                 name: Some(PORT_NAME.to_owned()),
                 container_port: run.port,
@@ -109,16 +110,16 @@ pub fn container(subject: &Subject<'_>) -> Container {
             }]
         }),
         resources: Some(run.resources.with_defaults(APP_RESOURCES)),
-        startup_probe: (!run.worker).then(|| startup(run)),
-        readiness_probe: (!run.worker).then(|| Probe {
+        startup_probe: subject.listens().then(|| startup(run)),
+        readiness_probe: subject.listens().then(|| Probe {
             period_seconds: Some(5),
             timeout_seconds: Some(5),
             failure_threshold: Some(3),
             ..question(run)
         }),
-        liveness_probe: liveness(run),
-        // Nobody sends requests to a worker, so that it can be told to end at once.
-        lifecycle: (!run.worker).then(|| Lifecycle {
+        liveness_probe: liveness(run).filter(|_| subject.listens()),
+        // What gets no requests can be told to end at once.
+        lifecycle: subject.listens().then(|| Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: DRAIN }),
                 ..LifecycleHandler::default()
@@ -175,7 +176,7 @@ fn startup(run: &RunSpec) -> Probe {
 /// Only with a path: a port that takes connections says nothing about a program that hangs. Slow
 /// to act, because a restart helps few programs that are merely busy.
 fn liveness(run: &RunSpec) -> Option<Probe> {
-    (run.healthcheck.path.is_some() && !run.worker).then(|| Probe {
+    run.healthcheck.path.is_some().then(|| Probe {
         period_seconds: Some(10),
         timeout_seconds: Some(10),
         failure_threshold: Some(6),

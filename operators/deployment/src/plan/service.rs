@@ -5,9 +5,9 @@ use k8s_openapi::{api::core::v1 as corev1, apimachinery::pkg::util::intstr::IntO
 use super::{environment::PORT, pod::PORT_NAME, subject::Subject};
 
 /// The Service that is called like Trackbed's. Its target is the port's name, so that during a
-/// rollout pods of two releases with different ports are both reached. None for a worker.
+/// rollout pods of two releases with different ports are both reached. None for what does not listen.
 pub fn desired(subject: &Subject<'_>) -> Option<corev1::Service> {
-    (!subject.object.spec.run.worker).then(|| corev1::Service {
+    subject.listens().then(|| corev1::Service {
         metadata: subject.metadata(),
         spec: Some(corev1::ServiceSpec {
             type_: Some("ClusterIP".to_owned()),

@@ -39,6 +39,8 @@ pub struct State<'a> {
     pub verdict: Verdict,
     /// How its command of `run.preDeploy` stands.
     pub command: Command,
+    /// Whether the Service is to run anything, be it at certain times.
+    pub running: bool,
     rollout: Rollout,
     me: Release,
     releases: Vec<Release>,
@@ -51,7 +53,7 @@ impl<'a> State<'a> {
     pub fn new(object: &'a Deployment, seen: &'a Seen, now: Timestamp) -> Self {
         let service = seen.service.as_deref().map(|service| &service.spec);
         let replicas = match service {
-            Some(service) if service.suspend => 0,
+            Some(service) if service.suspend || service.cron.is_some() => 0,
             Some(service) => service.scale.replicas,
             None => Scale::default().replicas,
         };
@@ -78,6 +80,8 @@ impl<'a> State<'a> {
                 seen.pre_deploy_pods.iter().map(AsRef::as_ref),
             ),
             before: object.status.clone().unwrap_or_default(),
+            running: replicas > 0
+                || service.is_some_and(|service| service.cron.is_some() && !service.suspend),
             rollout: service.map_or_else(Rollout::default, |service| service.rollout.clone()),
             holder: workload.map(|workload| Holder {
                 release: verdict::release_of(workload).map(str::to_owned),
@@ -115,7 +119,7 @@ impl<'a> State<'a> {
             releases: &self.releases,
             pin: self.pin(),
             auto_rollback: self.rollout.auto_rollback,
-            running: self.replicas > 0,
+            running: self.running,
             holder: self.holder.as_ref(),
             references: self.seen.missing.is_empty(),
             preparation: self.preparation(),
@@ -202,7 +206,7 @@ impl<'a> State<'a> {
     /// after each try.
     pub fn retry_at(&self, status: &DeploymentStatus) -> Option<Timestamp> {
         let failure = status.failure.as_ref()?;
-        if !failure.retryable || self.replicas == 0 {
+        if !failure.retryable || !self.running {
             return None;
         }
         let tries = status.attempts.unwrap_or(0).clamp(0, 10);

@@ -70,10 +70,16 @@ impl<'a> Subject<'a> {
         &self.object.spec.service
     }
 
+    /// Whether the application answers on a port.
+    pub fn listens(&self) -> bool {
+        let cron = self.service.is_some_and(|it| it.spec.cron.is_some());
+        !self.object.spec.run.worker && !cron
+    }
+
     /// How many pods there should be.
     pub fn replicas(&self) -> i32 {
         match self.service {
-            Some(service) if service.spec.suspend => 0,
+            Some(service) if service.spec.suspend || service.spec.cron.is_some() => 0,
             Some(service) => service.spec.scale.replicas,
             None => Scale::default().replicas,
         }

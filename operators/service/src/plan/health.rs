@@ -174,6 +174,12 @@ fn release(view: &View<'_>, release: &Deployment) -> Health {
             let of = release.spec.commit.as_deref();
             let of = what(of, Some(&release.spec.image));
             let (available, wanted) = pods(view);
+            if let Some(cron) = &view.object.spec.cron {
+                return Health::Ready(format!(
+                    "Deployment {name} runs {of} at '{}' ({})",
+                    cron.schedule, cron.time_zone
+                ));
+            }
             Health::Ready(format!(
                 "Deployment {name} serves {of} with {available} of {wanted} pods"
             ))
@@ -302,6 +308,10 @@ fn built(view: &View<'_>) -> Fact {
 fn available(view: &View<'_>) -> Fact {
     let (available, wanted) = pods(view);
     let message = format!("{available} of {wanted} pods are available");
+    if view.object.spec.cron.is_some() && view.active().is_some() {
+        let message = "it runs when it is time".to_owned();
+        return Fact::new(AVAILABLE, Some(true), progress::READY, message);
+    }
     match (view.active(), available) {
         (Some(_), 1..) => Fact::new(AVAILABLE, Some(true), progress::READY, message),
         (Some(_), _) => Fact::new(AVAILABLE, Some(false), "NoPods", message),
