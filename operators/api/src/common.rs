@@ -129,6 +129,8 @@ pub mod condition {
     pub const BUILD_SUCCEEDED: &str = "BuildSucceeded";
     /// Service and Deployment: pods of the release are available.
     pub const AVAILABLE: &str = "Available";
+    /// The number of pods follows the load.
+    pub const SCALING_ACTIVE: &str = "ScalingActive";
     /// The last run of an application with `cron` succeeded.
     pub const LAST_RUN_SUCCEEDED: &str = "LastRunSucceeded";
     /// Service: the forge knows what became of the commit.

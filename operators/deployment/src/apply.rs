@@ -29,6 +29,7 @@ pub async fn apply(
         workload,
         service,
         cron,
+        scaler,
         ingress,
         budget,
         prune,
@@ -43,6 +44,7 @@ pub async fn apply(
     to.optional(service.as_ref(), seen.address.as_deref())
         .await?;
     to.optional(cron.as_ref(), seen.cron.as_deref()).await?;
+    to.optional(scaler.as_ref(), seen.scaler.as_deref()).await?;
     to.optional(ingress.as_ref(), seen.ingress.as_deref())
         .await?;
     to.optional(budget.as_ref(), seen.budget.as_deref()).await

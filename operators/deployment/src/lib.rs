@@ -65,6 +65,24 @@ pub const RIGHTS: &[Right] = &[
     Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], &["get"]),
     Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], WRITE),
     Right::new(
+        Scope::Cluster,
+        "autoscaling",
+        &["horizontalpodautoscalers"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Environment,
+        "autoscaling",
+        &["horizontalpodautoscalers"],
+        &["get"],
+    ),
+    Right::new(
+        Scope::Environment,
+        "autoscaling",
+        &["horizontalpodautoscalers"],
+        WRITE,
+    ),
+    Right::new(
         Scope::Environment,
         "networking.k8s.io",
         &["ingresses"],

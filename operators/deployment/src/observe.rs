@@ -6,6 +6,7 @@ use futures::AsyncReadExt;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1 as appsv1,
+    autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
     core::v1::{self as corev1, ConfigMap, Namespace, Pod, Secret},
     networking::v1::Ingress,
@@ -46,6 +47,8 @@ pub struct Stores {
     pub addresses: Cache<corev1::Service>,
     /// What runs at certain times.
     pub crons: Cache<CronJob>,
+    /// What lets numbers of pods follow the load.
+    pub scalers: Cache<HorizontalPodAutoscaler>,
     /// The workloads' addresses outside.
     pub ingresses: Cache<Ingress>,
     /// Their protection against drains.
@@ -68,6 +71,7 @@ impl Stores {
             workloads: caches.managed(),
             addresses: caches.managed(),
             crons: caches.managed(),
+            scalers: caches.managed(),
             ingresses: caches.managed(),
             budgets: caches.managed(),
             pods: caches.managed(),
@@ -93,6 +97,8 @@ pub struct Seen {
     pub address: Option<Arc<corev1::Service>>,
     /// The live CronJob.
     pub cron: Option<Arc<CronJob>>,
+    /// The live autoscaler.
+    pub scaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// The live address outside.
     pub ingress: Option<Arc<Ingress>>,
     /// The live protection against drains.
@@ -169,6 +175,7 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
         workload,
         address: stores.addresses.get(&namespace, name),
         cron: stores.crons.get(&namespace, name),
+        scaler: stores.scalers.get(&namespace, name),
         ingress: stores.ingresses.get(&namespace, name),
         budget: stores.budgets.get(&namespace, name),
         pods: stores.pods.list(&namespace, |pod| is_for(pod, name, ROLE)),

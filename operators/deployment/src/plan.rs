@@ -8,6 +8,7 @@ pub mod ingress;
 pub mod order;
 pub mod pod;
 pub mod predeploy;
+pub mod scaler;
 pub mod service;
 pub mod state;
 pub mod status;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1 as appsv1,
+    autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
     core::v1 as corev1,
     networking::v1::Ingress,
@@ -66,6 +68,8 @@ pub struct Children {
     pub service: Option<corev1::Service>,
     /// Runs at certain times.
     pub cron: Option<CronJob>,
+    /// A number of pods that follows the load.
+    pub scaler: Option<HorizontalPodAutoscaler>,
     /// Address outside.
     pub ingress: Option<Ingress>,
     /// Protection against drains.
@@ -148,6 +152,7 @@ fn children(subject: &Subject<'_>, decision: Decision, attempts: Option<i32>) ->
         workload: workload::desired(subject, attempts),
         service: service::desired(subject),
         cron: cron::desired(subject),
+        scaler: scaler::desired(subject),
         ingress: ingress::desired(subject),
         budget: budget::desired(subject),
         prune: subject.service.is_some() && replaces,

@@ -422,3 +422,94 @@ fn a_worker_has_no_address_and_takes_one_away_only_once_it_runs() {
         "the release before is reached by it"
     );
 }
+
+#[test]
+fn a_number_of_pods_that_follows_the_load() {
+    let scaled = |scale: &str| {
+        children(
+            &SERVICE.replace("scale: {replicas: 2}", &format!("scale: {scale}")),
+            RELEASE,
+        )
+    };
+    let plain = scaled("{replicas: 1, min: 2, max: 10}");
+    let workload = plain.workload.spec.expect("a spec");
+    assert_eq!(workload.replicas, Some(2), "not below the least");
+    check(&plain.scaler, &expect![[r#"
+        apiVersion: autoscaling/v2
+        kind: HorizontalPodAutoscaler
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/service: web
+          name: web
+          namespace: shop-production
+        spec:
+          behavior:
+            scaleDown:
+              policies:
+              - periodSeconds: 60
+                type: Percent
+                value: 50
+              selectPolicy: Max
+              stabilizationWindowSeconds: 300
+            scaleUp:
+              policies:
+              - periodSeconds: 15
+                type: Percent
+                value: 100
+              selectPolicy: Max
+              stabilizationWindowSeconds: 60
+          maxReplicas: 10
+          metrics:
+          - resource:
+              name: cpu
+              target:
+                averageUtilization: 70
+                type: Utilization
+            type: Resource
+          - resource:
+              name: memory
+              target:
+                averageUtilization: 80
+                type: Utilization
+            type: Resource
+          minReplicas: 2
+          scaleTargetRef:
+            apiVersion: trackbed.dev/v1alpha1
+            kind: Service
+            name: web
+    "#]]);
+    let own = scaled(
+        "{replicas: 30, max: 20, cpu: 50, behavior: {scaleDown: {stabilizationWindow: 0s, percent: 100, period: 15s}}}",
+    );
+    assert_eq!(own.workload.spec.expect("a spec").replicas, Some(20));
+    let spec = own.scaler.expect("an autoscaler").spec.expect("a spec");
+    check(&spec.metrics, &expect![[r#"
+        - resource:
+            name: cpu
+            target:
+              averageUtilization: 50
+              type: Utilization
+          type: Resource
+    "#]]);
+    check(&spec.behavior, &expect![[r#"
+        scaleDown:
+          policies:
+          - periodSeconds: 15
+            type: Percent
+            value: 100
+          selectPolicy: Max
+          stabilizationWindowSeconds: 0
+        scaleUp:
+          policies:
+          - periodSeconds: 15
+            type: Percent
+            value: 100
+          selectPolicy: Max
+          stabilizationWindowSeconds: 60
+    "#]]);
+    let off = scaled("{replicas: 0, max: 20}");
+    assert_eq!(off.workload.spec.expect("a spec").replicas, Some(0));
+    assert_eq!(scaled("{replicas: 3}").scaler, None);
+}

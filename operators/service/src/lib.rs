@@ -51,6 +51,12 @@ pub const RIGHTS: &[Right] = &[
     Right::new(Scope::Cluster, "apps", &["deployments"], WATCH),
     Right::new(Scope::Cluster, "batch", &["jobs"], WATCH),
     Right::new(
+        Scope::Cluster,
+        "autoscaling",
+        &["horizontalpodautoscalers"],
+        WATCH,
+    ),
+    Right::new(
         Scope::Environment,
         "trackbed.dev",
         &["builds", "deployments"],

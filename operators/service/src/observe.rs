@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::{apps::v1 as appsv1, batch::v1::Job, core::v1::Namespace};
+use k8s_openapi::api::{
+    apps::v1 as appsv1, autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job,
+    core::v1::Namespace,
+};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use trackbed_api::{Build, Deployment, Project, Service, labels, reason::Reason};
 pub use trackbed_kit::Place;
@@ -29,6 +32,8 @@ pub struct Stores {
     pub namespaces: Cache<Namespace>,
     /// The workloads.
     pub workloads: Cache<appsv1::Deployment>,
+    /// What lets numbers of pods follow the load.
+    pub scalers: Cache<HorizontalPodAutoscaler>,
     /// The runs of applications with `cron`.
     pub jobs: Cache<Job>,
 }
@@ -43,6 +48,7 @@ impl Stores {
             projects: caches.all(),
             namespaces: caches.managed(),
             workloads: caches.managed(),
+            scalers: caches.managed(),
             jobs: caches.managed(),
         }
     }
@@ -61,6 +67,8 @@ pub struct Seen {
     pub releases: Vec<Arc<Deployment>>,
     /// The live workload.
     pub workload: Option<Arc<appsv1::Deployment>>,
+    /// The live autoscaler.
+    pub scaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// The runs that are kept, with `cron`.
     pub runs: Vec<Arc<Job>>,
     /// What the source says.
@@ -102,6 +110,7 @@ pub fn observe(
             release.spec.service.as_str() == name && !meta::is_deleted(release)
         }),
         workload: stores.workloads.get(&namespace, &name),
+        scaler: stores.scalers.get(&namespace, &name),
         runs: stores.jobs.list(&namespace, |job| {
             meta::label(job, labels::SERVICE) == Some(name.as_str())
                 && meta::label(job, labels::ROLE) == Some(runs::ROLE)

@@ -6,6 +6,7 @@ pub mod history;
 pub mod release;
 pub mod report;
 pub mod runs;
+pub mod scaling;
 pub mod source;
 
 use std::sync::Arc;
@@ -137,6 +138,7 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
     let (health, mut facts) = health::of(&view, &children);
     facts.extend(report::fact(&view));
     facts.extend(runs::fact(&view));
+    facts.extend(scaling::fact(&view));
     Plan {
         outcome: Outcome {
             status: view.status,

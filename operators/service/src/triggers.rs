@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::{apps::v1 as appsv1, batch::v1::Job, core::v1::Namespace};
+use k8s_openapi::api::{
+    apps::v1 as appsv1, autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job,
+    core::v1::Namespace,
+};
 use kube::{
     ResourceExt,
     runtime::{Controller, reflector::ObjectRef},
@@ -42,6 +45,10 @@ pub(crate) fn add(
         .reconcile_on(harness::owners(caches.changes::<Deployment>()))
         .reconcile_on(harness::labelled(
             caches.changes::<appsv1::Deployment>(),
+            labels::SERVICE,
+        ))
+        .reconcile_on(harness::labelled(
+            caches.changes::<HorizontalPodAutoscaler>(),
             labels::SERVICE,
         ))
         .reconcile_on(every(caches.changes::<Job>(), ran))

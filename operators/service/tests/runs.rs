@@ -1,10 +1,11 @@
-//! Applications that run at certain times: their Jobs in, what status says of them out.
+//! Applications that run at certain times or as the load asks for: their Jobs and autoscalers in,
+//! what status says of them out.
 
 use std::{fmt::Write, sync::Arc};
 
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job};
 use serde::Deserialize;
 use trackbed_api::{Deployment, Service};
 use trackbed_kit::Config;
@@ -20,6 +21,8 @@ struct Case {
     releases: Vec<Deployment>,
     #[serde(default)]
     runs: Vec<Job>,
+    #[serde(default)]
+    scaler: Option<HorizontalPodAutoscaler>,
 }
 
 fn case(status: &str, runs: &str) -> String {
@@ -52,6 +55,7 @@ fn check(yaml: &str, expected: &Expect) {
         }),
         releases: case.releases.into_iter().map(Arc::new).collect(),
         runs: case.runs.into_iter().map(Arc::new).collect(),
+        scaler: case.scaler.map(Arc::new),
         look: Look::Unknown,
         ..Seen::default()
     };
@@ -66,7 +70,7 @@ fn check(yaml: &str, expected: &Expect) {
         let _ = writeln!(out, "{} {:?} {began} {ended}", run.job, run.result);
     }
     for fact in &outcome.facts {
-        if ["LastRunSucceeded", "Available"].contains(&fact.kind) {
+        if ["LastRunSucceeded", "ScalingActive", "Available"].contains(&fact.kind) {
             let status = fact.status;
             let _ = writeln!(
                 out,
@@ -77,17 +81,21 @@ fn check(yaml: &str, expected: &Expect) {
     }
     let (status, _, message) = outcome.health.ready();
     let _ = writeln!(out, "Ready {status}: {message}");
-    assert_eq!(outcome.status.url, None, "nobody can reach it");
+    let cron = case.service.spec.cron.is_some();
+    assert_eq!(outcome.status.url.is_none(), cron, "nobody can reach a run");
     expected.assert_eq(&out);
 }
 
 #[test]
 fn a_run_is_waited_for() {
-    check(&case("", ""), &expect![[r#"
+    check(
+        &case("", ""),
+        &expect![[r#"
         Available Some(true) Ready: it runs when it is time
         LastRunSucceeded None NoRun: it has not been time for a run yet (*/5 * * * *)
         Ready True: Deployment web-1 runs image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 at '*/5 * * * *' (Etc/UTC)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -96,34 +104,83 @@ fn the_last_run_is_the_newest_that_is_kept() {
     let failed =
         "conditions: [{type: Failed, status: 'True', lastTransitionTime: '2026-01-01T00:10:09Z'}]";
     let (one, two) = (job("web-1", 5, complete), job("web-2", 10, failed));
-    check(&case("", &format!("runs:\n{one}")), &expect![[r#"
+    check(
+        &case("", &format!("runs:\n{one}")),
+        &expect![[r#"
         web-1 Succeeded 2026-01-01T00:05:01Z 2026-01-01T00:05:09Z
         Available Some(true) Ready: it runs when it is time
         LastRunSucceeded Some(true) Succeeded: Job web-1 succeeded
         Ready True: Deployment web-1 runs image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 at '*/5 * * * *' (Etc/UTC)
-    "#]]);
-    check(&case("", &format!("runs:\n{two}{one}")), &expect![[r#"
+    "#]],
+    );
+    check(
+        &case("", &format!("runs:\n{two}{one}")),
+        &expect![[r#"
         web-2 Failed 2026-01-01T00:10:01Z 2026-01-01T00:10:09Z
         Available Some(true) Ready: it runs when it is time
         LastRunSucceeded Some(false) Failed: Job web-2 failed: 'kubectl logs job/web-2' has what it said
         Ready True: Deployment web-1 runs image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 at '*/5 * * * *' (Etc/UTC)
-    "#]]);
+    "#]],
+    );
     let three = job("web-3", 15, "active: 1");
-    check(&case("", &format!("runs:\n{two}{three}")), &expect![[r#"
+    check(
+        &case("", &format!("runs:\n{two}{three}")),
+        &expect![[r#"
         web-3 Running 2026-01-01T00:15:01Z -
         Available Some(true) Ready: it runs when it is time
         LastRunSucceeded None Running: Job web-3 runs
         Ready True: Deployment web-1 runs image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 at '*/5 * * * *' (Etc/UTC)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_was_seen_of_a_run_stays_when_it_is_gone() {
     let before = ", lastRun: {job: web-9, result: Failed}";
-    check(&case(before, ""), &expect![[r#"
+    check(
+        &case(before, ""),
+        &expect![[r#"
         web-9 Failed - -
         Available Some(true) Ready: it runs when it is time
         LastRunSucceeded Some(false) Failed: Job web-9 failed: 'kubectl logs job/web-9' has what it said
         Ready True: Deployment web-1 runs image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 at '*/5 * * * *' (Etc/UTC)
+    "#]],
+    );
+}
+
+#[test]
+fn what_the_autoscaler_says_of_itself() {
+    let scaled = |conditions: &str| {
+        let (cron, scale) = (
+            "cron: {schedule: '*/5 * * * *', timeZone: Etc/UTC}",
+            "scale: {replicas: 1, max: 4}",
+        );
+        case("", "").replace(cron, scale)
+            + &format!("scaler: {{status: {{conditions: [{conditions}]}}}}\n")
+    };
+    check(&scaled(""), &expect![[r#"
+        Available Some(false) NoPods: 0 of 1 pods are available
+        ScalingActive None Unknown: the autoscaler has not looked at the load yet
+        Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
     "#]]);
+    check(
+        &scaled(
+            "{type: AbleToScale, status: 'True'}, {type: ScalingActive, status: 'True', reason: ValidMetricFound}",
+        ),
+        &expect![[r#"
+            Available Some(false) NoPods: 0 of 1 pods are available
+            ScalingActive Some(true) ScalingActive: between 1 and 4 pods, as the load asks for
+            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
+        "#]],
+    );
+    check(
+        &scaled(
+            "{type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: no metrics known}",
+        ),
+        &expect![[r#"
+            Available Some(false) NoPods: 0 of 1 pods are available
+            ScalingActive Some(false) FailedGetResourceMetric: no metrics known
+            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
+        "#]],
+    );
 }

@@ -20,6 +20,14 @@ const SERVICES: &[(&str, &str)] = &[
         "a worker has no address",
     ),
     (
+        "{source: {image: {reference: a}}, scale: {min: 2}}",
+        "min, cpu, memory and behavior need max",
+    ),
+    (
+        "{source: {image: {reference: a}}, scale: {min: 3, max: 2}}",
+        "min must not be more than max",
+    ),
+    (
         "{source: {image: {reference: a}}, cron: {schedule: '* * * *'}}",
         "the five fields of cron",
     ),

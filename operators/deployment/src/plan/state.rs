@@ -54,7 +54,7 @@ impl<'a> State<'a> {
         let service = seen.service.as_deref().map(|service| &service.spec);
         let replicas = match service {
             Some(service) if service.suspend || service.cron.is_some() => 0,
-            Some(service) => service.scale.replicas,
+            Some(service) => service.scale.wanted(),
             None => Scale::default().replicas,
         };
         let workload = seen.workload.as_deref();

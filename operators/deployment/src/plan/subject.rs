@@ -80,7 +80,7 @@ impl<'a> Subject<'a> {
     pub fn replicas(&self) -> i32 {
         match self.service {
             Some(service) if service.spec.suspend || service.spec.cron.is_some() => 0,
-            Some(service) => service.spec.scale.replicas,
+            Some(service) => service.spec.scale.wanted(),
             None => Scale::default().replicas,
         }
     }

@@ -331,7 +331,7 @@ fn pods(view: &View<'_>) -> (i32, i32) {
     let wanted = if view.object.spec.suspend {
         0
     } else {
-        view.object.spec.scale.replicas
+        view.object.spec.scale.wanted()
     };
     (available.unwrap_or(0), wanted)
 }
