@@ -53,6 +53,11 @@ pub fn data_claim(database: &str) -> String {
     format!("{database}-data")
 }
 
+/// The claim of a Service's volume.
+pub fn volume_claim(service: &str, volume: &str) -> String {
+    format!("{service}-vol-{volume}")
+}
+
 /// The binding Secret of a Database.
 pub fn credentials(database: &str) -> String {
     format!("{database}-credentials")

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::Resources,
-    scalar::{Duration, HttpPath, Label, ObjectName, VariableName},
+    project::DeletionPolicy,
+    scalar::{Duration, HttpPath, Label, MountPath, ObjectName, Quantity, VariableName},
 };
 
 /// How the application's container is run.
@@ -36,6 +37,12 @@ pub struct RunSpec {
     /// When a new release counts as healthy.
     #[serde(default)]
     pub healthcheck: Healthcheck,
+    /// Volumes that keep what is written to them, from pod to pod and release to release. With one,
+    /// there is one pod, and it stops before that of the next release starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.all(a, self.filter(b, b.mountPath == a.mountPath).size() == 1)").message("each volume needs a mountPath of its own"))]
+    pub volumes: Vec<Volume>,
     /// A command that runs to its end before the release's first pod starts, like the migration of
     /// a database. If it fails, the release does, and the one before keeps serving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +58,7 @@ impl Default for RunSpec {
             env: Vec::new(),
             resources: Resources::default(),
             healthcheck: Healthcheck::default(),
+            volumes: Vec::new(),
             pre_deploy: None,
         }
     }
@@ -200,6 +208,33 @@ impl Default for Healthcheck {
 
 fn default_health_timeout() -> Duration {
     "5m".into()
+}
+
+/// A volume of an application. Its claim is called `SERVICE-vol-NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0").message("size can grow, not shrink: data could be lost")
+)]
+pub struct Volume {
+    /// Name of the volume.
+    pub name: Label,
+    /// Where it is in the container.
+    pub mount_path: MountPath,
+    /// Its size. Grows where the storage class allows it, never shrinks.
+    #[serde(default = "default_volume_size")]
+    pub size: Quantity,
+    /// Storage class, when the claim is made. Default: the cluster's default class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<ObjectName>,
+    /// What happens to the claim when the Service is deleted. It stays when the volume is only
+    /// taken out of the Service.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+fn default_volume_size() -> Quantity {
+    "1Gi".into()
 }
 
 /// A command that runs once for each release, in its image and with its environment.

@@ -96,6 +96,12 @@ text!(
     ("self.matches('^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*)*$') && self != 'Local'", "must be the name of a time zone, like 'Europe/Berlin'"),
 );
 text!(
+    /// Where a volume is in a container's file system.
+    MountPath, max = 256,
+    ("self.matches('^(/[A-Za-z0-9_][-A-Za-z0-9._]*)+$')",
+     "must be an absolute path without '..' and a trailing '/', like '/data'"),
+);
+text!(
     /// An absolute path of an HTTP request.
     HttpPath, max = 512,
     ("self.matches('^/[!-~]*$')", "must be the path of a request, starting with '/', like '/healthz'"),

@@ -29,6 +29,7 @@ use crate::{
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
+    validation = Rule::new("!has(self.spec.run.volumes) || self.spec.run.volumes.size() == 0 || (self.spec.scale.replicas <= 1 && !has(self.spec.scale.max))").message("a volume belongs to one pod: set scale.replicas to 1 and remove scale.max, or keep the data in a Database"),
     validation = Rule::new("!has(self.spec.cron) || ((!has(self.spec.run.worker) || !self.spec.run.worker) && !has(self.spec.run.healthcheck.path) && (!has(self.spec.expose.domains) || self.spec.expose.domains.size() == 0))").message("an application with cron answers no requests: remove run.worker, run.healthcheck.path and expose.domains, or cron"),
     validation = Rule::new("!has(self.spec.run.worker) || !self.spec.run.worker || !has(self.spec.expose.domains) || self.spec.expose.domains.size() == 0").message("a worker has no address: remove expose.domains, or run.worker"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Service's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")

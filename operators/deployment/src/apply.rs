@@ -4,7 +4,7 @@ use k8s_openapi::{NamespaceResourceScope, api::batch::v1::Job};
 use kube::{Api, Resource, ResourceExt, api::ListParams};
 use trackbed_api::{Deployment, labels, reason::Reason};
 use trackbed_kit::{
-    Context, Error, Kind,
+    Class, Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
     meta,
 };
@@ -28,6 +28,7 @@ pub async fn apply(
     let Children {
         workload,
         service,
+        claims,
         cron,
         scaler,
         ingress,
@@ -41,13 +42,33 @@ pub async fn apply(
         prune,
     };
     to.put(&workload, seen.workload.as_deref()).await?;
+    let mut claimed = Ok(());
+    for claim in &claims {
+        let name = claim.name_any();
+        let live = seen.claims.iter().find(|live| live.name_any() == name);
+        let put = to.put(claim, live.map(AsRef::as_ref)).await;
+        claimed = claimed.and(put.map_err(|error| grown(error, live.is_some())));
+    }
     to.optional(service.as_ref(), seen.address.as_deref())
         .await?;
     to.optional(cron.as_ref(), seen.cron.as_deref()).await?;
     to.optional(scaler.as_ref(), seen.scaler.as_deref()).await?;
     to.optional(ingress.as_ref(), seen.ingress.as_deref())
         .await?;
-    to.optional(budget.as_ref(), seen.budget.as_deref()).await
+    to.optional(budget.as_ref(), seen.budget.as_deref()).await?;
+    // A volume that cannot grow is no reason to leave the rest as it is.
+    claimed
+}
+
+/// A refusal of a claim that is there already is one of its growth.
+fn grown(error: Error, is_there: bool) -> Error {
+    match error.class() {
+        Class::User | Class::Bug if is_there => Error::refused(
+            Reason::StorageCannotGrow,
+            format!("the volume keeps its size, the application runs on: {error}"),
+        ),
+        _ => error,
+    }
 }
 
 /// Has the command run that goes before a release. A Job is only ever created: one that is there is

@@ -47,7 +47,7 @@ pub const RIGHTS: &[Right] = &[
     Right::new(
         Scope::Cluster,
         "",
-        &["namespaces", "pods", "services"],
+        &["namespaces", "persistentvolumeclaims", "pods", "services"],
         WATCH,
     ),
     Right::new(Scope::Cluster, "apps", &["deployments"], WATCH),
@@ -60,6 +60,12 @@ pub const RIGHTS: &[Right] = &[
         &["get", "create", "patch"],
     ),
     Right::new(Scope::Environment, "", &["services"], &["get"]),
+    Right::new(
+        Scope::Environment,
+        "",
+        &["persistentvolumeclaims"],
+        &["get", "create", "patch"],
+    ),
     Right::new(Scope::Environment, "", &["services"], WRITE),
     Right::new(Scope::Cluster, "batch", &["cronjobs", "jobs"], WATCH),
     Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], &["get"]),

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
     apps::v1 as appsv1,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
-    core::v1::{self as corev1, ConfigMap, Namespace, Pod, Secret},
+    core::v1::{self as corev1, ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret},
     networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
 };
@@ -45,6 +45,8 @@ pub struct Stores {
     pub workloads: Cache<appsv1::Deployment>,
     /// The workloads' addresses inside the cluster.
     pub addresses: Cache<corev1::Service>,
+    /// The volumes' claims.
+    pub claims: Cache<PersistentVolumeClaim>,
     /// What runs at certain times.
     pub crons: Cache<CronJob>,
     /// What lets numbers of pods follow the load.
@@ -70,6 +72,7 @@ impl Stores {
             namespaces: caches.managed(),
             workloads: caches.managed(),
             addresses: caches.managed(),
+            claims: caches.managed(),
             crons: caches.managed(),
             scalers: caches.managed(),
             ingresses: caches.managed(),
@@ -95,6 +98,8 @@ pub struct Seen {
     pub workload: Option<Arc<appsv1::Deployment>>,
     /// The live address inside the cluster.
     pub address: Option<Arc<corev1::Service>>,
+    /// The live claims of its volumes, those of before included.
+    pub claims: Vec<Arc<PersistentVolumeClaim>>,
     /// The live CronJob.
     pub cron: Option<Arc<CronJob>>,
     /// The live autoscaler.
@@ -174,6 +179,9 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
         releases,
         workload,
         address: stores.addresses.get(&namespace, name),
+        claims: stores.claims.list(&namespace, |claim| {
+            meta::label(claim, labels::SERVICE) == Some(name)
+        }),
         cron: stores.crons.get(&namespace, name),
         scaler: stores.scalers.get(&namespace, name),
         ingress: stores.ingresses.get(&namespace, name),

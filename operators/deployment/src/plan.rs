@@ -15,6 +15,7 @@ pub mod status;
 pub mod subject;
 pub mod text;
 pub mod verdict;
+pub mod volume;
 pub mod workload;
 
 use std::time::Duration;
@@ -24,7 +25,7 @@ use k8s_openapi::api::{
     apps::v1 as appsv1,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
-    core::v1 as corev1,
+    core::v1::{self as corev1, PersistentVolumeClaim},
     networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
 };
@@ -66,6 +67,8 @@ pub struct Children {
     pub workload: appsv1::Deployment,
     /// Address inside the cluster.
     pub service: Option<corev1::Service>,
+    /// Claims of the volumes. They are never removed.
+    pub claims: Vec<PersistentVolumeClaim>,
     /// Runs at certain times.
     pub cron: Option<CronJob>,
     /// A number of pods that follows the load.
@@ -127,7 +130,7 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
     let subject = Subject::new(object, seen, place, config);
     let children = decision
         .apply
-        .then(|| children(&subject, decision, status.attempts));
+        .then(|| children(&subject, seen, decision, status.attempts));
     let command = object.spec.run.pre_deploy.as_ref();
     let job = command
         .filter(|_| decision.prepare)
@@ -145,12 +148,18 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
     }
 }
 
-fn children(subject: &Subject<'_>, decision: Decision, attempts: Option<i32>) -> Children {
+fn children(
+    subject: &Subject<'_>,
+    seen: &Seen,
+    decision: Decision,
+    attempts: Option<i32>,
+) -> Children {
     // What has no address takes that of the release before only once it runs.
     let replaces = decision.phase == Active || subject.listens();
     Children {
         workload: workload::desired(subject, attempts),
         service: service::desired(subject),
+        claims: volume::claims(subject, seen),
         cron: cron::desired(subject),
         scaler: scaler::desired(subject),
         ingress: ingress::desired(subject),

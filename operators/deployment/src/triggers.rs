@@ -8,7 +8,7 @@ use k8s_openapi::api::{
     apps::v1 as appsv1,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
-    core::v1::{self as corev1, Namespace, Pod},
+    core::v1::{self as corev1, Namespace, PersistentVolumeClaim, Pod},
     networking::v1::Ingress,
     policy::v1::PodDisruptionBudget,
 };
@@ -46,6 +46,7 @@ pub fn add(
     let controller = children::<Pod>(controller, caches, stores);
     let controller = children::<Job>(controller, caches, stores);
     let controller = children::<CronJob>(controller, caches, stores);
+    let controller = children::<PersistentVolumeClaim>(controller, caches, stores);
     let controller = children::<HorizontalPodAutoscaler>(controller, caches, stores);
     let controller = services(controller, caches, stores);
     let controller = databases(controller, caches, stores);

@@ -434,7 +434,9 @@ fn a_number_of_pods_that_follows_the_load() {
     let plain = scaled("{replicas: 1, min: 2, max: 10}");
     let workload = plain.workload.spec.expect("a spec");
     assert_eq!(workload.replicas, Some(2), "not below the least");
-    check(&plain.scaler, &expect![[r#"
+    check(
+        &plain.scaler,
+        &expect![[r#"
         apiVersion: autoscaling/v2
         kind: HorizontalPodAutoscaler
         metadata:
@@ -479,21 +481,27 @@ fn a_number_of_pods_that_follows_the_load() {
             apiVersion: trackbed.dev/v1alpha1
             kind: Service
             name: web
-    "#]]);
+    "#]],
+    );
     let own = scaled(
         "{replicas: 30, max: 20, cpu: 50, behavior: {scaleDown: {stabilizationWindow: 0s, percent: 100, period: 15s}}}",
     );
     assert_eq!(own.workload.spec.expect("a spec").replicas, Some(20));
     let spec = own.scaler.expect("an autoscaler").spec.expect("a spec");
-    check(&spec.metrics, &expect![[r#"
+    check(
+        &spec.metrics,
+        &expect![[r#"
         - resource:
             name: cpu
             target:
               averageUtilization: 50
               type: Utilization
           type: Resource
-    "#]]);
-    check(&spec.behavior, &expect![[r#"
+    "#]],
+    );
+    check(
+        &spec.behavior,
+        &expect![[r#"
         scaleDown:
           policies:
           - periodSeconds: 15
@@ -508,8 +516,61 @@ fn a_number_of_pods_that_follows_the_load() {
             value: 100
           selectPolicy: Max
           stabilizationWindowSeconds: 60
-    "#]]);
+    "#]],
+    );
     let off = scaled("{replicas: 0, max: 20}");
     assert_eq!(off.workload.spec.expect("a spec").replicas, Some(0));
     assert_eq!(scaled("{replicas: 3}").scaler, None);
+}
+
+#[test]
+fn volumes_stay_and_stop_the_pod_before_the_next_starts() {
+    let service = SERVICE.replace("replicas: 2", "replicas: 1");
+    let release = RELEASE.replace(
+        "    command:",
+        "    volumes: [{name: data, mountPath: /data, size: 2Gi}, {name: tmp, mountPath: /var/tmp, deletionPolicy: Delete}]\n    command:",
+    );
+    let children = children(&service, &release);
+    check(&children.claims[0], &expect![[r#"
+        apiVersion: v1
+        kind: PersistentVolumeClaim
+        metadata:
+          labels:
+            app.kubernetes.io/managed-by: trackbed
+            trackbed.dev/project: shop
+            trackbed.dev/service: web
+          name: web-vol-data
+          namespace: shop-production
+        spec:
+          accessModes:
+          - ReadWriteOnce
+          resources:
+            requests:
+              storage: 2Gi
+    "#]]);
+    let owned = |index: usize| children.claims[index].metadata.owner_references.is_some();
+    assert_eq!(
+        (owned(0), owned(1)),
+        (false, true),
+        "what is kept has no owner"
+    );
+    let workload = children.workload.spec.expect("a spec");
+    let pod = workload.template.spec.expect("a pod");
+    check(&workload.strategy, &expect![[r#"
+        type: Recreate
+    "#]]);
+    check(&pod.volumes, &expect![[r#"
+        - name: data
+          persistentVolumeClaim:
+            claimName: web-vol-data
+        - name: tmp
+          persistentVolumeClaim:
+            claimName: web-vol-tmp
+    "#]]);
+    check(&pod.containers[0].volume_mounts, &expect![[r#"
+        - mountPath: /data
+          name: data
+        - mountPath: /var/tmp
+          name: tmp
+    "#]]);
 }

@@ -158,11 +158,14 @@ fn what_the_autoscaler_says_of_itself() {
         case("", "").replace(cron, scale)
             + &format!("scaler: {{status: {{conditions: [{conditions}]}}}}\n")
     };
-    check(&scaled(""), &expect![[r#"
+    check(
+        &scaled(""),
+        &expect![[r#"
         Available Some(false) NoPods: 0 of 1 pods are available
         ScalingActive None Unknown: the autoscaler has not looked at the load yet
         Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
-    "#]]);
+    "#]],
+    );
     check(
         &scaled(
             "{type: AbleToScale, status: 'True'}, {type: ScalingActive, status: 'True', reason: ValidMetricFound}",

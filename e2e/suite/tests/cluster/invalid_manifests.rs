@@ -20,6 +20,18 @@ const SERVICES: &[(&str, &str)] = &[
         "a worker has no address",
     ),
     (
+        "{source: {image: {reference: a}}, run: {volumes: [{name: a, mountPath: /a}]}, scale: {replicas: 2}}",
+        "a volume belongs to one pod",
+    ),
+    (
+        "{source: {image: {reference: a}}, run: {volumes: [{name: a, mountPath: /a/../etc}]}}",
+        "absolute path without '..'",
+    ),
+    (
+        "{source: {image: {reference: a}}, run: {volumes: [{name: a, mountPath: /a}, {name: b, mountPath: /a}]}}",
+        "a mountPath of its own",
+    ),
+    (
         "{source: {image: {reference: a}}, scale: {min: 2}}",
         "min, cpu, memory and behavior need max",
     ),

@@ -230,3 +230,47 @@ fn a_suspended_service_runs_no_pods_and_comes_back_as_it_was() {
         2
     );
 }
+
+#[test]
+fn a_volume_keeps_what_was_written_also_without_its_service() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("volume");
+    let writes = |text: &str, volume: &str| {
+        let run = format!(
+            "command: [sh, -c, 'echo {text} >>/data/log; exec httpd -f -p 8080 -h /data'], volumes: [{{name: data, mountPath: /data{volume}}}]"
+        );
+        service(&cluster, &namespace, "web", &run, "");
+        cluster.ready("service", &namespace, "web", 300);
+    };
+    let host = cluster.host("web", "volume");
+    let log = |expected: &str| {
+        cluster.answers(&host, "/log", 60, |answer| answer.body == expected);
+    };
+    writes("one", ", size: 10Mi");
+    log("one\n");
+    writes("two", ", size: 10Mi");
+    log("one\ntwo\n");
+    let claim = cluster.get("persistentvolumeclaim", &namespace, "web-vol-data");
+    cluster.delete("service", &namespace, "web");
+    writes("three", ", size: 10Mi");
+    log("one\ntwo\nthree\n");
+    let kept = cluster.get("persistentvolumeclaim", &namespace, "web-vol-data");
+    assert_eq!(kept["metadata"]["uid"], claim["metadata"]["uid"]);
+
+    // The cluster's class cannot grow volumes: that is said, and the application runs on.
+    let release = || {
+        let service = cluster.get("service", &namespace, "web");
+        let latest = service["status"]["latestDeployment"].as_str();
+        latest.unwrap_or_default().to_owned()
+    };
+    let before = release();
+    let run = "command: [httpd, -f, -p, \"8080\", -h, /data], volumes: [{name: data, mountPath: /data, size: 20Mi}]";
+    service(&cluster, &namespace, "web", run, "");
+    let latest = eventually(60, || match release() {
+        same if same == before => Err(same),
+        other => Ok(other),
+    });
+    let message = cluster.wait_reason("deployment", &namespace, &latest, "StorageCannotGrow", 120);
+    assert!(message.contains("the application runs on"), "{message}");
+    log("one\ntwo\nthree\n");
+}

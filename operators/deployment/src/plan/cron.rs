@@ -16,7 +16,7 @@ use kube::ResourceExt;
 use trackbed_api::{labels, service::Cron};
 use trackbed_kit::meta;
 
-use super::{pod, subject::Subject};
+use super::{pod, subject::Subject, volume};
 
 /// Value of [`labels::ROLE`] on the Jobs and their pods.
 pub const ROLE: &str = "cron";
@@ -68,6 +68,7 @@ fn job(subject: &Subject<'_>, cron: &Cron) -> JobSpec {
                     name: CONTAINER.to_owned(),
                     ..pod::container(subject)
                 }],
+                volumes: volume::of_pod(subject),
                 restart_policy: Some("Never".to_owned()),
                 ..pod::surroundings(subject)
             }),

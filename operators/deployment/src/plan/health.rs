@@ -129,6 +129,10 @@ fn active(state: &State<'_>, view: &View<'_>) -> Health {
     match (state.verdict.available, state.trouble()) {
         (true, _) => Health::Ready(match state.replicas {
             0 => "runs when it is time".to_owned(),
+            1 if !state.object.spec.run.volumes.is_empty() => {
+                "serves with 1 pod, which stops before the next release starts: it has a volume"
+                    .to_owned()
+            }
             1 => "serves with 1 pod".to_owned(),
             replicas => format!("serves with {replicas} pods"),
         }),

@@ -16,6 +16,7 @@ use super::{
     environment::{literal, variables},
     subject::Subject,
     verdict::CONTAINER,
+    volume,
 };
 
 /// Name of the application's port.
@@ -54,6 +55,7 @@ pub fn template(subject: &Subject<'_>) -> PodTemplateSpec {
         }),
         spec: Some(PodSpec {
             containers: vec![container(subject)],
+            volumes: volume::of_pod(subject),
             topology_spread_constraints: Some(vec![TopologySpreadConstraint {
                 max_skew: 1,
                 topology_key: "kubernetes.io/hostname".to_owned(),
@@ -68,6 +70,7 @@ pub fn template(subject: &Subject<'_>) -> PodTemplateSpec {
 
 /// What all pods of a release have around their containers.
 pub fn surroundings(subject: &Subject<'_>) -> PodSpec {
+    let has_volumes = !subject.object.spec.run.volumes.is_empty();
     PodSpec {
         image_pull_secrets: subject.pull_secrets(),
         automount_service_account_token: Some(false),
@@ -78,6 +81,8 @@ pub fn surroundings(subject: &Subject<'_>) -> PodSpec {
                 type_: "RuntimeDefault".to_owned(),
                 localhost_profile: None,
             }),
+            fs_group: has_volumes.then_some(volume::GROUP),
+            fs_group_change_policy: has_volumes.then(|| "OnRootMismatch".to_owned()),
             ..PodSecurityContext::default()
         }),
         ..PodSpec::default()
@@ -110,6 +115,7 @@ pub fn container(subject: &Subject<'_>) -> Container {
             }]
         }),
         resources: Some(run.resources.with_defaults(APP_RESOURCES)),
+        volume_mounts: volume::mounts(subject),
         startup_probe: subject.listens().then(|| startup(run)),
         readiness_probe: subject.listens().then(|| Probe {
             period_seconds: Some(5),

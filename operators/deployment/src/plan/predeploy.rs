@@ -133,6 +133,8 @@ fn container(subject: &Subject<'_>, command: &PreDeploy) -> Container {
         readiness_probe: None,
         liveness_probe: None,
         lifecycle: None,
+        // They belong to the pod of the release before, which runs.
+        volume_mounts: None,
         ..pod::container(subject)
     }
 }

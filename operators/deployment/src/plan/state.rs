@@ -9,7 +9,7 @@ use trackbed_api::{
     deployment::DeploymentPhase::{self, Active, Failed, PreDeploy, Progressing},
     labels,
     reason::Reason,
-    service::{Rollout, Scale},
+    service::Rollout,
 };
 use trackbed_kit::{conditions::find, meta};
 
@@ -17,6 +17,7 @@ use super::{
     environment,
     order::{Holder, Preparation, Progress, Release, View},
     predeploy::{self, Command},
+    subject::replicas,
     verdict::{self, LogOf, Trouble, Verdict},
     workload::order_of,
 };
@@ -52,11 +53,7 @@ impl<'a> State<'a> {
     /// Judges what was seen.
     pub fn new(object: &'a Deployment, seen: &'a Seen, now: Timestamp) -> Self {
         let service = seen.service.as_deref().map(|service| &service.spec);
-        let replicas = match service {
-            Some(service) if service.suspend || service.cron.is_some() => 0,
-            Some(service) => service.scale.wanted(),
-            None => Scale::default().replicas,
-        };
+        let replicas = replicas(object, seen.service.as_deref());
         let workload = seen.workload.as_deref();
         let me = release(object);
         let mut releases: Vec<Release> = seen

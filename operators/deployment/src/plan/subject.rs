@@ -18,6 +18,20 @@ use crate::observe::{Place, Seen};
 /// Value of [`labels::ROLE`] on an application's pods.
 pub const ROLE: &str = "app";
 
+/// How many pods there should be of a release.
+pub fn replicas(object: &Deployment, service: Option<&Service>) -> i32 {
+    let wanted = match service {
+        Some(service) if service.spec.suspend || service.spec.cron.is_some() => 0,
+        Some(service) => service.spec.scale.wanted(),
+        None => Scale::default().replicas,
+    };
+    match object.spec.run.volumes.is_empty() {
+        true => wanted,
+        // A volume belongs to one pod.
+        false => wanted.min(1),
+    }
+}
+
 /// One release and what surrounds it.
 pub struct Subject<'a> {
     /// The release.
@@ -78,11 +92,7 @@ impl<'a> Subject<'a> {
 
     /// How many pods there should be.
     pub fn replicas(&self) -> i32 {
-        match self.service {
-            Some(service) if service.spec.suspend || service.spec.cron.is_some() => 0,
-            Some(service) => service.spec.scale.wanted(),
-            None => Scale::default().replicas,
-        }
+        replicas(self.object, self.service)
     }
 
     /// How a release replaces the one before.

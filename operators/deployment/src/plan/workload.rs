@@ -43,15 +43,7 @@ pub fn desired(subject: &Subject<'_>, attempts: Option<i32>) -> appsv1::Deployme
             replicas: Some(subject.replicas()),
             selector: subject.label_selector(),
             template: template(subject),
-            strategy: Some(appsv1::DeploymentStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                rolling_update: Some(appsv1::RollingUpdateDeployment {
-                    // A release that does not come up takes nothing away.
-                    max_unavailable: Some(IntOrString::Int(0)),
-                    // Rounded up, so at least one.
-                    max_surge: Some(IntOrString::String("25%".to_owned())),
-                }),
-            }),
+            strategy: Some(strategy(subject)),
             min_ready_seconds: Some(match subject.object.spec.run.worker {
                 true => MIN_READY_WORKER,
                 false => MIN_READY,
@@ -61,6 +53,25 @@ pub fn desired(subject: &Subject<'_>, attempts: Option<i32>) -> appsv1::Deployme
             paused: None,
         }),
         status: None,
+    }
+}
+
+fn strategy(subject: &Subject<'_>) -> appsv1::DeploymentStrategy {
+    if !subject.object.spec.run.volumes.is_empty() {
+        // Two pods may not have the same volume, or not at the same time.
+        return appsv1::DeploymentStrategy {
+            type_: Some("Recreate".to_owned()),
+            rolling_update: None,
+        };
+    }
+    appsv1::DeploymentStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(appsv1::RollingUpdateDeployment {
+            // A release that does not come up takes nothing away.
+            max_unavailable: Some(IntOrString::Int(0)),
+            // Rounded up, so at least one.
+            max_surge: Some(IntOrString::String("25%".to_owned())),
+        }),
     }
 }
 
