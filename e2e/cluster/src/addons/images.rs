@@ -30,11 +30,12 @@ enum Source {
 }
 
 /// Every system image.
-pub const SYSTEM_IMAGES: [SystemImage; 6] = [
+pub const SYSTEM_IMAGES: [SystemImage; 7] = [
     SystemImage::tool("pause", &tools::PAUSE),
     SystemImage::tool("coredns", &tools::COREDNS),
     SystemImage::tool("local-path-provisioner", &tools::LOCAL_PATH),
     SystemImage::tool("traefik", &tools::TRAEFIK),
+    SystemImage::tool("metrics-server", &tools::METRICS),
     SystemImage {
         name: "kaniko",
         source: Source::Kaniko,

@@ -1,5 +1,5 @@
-//! What a cluster needs beside Kubernetes itself: names, volumes, a way in, and a name
-//! for the git server. The manifests are in `e2e/cluster/addons`.
+//! What a cluster needs beside Kubernetes itself: names, volumes, a way in, what the
+//! pods use, and a name for the git server. The manifests are in `e2e/cluster/addons`.
 
 mod images;
 
@@ -28,7 +28,7 @@ pub struct Addon {
 }
 
 /// The add-ons, in the order in which they are applied.
-pub const ADDONS: [Addon; 4] = [
+pub const ADDONS: [Addon; 5] = [
     Addon {
         name: "cluster DNS",
         manifest: include_str!("../../addons/coredns.yaml"),
@@ -43,6 +43,11 @@ pub const ADDONS: [Addon; 4] = [
         name: "ingress",
         manifest: include_str!("../../addons/ingress.yaml"),
         workload: Some(("ingress", "deployment/traefik")),
+    },
+    Addon {
+        name: "metrics",
+        manifest: include_str!("../../addons/metrics.yaml"),
+        workload: Some(("kube-system", "deployment/metrics-server")),
     },
     Addon {
         name: "git",

@@ -113,6 +113,15 @@ pub const TRAEFIK: Tool = one(
     &[("traefik", "github.com/traefik/traefik/v3/cmd/traefik")],
 );
 
+/// What the pods use, for autoscalers and `kubectl top`.
+pub const METRICS: Tool = one(
+    "metrics-server",
+    &[(
+        "metrics-server",
+        "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    )],
+);
+
 /// Builds images inside the cluster.
 pub const KANIKO: Tool = one(
     "kaniko",
@@ -136,7 +145,7 @@ pub(crate) const FORGE_MODULE: &str = "code.gitea.io/gitea";
 
 /// What a running cluster needs, in the order in which it is best built: the longest
 /// first, so that what comes after finds its packages compiled.
-pub const CLUSTER: [&Tool; 12] = [
+pub const CLUSTER: [&Tool; 13] = [
     &KUBERNETES,
     &ETCD,
     &CNI,
@@ -144,6 +153,7 @@ pub const CLUSTER: [&Tool; 12] = [
     &COREDNS,
     &TRAEFIK,
     &LOCAL_PATH,
+    &METRICS,
     &KUBE_ROUTER,
     &KANIKO,
     &GIT_SERVER,
