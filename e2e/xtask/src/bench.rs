@@ -3,6 +3,7 @@
 mod application;
 mod build;
 mod fetch;
+mod load;
 mod operator;
 mod push_to_serve;
 mod requests;
@@ -37,6 +38,8 @@ enum Benchmark {
     Build,
     /// From a webhook's delivery to the Build's Job, and a flood of junk
     Webhooks,
+    /// Requests while a Service is updated, rolled back, scaled and loses pods: how many fail
+    Load,
     /// A repository of 1 GiB: memory, disk and time. Needs no cluster
     Fetch,
 }
@@ -54,6 +57,7 @@ pub(crate) fn run(name: Name, options: &Options) -> Result<()> {
             Benchmark::PushToServe => push_to_serve::run(name, options.runs.unwrap_or(5))?,
             Benchmark::Build => build::run(name, options.runs.unwrap_or(1), &options.only)?,
             Benchmark::Webhooks => webhooks::run(name, options.runs.unwrap_or(5))?,
+            Benchmark::Load => load::run(name)?,
             Benchmark::Fetch => fetch::run()?,
         }
     }

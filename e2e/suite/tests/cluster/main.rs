@@ -10,6 +10,7 @@ mod data;
 mod defaults;
 mod image_removal;
 mod invalid_manifests;
+mod isolation;
 mod languages;
 mod main_job;
 mod origin;
