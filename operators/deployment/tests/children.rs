@@ -531,7 +531,9 @@ fn volumes_stay_and_stop_the_pod_before_the_next_starts() {
         "    volumes: [{name: data, mountPath: /data, size: 2Gi}, {name: tmp, mountPath: /var/tmp, deletionPolicy: Delete}]\n    command:",
     );
     let children = children(&service, &release);
-    check(&children.claims[0], &expect![[r#"
+    check(
+        &children.claims[0],
+        &expect![[r#"
         apiVersion: v1
         kind: PersistentVolumeClaim
         metadata:
@@ -547,7 +549,8 @@ fn volumes_stay_and_stop_the_pod_before_the_next_starts() {
           resources:
             requests:
               storage: 2Gi
-    "#]]);
+    "#]],
+    );
     let owned = |index: usize| children.claims[index].metadata.owner_references.is_some();
     assert_eq!(
         (owned(0), owned(1)),
@@ -556,21 +559,30 @@ fn volumes_stay_and_stop_the_pod_before_the_next_starts() {
     );
     let workload = children.workload.spec.expect("a spec");
     let pod = workload.template.spec.expect("a pod");
-    check(&workload.strategy, &expect![[r#"
+    check(
+        &workload.strategy,
+        &expect![[r#"
         type: Recreate
-    "#]]);
-    check(&pod.volumes, &expect![[r#"
+    "#]],
+    );
+    check(
+        &pod.volumes,
+        &expect![[r#"
         - name: data
           persistentVolumeClaim:
             claimName: web-vol-data
         - name: tmp
           persistentVolumeClaim:
             claimName: web-vol-tmp
-    "#]]);
-    check(&pod.containers[0].volume_mounts, &expect![[r#"
+    "#]],
+    );
+    check(
+        &pod.containers[0].volume_mounts,
+        &expect![[r#"
         - mountPath: /data
           name: data
         - mountPath: /var/tmp
           name: tmp
-    "#]]);
+    "#]],
+    );
 }
