@@ -89,6 +89,7 @@ impl Cluster {
     }
 
     /// Waits as `kubectl wait --for` does: `condition=Ready`, `jsonpath={.status.phase}=Active`.
+    /// Waits for the object itself too, where kubectl alone would give up at once.
     ///
     /// # Panics
     /// If it does not come in `seconds`; says what stands there instead.
@@ -97,8 +98,8 @@ impl Cluster {
         let seconds = seconds.saturating_mul(u32::try_from(PATIENCE).unwrap_or(1));
         let (condition, timeout) = (format!("--for={what}"), format!("--timeout={seconds}s"));
         let kind = resource(kind);
-        let arguments = ["wait", kind, name, "-n", namespace, &condition, &timeout];
-        let output = self.kubectl(&arguments, "");
+        let arguments = ["wait", kind, name, "-n", namespace, "--for=create"];
+        let output = self.kubectl(&[&arguments[..], &[&condition, &timeout]].concat(), "");
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             panic!(
