@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::{
     Client, Error, Name, Paths, Result, command::CommandExt, daemon::Identity, node::Running,
@@ -38,27 +39,59 @@ pub fn wait_for_node(name: Name) -> Result<()> {
     let node = name.node();
     poll(name, "the node", Duration::from_secs(120), || {
         let seen = client.get(&["node", &node])?;
-        let ready = seen["status"]["conditions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|condition| condition["type"] == "Ready")
-            .cloned()
-            .unwrap_or_default();
+        let ready = condition(&seen, "Ready");
         // After a restart the API server still has what it knew before.
         if ready["status"] == "True" && is_new(name, &ready["lastHeartbeatTime"]) {
             return Ok(String::new());
         }
-        Err(Error::Refused(format!(
-            "{}: {}",
-            ready["reason"].as_str().unwrap_or("the node is unknown"),
-            ready["message"].as_str().unwrap_or_default()
-        )))
+        Err(unmet(&ready, "the node is unknown"))
+    })
+}
+
+/// Waits until the API server passes requests on to the one who serves API `service`, as in
+/// `v1beta1.metrics.k8s.io`. Ready Pods are not enough: the API server looks for itself, and
+/// a little later. Its word from before a restart is not told from a new one, so wait for the
+/// Pods first: until they run, it has found out that they do not.
+///
+/// # Errors
+/// When it does not within a minute, with the API server's own words.
+pub(crate) fn wait_for_api_service(name: Name, service: &str) -> Result<()> {
+    let client = Client::of(name);
+    poll(name, service, Duration::from_secs(60), || {
+        available(&client.get(&["apiservices.apiregistration.k8s.io", service])?)
+    })
+}
+
+fn available(service: &Value) -> Result<String> {
+    let available = condition(service, "Available");
+    if available["status"] == "True" {
+        return Ok(String::new());
+    }
+    Err(unmet(&available, "nobody looked for it yet"))
+}
+
+/// Condition `kind` of an object; nothing when it has none yet.
+fn condition(object: &Value, kind: &str) -> Value {
+    object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == kind)
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// Why a condition is not met; `unknown` when nobody wrote it.
+fn unmet(condition: &Value, unknown: &str) -> Error {
+    let words = ["reason", "message"].map(|key| condition[key].as_str());
+    Error::Refused(match words {
+        [None, None] => unknown.to_owned(),
+        words => words.into_iter().flatten().collect::<Vec<_>>().join(": "),
     })
 }
 
 /// Whether a time that an object tells is of the cluster's present boot.
-fn is_new(name: Name, time: &serde_json::Value) -> bool {
+fn is_new(name: Name, time: &Value) -> bool {
     let told = time
         .as_str()
         .and_then(|time| time.parse::<Timestamp>().ok());
@@ -93,8 +126,8 @@ pub fn wait_for_pods(name: Name, namespace: &str, what: &str) -> Result<()> {
 
 /// Pods whose containers still are what the API server knew before the cluster was
 /// restarted, in which none survived.
-fn stale_pods(name: Name, pods: &serde_json::Value) -> String {
-    let all = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+fn stale_pods(name: Name, pods: &Value) -> String {
+    let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
     all(&pods["items"])
         .iter()
         .filter(|pod| pod["status"]["phase"] == "Running")
@@ -204,12 +237,39 @@ fn last_lines(text: &str, count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn only_the_end_of_a_log_is_shown() {
         let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
         assert_eq!(last_lines(&text, 2), "    line 18\n    line 19\n");
+    }
+
+    #[test]
+    fn an_api_is_served_when_the_api_server_says_so() {
+        let told = [
+            json!(null),
+            json!([{"type": "Other", "status": "True"}]),
+            json!([{
+                "type": "Available",
+                "status": "False",
+                "reason": "MissingEndpoints",
+                "message": "the Service has no addresses",
+            }]),
+            json!([{"type": "Available", "status": "True", "reason": "Passed"}]),
+        ]
+        .map(|conditions| {
+            let service = json!({"status": {"conditions": conditions}});
+            available(&service).map_or_else(|error| error.to_string(), |_| "served".to_owned())
+        });
+        expect_test::expect![[r#"
+            nobody looked for it yet
+            nobody looked for it yet
+            MissingEndpoints: the Service has no addresses
+            served"#]]
+        .assert_eq(&told.join("\n"));
     }
 
     #[test]

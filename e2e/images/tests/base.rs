@@ -206,6 +206,11 @@ fn postgres(name: &str, version: &str) {
 }
 
 #[test]
+fn postgres_18() {
+    postgres("postgres-18", "18");
+}
+
+#[test]
 fn postgres_17() {
     postgres("postgres-17", "17");
 }

@@ -30,12 +30,13 @@ enum Source {
 }
 
 /// Every system image.
-pub const SYSTEM_IMAGES: [SystemImage; 7] = [
+pub const SYSTEM_IMAGES: [SystemImage; 8] = [
     SystemImage::tool("pause", &tools::PAUSE),
     SystemImage::tool("coredns", &tools::COREDNS),
     SystemImage::tool("local-path-provisioner", &tools::LOCAL_PATH),
     SystemImage::tool("traefik", &tools::TRAEFIK),
     SystemImage::tool("metrics-server", &tools::METRICS),
+    SystemImage::tool("cert-manager", &tools::CERT_MANAGER),
     SystemImage {
         name: "kaniko",
         source: Source::Kaniko,

@@ -25,34 +25,47 @@ pub struct Addon {
     manifest: &'static str,
     /// Its namespace and workload, where it has one.
     workload: Option<(&'static str, &'static str)>,
+    /// The API that the workload adds to the API server's own, where it adds one.
+    api: Option<&'static str>,
 }
 
 /// The add-ons, in the order in which they are applied.
-pub const ADDONS: [Addon; 5] = [
+pub const ADDONS: [Addon; 6] = [
     Addon {
         name: "cluster DNS",
         manifest: include_str!("../../addons/coredns.yaml"),
         workload: Some(("kube-system", "deployment/coredns")),
+        api: None,
     },
     Addon {
         name: "volumes",
         manifest: include_str!("../../addons/volumes.yaml"),
         workload: Some(("local-path-storage", "deployment/local-path-provisioner")),
+        api: None,
     },
     Addon {
         name: "ingress",
         manifest: include_str!("../../addons/ingress.yaml"),
         workload: Some(("ingress", "deployment/traefik")),
+        api: None,
     },
     Addon {
         name: "metrics",
         manifest: include_str!("../../addons/metrics.yaml"),
         workload: Some(("kube-system", "deployment/metrics-server")),
+        api: Some("v1beta1.metrics.k8s.io"),
+    },
+    Addon {
+        name: "certificates",
+        manifest: include_str!("../../addons/certificates.yaml"),
+        workload: Some(("cert-manager", "deployment/cert-manager")),
+        api: None,
     },
     Addon {
         name: "git",
         manifest: include_str!("../../addons/git.yaml"),
         workload: None,
+        api: None,
     },
 ];
 
@@ -61,10 +74,25 @@ const FORGE: Addon = Addon {
     name: "forge",
     manifest: include_str!("../../addons/forge.yaml"),
     workload: None,
+    api: None,
 };
 
-/// Module of Traefik's that has the Gateway API's own kinds, and their folder in it.
-const GATEWAY_API: (&str, &str) = ("sigs.k8s.io/gateway-api", "config/crd/standard");
+/// Kinds that add-ons bring along: the tool whose module has their definitions, the folder in it,
+/// and how the files' names begin.
+const KINDS: [(&tools::Tool, &str, &str, &str); 2] = [
+    (
+        &tools::TRAEFIK,
+        "sigs.k8s.io/gateway-api",
+        "config/crd/standard",
+        "gateway.networking.k8s.io_",
+    ),
+    (
+        &tools::CERT_MANAGER,
+        "github.com/cert-manager/cert-manager",
+        "deploy/crds",
+        "crd-",
+    ),
+];
 
 /// Makes the system images that are missing and puts them into the cluster's mirror.
 ///
@@ -84,7 +112,7 @@ pub fn push_images(name: Name) -> Result<()> {
 /// When one is refused, or does not become ready.
 pub fn install(name: Name) -> Result<()> {
     let client = Client::of(name);
-    client.apply(&gateway_kinds()?)?;
+    client.apply(&kinds()?)?;
     let forge = (name == Name::Test).then_some(&FORGE);
     for addon in ADDONS.iter().chain(forge) {
         client.apply(&filled(addon.manifest, name)?)?;
@@ -93,24 +121,35 @@ pub fn install(name: Name) -> Result<()> {
         if let Some((namespace, workload)) = addon.workload {
             ready::wait_for_pods(name, namespace, workload)?;
         }
+        if let Some(api) = addon.api {
+            ready::wait_for_api_service(name, api)?;
+        }
     }
     Ok(())
 }
 
-/// The Gateway API's CustomResourceDefinitions, from the module that Traefik is built with.
-fn gateway_kinds() -> Result<String> {
-    let (module, folder) = GATEWAY_API;
-    let folder = tools::module_folder(&tools::TRAEFIK, module)?.join(folder);
-    let reading = || format!("reading {}", folder.display());
+/// The CustomResourceDefinitions that come with the add-ons, from the modules that these are built
+/// from. cert-manager's are templates of a chart, in which only labels are filled in.
+fn kinds() -> Result<String> {
     let mut documents = Vec::new();
-    for entry in fs::read_dir(&folder).doing(reading)? {
-        let path = entry.doing(reading)?.path();
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        if file.starts_with("gateway.networking.k8s.io_") {
-            documents.push(fs::read_to_string(&path).doing(reading)?);
+    for (tool, module, folder, begins) in KINDS {
+        let folder = tools::module_folder(tool, module)?.join(folder);
+        let reading = || format!("reading {}", folder.display());
+        for entry in fs::read_dir(&folder).doing(reading)? {
+            let path = entry.doing(reading)?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            if file.starts_with(begins) {
+                documents.push(plain(&fs::read_to_string(&path).doing(reading)?));
+            }
         }
     }
     Ok(documents.join("\n---\n"))
+}
+
+/// A definition without the lines that a chart would fill in.
+fn plain(definition: &str) -> String {
+    let lines = definition.lines().filter(|line| !line.contains("{{"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `manifest` with the cluster's own values in it.
@@ -163,6 +202,23 @@ mod tests {
         for addon in ADDONS.iter().chain([&FORGE]) {
             let text = filled(addon.manifest, Name::Test).unwrap();
             assert!(!text.contains("10.20"), "{} names dev", addon.name);
+        }
+    }
+
+    #[test]
+    fn every_api_that_is_added_is_waited_for() {
+        for addon in ADDONS.iter().chain([&FORGE]) {
+            let adds = addon.manifest.contains("kind: APIService\n");
+            assert_eq!(adds, addon.api.is_some(), "{}", addon.name);
+            if let Some(api) = addon.api {
+                let named = format!("metadata: {{name: {api}}}\n");
+                assert!(
+                    addon.manifest.contains(&named),
+                    "{} adds no {api}",
+                    addon.name
+                );
+                assert!(addon.workload.is_some(), "nobody serves {api}");
+            }
         }
     }
 

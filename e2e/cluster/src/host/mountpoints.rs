@@ -2,12 +2,13 @@
 //! file system; the host only lends the empty folder to put it on.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    Paths, Result,
+    Name, Paths, Result,
     error::Doing,
     paths::{create_dir, write},
 };
@@ -24,12 +25,21 @@ pub(crate) fn create(paths: &Paths) -> Result<()> {
     missing.iter().try_for_each(|path| create_dir(path))
 }
 
-/// Removes those that were made for this cluster and are still empty.
+/// Removes those that were made for this cluster and are still empty. While another cluster
+/// runs it inherits them: to remove a folder on the host would take away the file system that
+/// the other one put on it in its own namespace.
 pub(crate) fn remove(paths: &Paths) -> Result<()> {
     let list = paths.run("mountpoints");
-    for folder in fs::read_to_string(&list).unwrap_or_default().lines() {
+    let mine = fs::read_to_string(&list).unwrap_or_default();
+    match others(paths, Path::exists).first() {
+        Some(heir) => {
+            let theirs = fs::read_to_string(heir).unwrap_or_default();
+            write(heir, union(&theirs, &mine))?;
+        }
         // Not empty means that somebody else uses it now.
-        let _ = fs::remove_dir(folder);
+        None => mine.lines().for_each(|folder| {
+            let _ = fs::remove_dir(folder);
+        }),
     }
     match fs::remove_file(&list) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -39,10 +49,43 @@ pub(crate) fn remove(paths: &Paths) -> Result<()> {
     }
 }
 
+/// The lists of the other clusters that run, or died and were not cleaned up yet.
+fn others(paths: &Paths, exists: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    Name::ALL
+        .map(Paths::of)
+        .iter()
+        .filter(|other| *other != paths)
+        .map(|other| other.run("mountpoints"))
+        .filter(|list| exists(list))
+        .collect()
+}
+
+fn union(theirs: &str, mine: &str) -> String {
+    let all: BTreeSet<_> = theirs.lines().chain(mine.lines()).collect();
+    all.into_iter().collect::<Vec<_>>().join("\n")
+}
+
 fn missing(folders: &[&Path]) -> Vec<PathBuf> {
     folders
         .iter()
         .filter(|path| !path.exists())
         .map(|path| path.to_path_buf())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_cluster_that_runs_inherits_the_folders() {
+        let mine = Paths::of(Name::Test);
+        let runs = |_: &Path| true;
+        let heirs = others(&mine, runs);
+        assert!(heirs.contains(&Paths::of(Name::Dev).run("mountpoints")));
+        assert!(!heirs.contains(&mine.run("mountpoints")));
+        assert_eq!(others(&mine, |_| false), Vec::<PathBuf>::new());
+        assert_eq!(union("/b\n/a", "/c\n/a"), "/a\n/b\n/c");
+        assert_eq!(union("", "/c"), "/c");
+    }
 }

@@ -122,6 +122,16 @@ pub const METRICS: Tool = one(
     )],
 );
 
+/// Issues certificates. The last version whose command is a part of its main module: later ones'
+/// are modules of their own, of which no versions are published.
+pub const CERT_MANAGER: Tool = one(
+    "cert-manager",
+    &[(
+        "cert-manager",
+        "github.com/cert-manager/cert-manager/cmd/controller",
+    )],
+);
+
 /// Builds images inside the cluster.
 pub const KANIKO: Tool = one(
     "kaniko",
@@ -145,7 +155,7 @@ pub(crate) const FORGE_MODULE: &str = "code.gitea.io/gitea";
 
 /// What a running cluster needs, in the order in which it is best built: the longest
 /// first, so that what comes after finds its packages compiled.
-pub const CLUSTER: [&Tool; 13] = [
+pub const CLUSTER: [&Tool; 14] = [
     &KUBERNETES,
     &ETCD,
     &CNI,
@@ -154,6 +164,7 @@ pub const CLUSTER: [&Tool; 13] = [
     &TRAEFIK,
     &LOCAL_PATH,
     &METRICS,
+    &CERT_MANAGER,
     &KUBE_ROUTER,
     &KANIKO,
     &GIT_SERVER,

