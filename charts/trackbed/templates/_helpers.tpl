@@ -31,7 +31,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "images" (merge (dict "operator" (include "trackbed.image" .)) .Values.images)
   "build" (set (include "trackbed.filled" .Values.build | fromYaml) "provenance" .Values.build.provenance)
   "concurrency" (int .Values.concurrency)
+  "customDomains" .Values.customDomains
+  "routing" .Values.routing
+  "gateway" (set (deepCopy .Values.gateway) "httpsPort" (int .Values.gateway.httpsPort))
+  "tls" (include "trackbed.filled" .Values.tls | fromYaml)
 -}}
+{{- if and (eq .Values.routing "Gateway") (not .Values.gateway.name) }}
+{{- fail "routing: Gateway needs gateway.name and gateway.namespace: the Gateway that serves all Projects" }}
+{{- end }}
 {{- if .Values.webhooks.enabled }}
 {{- $_ := set $config "webhooks" (dict "url" (include "trackbed.webhooks" .)) }}
 {{- end }}

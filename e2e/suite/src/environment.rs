@@ -2,7 +2,10 @@
 
 use std::{env, fmt, fs, ops::Deref, path::Path, thread};
 
-use crate::Cluster;
+use crate::{
+    Cluster,
+    http::{PATIENCE, within},
+};
 
 /// A Project with the environment `production`, for one test.
 ///
@@ -52,38 +55,75 @@ impl Environment {
                 false => Err(format!("{}: {}", arguments.join(" "), text(&output.stderr))),
             }
         };
-        let policy = r#"--patch={"spec":{"deletionPolicy":"Delete"}}"#;
         let project = format!("projects.trackbed.dev/{}", self.project);
-        let databases = ["databases.trackbed.dev", "--output=name"];
-        let databases = run(&["get", databases[0], databases[1], "-n", &self.namespace])?;
-        for object in databases.lines().chain([project.as_str()]) {
-            run(&[
-                "patch",
-                object,
-                "-n",
-                &self.namespace,
-                "--type=merge",
-                policy,
-            ])?;
+        let namespace = ["-n", self.namespace.as_str()];
+        let give_up = |object: &str, annotations: &str| {
+            let patch = format!(
+                r#"{{"metadata":{{"annotations":{{{annotations}}}}},"spec":{{"deletionPolicy":"Delete"}}}}"#
+            );
+            let patch = ["patch", object, "--type=merge", "-p", &patch];
+            run(&[&patch[..], &namespace].concat())
+        };
+        let databases = ["get", "databases.trackbed.dev", "--output=name"];
+        let databases = run(&[&databases[..], &namespace].concat())?;
+        for database in databases.lines() {
+            let name = database.rsplit('/').next().unwrap_or_default();
+            give_up(
+                database,
+                &format!(r#""trackbed.dev/confirm-deletion":"{name}""#),
+            )?;
         }
+        give_up(&project, "")?;
+        self.empty(&run);
         run(&["delete", &project, "--wait=false"])?;
-        // Most of the tests' programs are a process 1 that does not hear SIGTERM.
-        let hurry = [
-            "delete",
-            "pods",
-            "--all",
-            "--grace-period=1",
-            "--wait=false",
-        ];
-        run(&[&hurry[..], &["-n", &self.namespace]].concat())?;
-        run(&["wait", "--for=delete", "--timeout=240s", &project])?;
-        run(&[
-            "wait",
-            "--for=delete",
-            "--timeout=60s",
-            &format!("namespace/{}", self.namespace),
-        ])?;
+        let namespace = format!("namespace/{}", self.namespace);
+        for (object, seconds) in [(&project, 240), (&namespace, 60)] {
+            let limit = format!("--timeout={}s", seconds * PATIENCE);
+            run(&["wait", "--for=delete", &limit, object])
+                .map_err(|error| format!("{error}\n{}", self.what_holds_it(&project)))?;
+        }
         Ok(())
+    }
+
+    /// Stops all that runs, quickly: most of the tests' programs are a process 1 that does not
+    /// hear SIGTERM, and a namespace that is deleted with such pods in it waits for half of their
+    /// grace period before it looks again. What stays all the same is the Project's to delete.
+    fn empty(&self, run: &dyn Fn(&[&str]) -> Result<String, String>) {
+        let namespace = ["-n", self.namespace.as_str()];
+        let all = "services.trackbed.dev,databases.trackbed.dev,builds.trackbed.dev,deployments.trackbed.dev,deployments.apps,replicasets,statefulsets,cronjobs,jobs,pods";
+        let hurry = ["delete", "pods", "--all", "--grace-period=1"];
+        let limit = format!("--timeout={}s", 20 * PATIENCE);
+        let _what_stays = within(20, || {
+            run(&[&["delete", all, "--all", "--wait=false"], &namespace[..]].concat())?;
+            run(&[&hurry[..], &[limit.as_str()], &namespace].concat())?;
+            match run(&[&["get", all, "-o", "name"], &namespace[..]].concat())? {
+                left if left.is_empty() => Ok(()),
+                left => Err(left),
+            }
+        });
+    }
+
+    /// Why a deletion does not come to its end: what the Project says, what the namespace says,
+    /// what is left in it, and which APIs do not answer, for then no namespace goes.
+    fn what_holds_it(&self, project: &str) -> String {
+        let conditions = "-o=jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{\"\\n\"}{end}";
+        let namespace = self.namespace.as_str();
+        let asked: [&[&str]; 4] = [
+            &["get", project, conditions],
+            &["get", "namespace", namespace, conditions],
+            &["get", "pods,trackbed,pvc", "-n", namespace, "-o", "wide"],
+            &["get", "apiservices", "-o", "wide"],
+        ];
+        let answers = asked.iter().map(|arguments| {
+            let output = self.cluster.kubectl(arguments, "");
+            let text = [output.stdout, output.stderr].concat();
+            format!(
+                "{}:\n{}\n",
+                arguments.join(" "),
+                String::from_utf8_lossy(&text)
+            )
+        });
+        answers.collect()
     }
 
     /// Saves what stands in the namespace in a folder of its own below `folder`.

@@ -276,17 +276,33 @@ impl Repository {
         self.forge.done("POST", &self.path("/keys"), Some(&body));
     }
 
-    /// Has pushes told to a URL, signed with a secret. Gives the webhook's number.
+    /// Has pushes and pull requests told to a URL, signed with a secret. Gives the webhook's number.
     #[track_caller]
     pub fn webhook(&self, url: &str, secret: &str) -> i64 {
         let body = json!({
             "type": "gitea",
             "active": true,
-            "events": ["push"],
+            "events": ["push", "pull_request", "pull_request_sync"],
             "config": {"url": url, "content_type": "json", "secret": secret},
         });
         let hook = self.forge.done("POST", &self.path("/hooks"), Some(&body));
         hook["id"].as_i64().unwrap_or_default()
+    }
+
+    /// Asks to merge one branch into another, and gives the pull request's number.
+    #[track_caller]
+    pub fn pull_request(&self, branch: &str, into: &str) -> i64 {
+        let body = json!({"head": branch, "base": into, "title": format!("Merge {branch}")});
+        let made = self.forge.done("POST", &self.path("/pulls"), Some(&body));
+        made["number"].as_i64().unwrap_or_default()
+    }
+
+    /// Closes a pull request without merging it.
+    #[track_caller]
+    pub fn close(&self, number: i64) {
+        let path = self.path(&format!("/pulls/{number}"));
+        self.forge
+            .done("PATCH", &path, Some(&json!({"state": "closed"})));
     }
 
     /// Has the last push told once more.

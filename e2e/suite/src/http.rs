@@ -83,6 +83,9 @@ impl Cluster {
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
+        // What is sent elsewhere is told, not followed: no test's host is in this machine's DNS.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         .timeout_global(Some(Duration::from_secs(10)))
         .proxy(None)
         .build()
@@ -108,11 +111,19 @@ fn answer(outcome: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Ans
 /// If it does not in `seconds`; says what stood there instead.
 #[track_caller]
 pub fn eventually<T>(seconds: usize, attempt: impl FnMut() -> Result<T, String>) -> T {
-    let every = ConstantBuilder::default()
-        .with_delay(Duration::from_millis(500))
-        .with_max_times(seconds * 2 * PATIENCE);
-    match attempt.retry(every).call() {
+    match within(seconds, attempt) {
         Ok(value) => value,
         Err(found) => panic!("not within {seconds} s: {found}"),
     }
+}
+
+/// The same, with the last thing found as the error.
+pub(crate) fn within<T>(
+    seconds: usize,
+    attempt: impl FnMut() -> Result<T, String>,
+) -> Result<T, String> {
+    let every = ConstantBuilder::default()
+        .with_delay(Duration::from_millis(500))
+        .with_max_times(seconds * 2 * PATIENCE);
+    attempt.retry(every).call()
 }

@@ -5,21 +5,28 @@
 //! sleep: a test waits for a condition, and what does not come in time fails it with what stands
 //! there instead.
 
+mod audit;
 pub mod builds;
+mod client;
 mod environment;
 pub mod forge;
 mod git;
 pub mod http;
+mod https;
 mod kubectl;
 mod operator;
+mod probe;
 mod proxy;
 pub mod stub;
 
 use std::{env, path::PathBuf};
 
+pub use client::Client;
 pub use environment::Environment;
 pub use git::Credentials;
 pub use http::{Answer, eventually};
+pub use https::Secure;
+pub use probe::Probe;
 pub use proxy::{Proxy, Watch};
 pub use serde_json::Value;
 

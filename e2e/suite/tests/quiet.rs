@@ -1,24 +1,9 @@
 //! When nothing changes, nothing is written.
 
-use std::{
-    fs,
-    io::{Read, Seek, SeekFrom},
-};
+use suite::{Cluster, eventually};
 
-use suite::{Cluster, Value, eventually};
-
-/// Reads that may happen: Secrets that nobody watches are compared every ten minutes.
+/// Reads that may happen: Secrets that nobody watches are compared every minute.
 const HANDFUL: usize = 6;
-
-/// Requests of Trackbed in the audit log from a position on.
-fn requests(cluster: &Cluster, from: u64) -> Vec<Value> {
-    let mut file = fs::File::open(&cluster.audit_log).expect("the audit log");
-    file.seek(SeekFrom::Start(from)).expect("a position in it");
-    let mut text = String::new();
-    file.read_to_string(&mut text).expect("lines");
-    let parse = |line: &str| serde_json::from_str(line).ok();
-    text.lines().filter_map(parse).collect()
-}
 
 fn seconds(cluster: &Cluster) -> i64 {
     let lease = cluster.get("lease", "trackbed-system", "trackbed");
@@ -30,7 +15,10 @@ fn seconds(cluster: &Cluster) -> i64 {
 #[test]
 fn a_converged_cluster_is_left_alone() {
     let cluster = Cluster::connect();
-    let namespace = cluster.project("quiet");
+    let namespace = cluster.project_of(
+        "quiet",
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Project\nmetadata: {name: quiet}\nspec: {environments: [{name: production}], routing: Gateway, tls: {issuer: cluster-ca}}\n",
+    );
     let image = cluster.busybox();
     cluster.apply(&format!(
         r#"
@@ -39,7 +27,15 @@ kind: Service
 metadata: {{name: web, namespace: {namespace}}}
 spec:
   source: {{image: {{reference: "{image}", interval: 10s}}}}
-  run: {{command: [httpd, -f, -p, "8080", -h, /]}}
+  run:
+    command: [httpd, -f, -p, "8080", -h, /]
+    env: [{{name: KEY, valueFrom: {{secretKeyRef: {{name: settings, key: key}}}}}}]
+  expose: {{domains: [{{host: www.quiet.example.org}}]}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: settings, namespace: {namespace}}}
+stringData: {{key: value}}
 ---
 apiVersion: trackbed.dev/v1alpha1
 kind: Database
@@ -62,9 +58,7 @@ spec: {{engine: Redis, version: "7", storage: {{size: 1Gi}}}}
             Err(format!("the Lease was renewed {now}"))
         }
     });
-    let from = fs::metadata(&cluster.audit_log)
-        .expect("the audit log")
-        .len();
+    let from = cluster.audit_position();
     let begin = seconds(&cluster);
     eventually(usize::try_from(minutes * 2).expect("seconds"), || {
         let now = seconds(&cluster);
@@ -74,7 +68,7 @@ spec: {{engine: Redis, version: "7", storage: {{size: 1Gi}}}}
             Err(format!("the Lease was renewed {now}"))
         }
     });
-    let requests = requests(&cluster, from);
+    let requests = cluster.audited(from);
     let of = |verbs: &[&str]| -> Vec<String> {
         requests
             .iter()

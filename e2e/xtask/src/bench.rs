@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// How often [default: 5 for push-to-serve and webhooks, else 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: Option<u32>,
-    /// Only these, of the examples that `build` builds
+    /// Only these: examples that `build` builds, or scenarios of `load` by a word in them
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
     /// Take the cluster as it is: measure the Trackbed that runs, not the one of this folder
@@ -57,7 +57,7 @@ pub(crate) fn run(name: Name, options: &Options) -> Result<()> {
             Benchmark::PushToServe => push_to_serve::run(name, options.runs.unwrap_or(5))?,
             Benchmark::Build => build::run(name, options.runs.unwrap_or(1), &options.only)?,
             Benchmark::Webhooks => webhooks::run(name, options.runs.unwrap_or(5))?,
-            Benchmark::Load => load::run(name)?,
+            Benchmark::Load => load::run(name, &options.only)?,
             Benchmark::Fetch => fetch::run()?,
         }
     }

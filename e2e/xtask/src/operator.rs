@@ -65,6 +65,14 @@ impl Values {
             "urlScheme": "http",
             "urlPort": network.forward_port,
             "ingressClass": "traefik",
+            "gateway": {
+                "namespace": "ingress",
+                "name": "traefik",
+                "httpListener": "web",
+                "httpsListener": "websecure",
+                "className": "traefik",
+                "httpsPort": 8443,
+            },
             "ingressNamespace": {"kubernetes.io/metadata.name": "ingress"},
             "clusterCidrs": [network.pod_range, network.service_range],
             "registry": {

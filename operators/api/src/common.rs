@@ -129,6 +129,8 @@ pub mod condition {
     pub const BUILD_SUCCEEDED: &str = "BuildSucceeded";
     /// Service and Deployment: pods of the release are available.
     pub const AVAILABLE: &str = "Available";
+    /// Service: it has all hosts that it asks for, with their certificates.
+    pub const HOSTS_READY: &str = "HostsReady";
     /// The number of pods follows the load.
     pub const SCALING_ACTIVE: &str = "ScalingActive";
     /// The last run of an application with `cron` succeeded.

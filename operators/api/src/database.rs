@@ -1,6 +1,6 @@
 //! Database: Postgres or Redis with its data.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     common::{Resources, conditions_schema},
+    labels,
     project::DeletionPolicy,
-    scalar::{ObjectName, Quantity},
+    scalar::{Duration, ObjectName, Quantity},
 };
 
 /// A Postgres or Redis server with its data.
@@ -32,13 +33,13 @@ use crate::{
 #[x_kube(
     validation = Rule::new("self.engine == oldSelf.engine").message("engine cannot be changed: create another Database and move the data"),
     validation = Rule::new("self.version == oldSelf.version").message("version cannot be changed in place: create another Database with the new version and move the data"),
-    validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17']").message("version of Postgres must be one of '16' and '17' (the major version, in quotes)"),
+    validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)")
 )]
 pub struct DatabaseSpec {
     /// Which server.
     pub engine: Engine,
-    /// Major version, in quotes: '17' for Postgres, '7' for Redis.
+    /// Major version, in quotes: '16', '17' or '18' for Postgres, '7' for Redis.
     #[schemars(length(max = 16))]
     pub version: String,
     /// Its volume.
@@ -55,12 +56,56 @@ pub struct DatabaseSpec {
         validation = Rule::new("!self.exists(name, name in ['listen_addresses', 'port', 'data_directory', 'hba_file', 'ident_file', 'config_file', 'unix_socket_directories', 'ssl', 'include', 'include_dir', 'include_if_exists', 'archive_command', 'restore_command', 'shared_preload_libraries', 'dir', 'bind', 'aclfile', 'requirepass', 'user', 'protected-mode', 'unixsocket', 'loadmodule', 'appendonly', 'dbfilename', 'daemonize', 'pidfile', 'logfile'])").message("parameters must leave addresses, paths, access and commands to Trackbed: remove listen_addresses, port, data_directory and the like")
     )]
     pub parameters: BTreeMap<String, String>,
+    /// The application's user and password.
+    #[serde(default)]
+    pub credentials: Credentials,
     /// Run no pod; data are kept.
     #[serde(default)]
     pub suspend: bool,
-    /// What happens to data and credentials when the Database is deleted.
+    /// What happens to data and credentials when the Database is deleted. `Delete` takes effect
+    /// only together with the annotation `trackbed.dev/confirm-deletion`, whose value is the
+    /// Database's name.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl Database {
+    /// Whether its data go with it. That takes two acts of a person, the policy and the annotation
+    /// [`labels::CONFIRM_DELETION`], unless it is in a preview, which is there for a while.
+    pub fn gives_up_data(&self, in_preview: bool) -> bool {
+        let annotations = self.metadata.annotations.as_ref();
+        let confirmed = annotations.and_then(|it| it.get(labels::CONFIRM_DELETION));
+        self.spec.deletion_policy == DeletionPolicy::Delete
+            && (in_preview || (confirmed.is_some() && confirmed == self.metadata.name.as_ref()))
+    }
+}
+
+/// How a Database's credentials change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// Any text. A text that is not the last one gives the application another user and password:
+    /// the date, for example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub rotate: Option<String>,
+    /// How long those before stay valid after that.
+    #[serde(default = "default_keep")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('720h')").message("must be between 1m and 720h"))]
+    pub keep: Duration,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self {
+            rotate: None,
+            keep: default_keep(),
+        }
+    }
+}
+
+fn default_keep() -> Duration {
+    "1h".into()
 }
 
 /// Value of a parameter, for the schema's bounds.
@@ -141,6 +186,9 @@ pub struct DatabaseStatus {
     /// The binding Secret (Service Binding for Kubernetes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
+    /// How the credentials are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<CredentialsStatus>,
     /// Host name inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -156,6 +204,26 @@ pub struct DatabaseStatus {
     /// Data were written: an empty volume is refused from now on instead of initialised.
     #[serde(default)]
     pub initialised: bool,
+}
+
+/// What Trackbed observed of a Database's credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsStatus {
+    /// The application's user.
+    pub username: String,
+    /// The text in `credentials.rotate` that was done last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<String>,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated: Option<Time>,
+    /// Until when the user and the password before are let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_until: Option<Time>,
+    /// What a change that was asked for waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Names the binding Secret.

@@ -8,6 +8,11 @@ pub const MANAGER: &str = "trackbed";
 pub const PROJECT: &str = "trackbed.dev/project";
 /// On namespaces: the environment's name.
 pub const ENVIRONMENT: &str = "trackbed.dev/environment";
+/// On namespaces that are previews, and on the copies in them: the environment that they are of.
+pub const PREVIEW: &str = "trackbed.dev/preview-of";
+/// Beginning of the annotations of a Service that tell of open pull requests
+/// ([`crate::preview::PullRequest`]); the name of the preview follows.
+pub const PULL_REQUEST: &str = "preview.trackbed.dev/";
 /// On everything that belongs to a Service: its name.
 pub const SERVICE: &str = "trackbed.dev/service";
 /// On everything that belongs to a Database: its name.
@@ -16,9 +21,20 @@ pub const DATABASE: &str = "trackbed.dev/database";
 pub const BUILD: &str = "trackbed.dev/build";
 /// On a Service's workload and its pods: the Deployment whose release they run.
 pub const RELEASE: &str = "trackbed.dev/release";
-/// On pods and NetworkPolicies: what the pod is for (`app`, `pre-deploy`, `cron`, `build`,
-/// `database`).
+/// On Jobs and pods of Services and Builds: what they are for, one of [`role`].
 pub const ROLE: &str = "trackbed.dev/role";
+
+/// Values of [`ROLE`].
+pub mod role {
+    /// Runs an application all the time.
+    pub const APP: &str = "app";
+    /// Runs the command before a release.
+    pub const PRE_DEPLOY: &str = "pre-deploy";
+    /// Runs an application at certain times.
+    pub const CRON: &str = "cron";
+    /// Builds an image.
+    pub const BUILD: &str = "build";
+}
 
 /// Annotation on children: hash of what was last applied, so that nothing is sent when nothing
 /// changed, and a field that was dropped is noticed.
@@ -26,10 +42,16 @@ pub const APPLIED: &str = "trackbed.dev/applied";
 /// Annotation on a workload: the place of its release in the Service's order,
 /// `<sequence>.<revision>`. The commit fence compares it.
 pub const ORDER: &str = "trackbed.dev/order";
+/// Annotation on a release: why it was made, where neither its commit nor its spec tells.
+pub const CAUSE: &str = "trackbed.dev/cause";
 /// Annotation on a retained Secret: the random identity that its data carries.
 pub const IDENTITY: &str = "trackbed.dev/identity";
 /// Annotation that a person sets on an object to have it looked at now.
 pub const RECONCILE_AT: &str = "trackbed.dev/reconcile-at";
+
+/// Annotation that a person sets on a Database, with its name as the value: `deletionPolicy: Delete`
+/// takes effect with it alone.
+pub const CONFIRM_DELETION: &str = "trackbed.dev/confirm-deletion";
 
 /// Field manager of a controller.
 pub fn field_manager(controller: &str) -> String {

@@ -14,15 +14,19 @@
 
 pub mod build;
 pub mod common;
+pub mod cron;
 pub mod database;
 pub mod deployment;
 pub mod environment;
+pub mod expose;
 pub mod labels;
 pub mod names;
+pub mod preview;
 pub mod project;
 pub mod reason;
 pub mod run;
 pub mod scalar;
+pub mod scale;
 pub mod service;
 
 pub use build::{Build, BuildSpec, BuildStatus};

@@ -58,9 +58,40 @@ pub fn volume_claim(service: &str, volume: &str) -> String {
     format!("{service}-vol-{volume}")
 }
 
+/// The Secret that keeps a release's copy of what its variables refer to.
+pub fn environment(release: &str) -> String {
+    format!("{release}-env")
+}
+
+/// The address of a Service outside the cluster, and the policy that lets clients in. The hash keeps
+/// it apart from Services that are called like that.
+pub fn tcp(service: &str) -> String {
+    format!("{service}-tcp-{}", &hash(service.as_bytes())[..8])
+}
+
+/// The certificate of a Service's host, and the Secret that it is in.
+pub fn certificate(service: &str, host: &str) -> String {
+    format!("{service}-tls-{}", &hash(host.as_bytes())[..8])
+}
+
+/// The route of a Service's host. No other Service is called like that: their names have no dots.
+pub fn route(service: &str, host: &str) -> String {
+    format!("{service}.{}", &hash(host.as_bytes())[..8])
+}
+
+/// The listener of a host, in the Gateway of its Service.
+pub fn listener(host: &str) -> String {
+    format!("host-{}", &hash(host.as_bytes())[..8])
+}
+
 /// The binding Secret of a Database.
 pub fn credentials(database: &str) -> String {
     format!("{database}-credentials")
+}
+
+/// The Secret with the user and password that a Database's server knows besides.
+pub fn standby(database: &str) -> String {
+    format!("{database}-standby")
 }
 
 /// Database's headless Service, which gives its pods names.

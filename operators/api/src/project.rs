@@ -8,8 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     common::{SecretReference, conditions_schema},
     environment::BuildEnvironment,
-    scalar::{HostName, Label, Quantity, RepositoryPrefix},
+    expose::{Routing, Tls},
+    preview::{Preview, PreviewStatus, Previews},
+    run::EnvVar,
+    scalar::{HostName, HostPattern, Label, Quantity, RepositoryPrefix},
 };
+
+/// Longest name of an environment.
+pub const ENVIRONMENT_MAX: usize = 20;
 
 /// A tenant of the platform: a namespace per environment, with quota, isolation and members.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -23,6 +29,8 @@ use crate::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Project's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit"),
+    validation = Rule::new("!has(self.spec.previews) || self.spec.environments.exists(it, it.name == self.spec.previews.of && !has(it.preview))").message("previews.of must name one of the environments that is no preview itself, like {name: staging}"),
+    validation = Rule::new("has(self.spec.previews) || !self.spec.environments.exists(it, has(it.preview))").message("an environment with preview needs previews.of: the environment whose Services and Databases it has copies of"),
     validation = Rule::new("self.metadata.name != 'kube' && !self.metadata.name.startsWith('kube-')").message("a Project's name must not start with 'kube-': such namespaces belong to Kubernetes")
 )]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +40,11 @@ pub struct ProjectSpec {
     #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.size() > 0").message("a Project needs at least one environment, like {name: production}"))]
     pub environments: Vec<Environment>,
+    /// Environment variables of all its Services. What a Service says itself comes before them, and
+    /// what an environment says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
     /// Who may do what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
@@ -48,6 +61,20 @@ pub struct ProjectSpec {
     /// Domain of generated hosts. Default: the operator's base domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<HostName>,
+    /// Hosts of their own that the Project's Services may have: `example.com`, or `*.example.com`
+    /// for all hosts below it. Default: as the operator's settings have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "set"))]
+    pub allowed_domains: Option<Vec<HostPattern>>,
+    /// How requests from outside reach its Services. Default: as the operator's settings have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Routing>,
+    /// Certificates of its hosts. Default: as the operator's settings have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Environments of pull requests and branches. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previews: Option<Previews>,
     /// Whether NetworkPolicies keep other projects out.
     #[serde(default)]
     pub isolation: Isolation,
@@ -61,6 +88,8 @@ pub struct ProjectSpec {
 fn default_environments() -> Vec<Environment> {
     vec![Environment {
         name: "production".into(),
+        env: Vec::new(),
+        preview: None,
     }]
 }
 
@@ -68,8 +97,16 @@ fn default_environments() -> Vec<Environment> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Environment {
     /// Name, the second part of the namespace's.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = ENVIRONMENT_MAX))]
     pub name: Label,
+    /// Environment variables of all Services in it. What a Service says itself comes before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
+    /// Make it a preview of this: with copies of what the environment `previews.of` has. It goes
+    /// with everything in it when it is taken out of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
 }
 
 /// A person or group with a role.
@@ -211,4 +248,7 @@ pub struct EnvironmentStatus {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What it is a preview of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewStatus>,
 }

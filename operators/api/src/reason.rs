@@ -199,6 +199,9 @@ reasons! {
         /// A Secret, ConfigMap, Database or Service that the configuration refers to does not exist yet.
         ReferenceMissing: retryable = true, again = Yes,
             help = "A Secret, ConfigMap, Database, Service or Deployment that the spec names is not there. The message names it; the release goes on as soon as it is.";
+        /// The release that is to be promoted has not served where it comes from.
+        NotPromotable: retryable = true, again = Yes,
+            help = "The Deployment that `source.promotion` names has not served in its environment yet, or none has. It is promoted as soon as it has.";
         /// The command of `run.preDeploy` failed.
         PreDeployFailed: retryable = false, again = No,
             help = "The command of `run.preDeploy` ended with another exit code than 0. The Deployment keeps its last lines; no pod of the release was started.";
@@ -230,10 +233,36 @@ reasons! {
         RolloutTimeout: retryable = false, again = No,
             help = "The new pods were not available within `rollout.timeout`.";
     }
+    Network "Hosts" {
+        /// Another Service has the host.
+        HostClaimed: retryable = true, again = Yes,
+            help = "Another Service has the host, or one that overlaps with it (`*.example.com`); the message names it. It becomes free when that Service gives it up.";
+        /// The Project's Services may not have the host.
+        HostNotAllowed: retryable = false, again = No,
+            help = "The host belongs to the platform or to another Project's domain, or is not in `allowedDomains` of the Project. Ask the platform team to add it there.";
+        /// The certificate of a host is not issued yet.
+        CertificatePending: retryable = true, again = Yes,
+            help = "cert-manager has not issued the certificate of a host yet; the message has its own words. For a host of your own the DNS has to point here first: `status.hosts` says what to enter.";
+        /// The certificate of a host could not be issued.
+        CertificateFailed: retryable = true, again = Yes,
+            help = "cert-manager could not issue (or renew) the certificate of a host; the message has its own words, `kubectl describe certificate NAME` the rest. It tries again by itself, less and less often.";
+        /// The cluster has no cert-manager.
+        CertificatesUnavailable: retryable = false, again = No,
+            help = "Certificates are asked for, and the cluster has no cert-manager: install it and restart the operator, or remove `tls.issuer`.";
+        /// No load balancer has given the Service an address.
+        AddressPending: retryable = true, again = Yes,
+            help = "The Service asks for an address of a load balancer (`expose.tcp`), and the cluster has not given it one. A cluster without load balancers never does: install one (MetalLB, for example), or set `expose.tcp.type: NodePort`.";
+        /// A Gateway refuses the route of a host.
+        RouteNotAccepted: retryable = true, again = Yes,
+            help = "The Gateway that the host is routed by does not take its route; the message has the Gateway's own words. Most often its listener does not allow routes of this namespace, or has another host: that is the platform team's.";
+    }
     Database "Database" {
         /// The volume holds the data of another database.
         DataBelongsToAnother: retryable = false, again = No,
             help = "The volume holds the data of another Database. Nothing is touched. Give the Database another name, or remove the claim `NAME-data` if its data are not wanted.";
+        /// The server does not know a parameter, or does not take its value.
+        InvalidParameter: retryable = false, again = No,
+            help = "The server does not know a parameter, or does not take its value; the message names it, and what was probably meant. A server that runs goes on with the parameters that it had.";
         /// There were data, and the volume is empty now.
         DataMissing: retryable = false, again = No,
             help = "There were data and the volume is empty. Nothing is initialised over the loss: restore the volume, or remove the Secret `NAME-credentials` to begin anew on purpose.";

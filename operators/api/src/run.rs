@@ -27,6 +27,9 @@ pub struct RunSpec {
     #[serde(default = "default_port")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message("must be a port between 1 and 65535"))]
     pub port: i32,
+    /// What the application speaks there, as Kubernetes calls it. Default: HTTP/1.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_protocol: Option<AppProtocol>,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -55,11 +58,34 @@ impl Default for RunSpec {
             command: Vec::new(),
             worker: false,
             port: default_port(),
+            app_protocol: None,
             env: Vec::new(),
             resources: Resources::default(),
             healthcheck: Healthcheck::default(),
             volumes: Vec::new(),
             pre_deploy: None,
+        }
+    }
+}
+
+/// Protocols of an application
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AppProtocol {
+    /// HTTP/2 without TLS and without asking first, which gRPC needs.
+    #[serde(rename = "kubernetes.io/h2c")]
+    H2c,
+    /// HTTP/1.1 with WebSockets, for controllers that want to be told.
+    #[serde(rename = "kubernetes.io/ws")]
+    WebSocket,
+}
+
+impl AppProtocol {
+    /// As it stands in a Service of Kubernetes' own.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::H2c => "kubernetes.io/h2c",
+            Self::WebSocket => "kubernetes.io/ws",
         }
     }
 }
@@ -104,6 +130,25 @@ pub struct ValueFrom {
     /// The address of another Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_ref: Option<ServiceReference>,
+}
+
+impl EnvVar {
+    /// What a release keeps a copy of, so that it can come back as it was. Of a Database it keeps
+    /// none: whatever release serves, it needs the credentials of now.
+    pub fn copied(&self) -> Option<Copied<'_>> {
+        let from = self.value_from.as_ref()?;
+        let secret = from.secret_key_ref.as_ref().map(Copied::Secret);
+        secret.or_else(|| from.config_map_key_ref.as_ref().map(Copied::ConfigMap))
+    }
+}
+
+/// A key whose content a release keeps a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied<'a> {
+    /// Of a Secret.
+    Secret(&'a KeyReference),
+    /// Of a ConfigMap.
+    ConfigMap(&'a KeyReference),
 }
 
 /// A key of a Secret or ConfigMap.

@@ -118,6 +118,12 @@ text!(
      "must be a host name in lower case with at least one dot and without scheme, port or path, like 'www.example.com'"),
 );
 text!(
+    /// A host, or all hosts one label below a domain: `*.example.com`.
+    HostPattern, max = 253,
+    ("self.matches('^([*][.])?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+     "must be a host name in lower case with at least one dot and without scheme, port or path, like 'www.example.com', or '*.example.com' for all hosts one label below a domain"),
+);
+text!(
     /// An image reference as a person writes it: registry (optional), repository, tag or digest.
     ImageReference, max = 512,
     ("self.matches('^[a-zA-Z0-9][a-zA-Z0-9._:/-]*(@sha256:[0-9a-f]{64})?$') && !self.contains('//')",

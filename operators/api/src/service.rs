@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     build::BuildSettings,
     common::{SecretReference, conditions_schema},
+    cron::{Cron, RunStatus},
+    expose::{Expose, HostStatus, TcpStatus},
     run::RunSpec,
     scalar::{
-        ApiUrl, CommitId, CronSchedule, Duration, GitUrl, HostName, ImageReference, ObjectName,
-        PathPattern, RefName, RepoPath, TimeZone, VersionRange,
+        ApiUrl, CommitId, Duration, GitUrl, ImageReference, Label, ObjectName, PathPattern,
+        RefName, RepoPath, VersionRange,
     },
+    scale::Scale,
 };
 
 /// An application that follows its source: built, released, routed.
@@ -32,6 +35,7 @@ use crate::{
     validation = Rule::new("!has(self.spec.run.volumes) || self.spec.run.volumes.size() == 0 || (self.spec.scale.replicas <= 1 && !has(self.spec.scale.max))").message("a volume belongs to one pod: set scale.replicas to 1 and remove scale.max, or keep the data in a Database"),
     validation = Rule::new("!has(self.spec.cron) || ((!has(self.spec.run.worker) || !self.spec.run.worker) && !has(self.spec.run.healthcheck.path) && (!has(self.spec.expose.domains) || self.spec.expose.domains.size() == 0))").message("an application with cron answers no requests: remove run.worker, run.healthcheck.path and expose.domains, or cron"),
     validation = Rule::new("!has(self.spec.run.worker) || !self.spec.run.worker || !has(self.spec.expose.domains) || self.spec.expose.domains.size() == 0").message("a worker has no address: remove expose.domains, or run.worker"),
+    validation = Rule::new("!has(self.spec.expose.tcp) || (!has(self.spec.cron) && (!has(self.spec.run.worker) || !self.spec.run.worker))").message("a worker or an application with cron has no port that could be reached: remove expose.tcp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Service's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")
 )]
 #[serde(rename_all = "camelCase")]
@@ -62,11 +66,21 @@ pub struct ServiceSpec {
     /// Run no pods and make no new Builds; everything else is kept.
     #[serde(default)]
     pub suspend: bool,
+    /// Whether previews have a copy of it. Default: yes, unless it has `cron`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<bool>,
+}
+
+impl ServiceSpec {
+    /// Whether the application answers requests: then it has an address, and can have hosts.
+    pub fn listens(&self) -> bool {
+        !self.run.worker && self.cron.is_none()
+    }
 }
 
 /// Where an application comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("has(self.git) != has(self.image)").message("must have exactly one of git and image"))]
+#[x_kube(validation = Rule::new("[has(self.git), has(self.image), has(self.promotion)].filter(set, set).size() == 1").message("must have exactly one of git, image and promotion"))]
 pub struct Source {
     /// A git repository: each new commit is built and released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +88,9 @@ pub struct Source {
     /// An image that is built elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
+    /// What serves in another environment of the Project: the same image, without a build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
 }
 
 /// A git repository.
@@ -117,6 +134,21 @@ pub struct GitSource {
     pub interval: Duration,
 }
 
+/// A Service in another environment of the same Project, whose releases are taken over once they
+/// served there. Image and commit come along; how it runs stands here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// The environment.
+    pub environment: Label,
+    /// Name of the Service there. Default: as this one is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Label>,
+    /// This Deployment of it. Default: whichever serves there, and each next one as soon as it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<ObjectName>,
+}
+
 /// A webhook that a forge calls at each push. Its address stands in `status.webhook`, and all
 /// Services of a namespace that name the same Secret share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -124,6 +156,10 @@ pub struct GitSource {
 pub struct Webhook {
     /// Secret whose key `secret` is what the forge signs with.
     pub secret_ref: SecretReference,
+    /// Make a preview for each pull request of the repository's own branches, where the Project has
+    /// `previews` of this environment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub previews: bool,
 }
 
 /// Where to report what becomes of commits.
@@ -183,185 +219,6 @@ fn default_image_interval() -> Duration {
     "5m".into()
 }
 
-/// When an application runs that runs to its end, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Cron {
-    /// When: minute, hour, day of the month, month and day of the week, or `@hourly`, `@daily`,
-    /// `@weekly`, `@monthly`, `@yearly`
-    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax>).
-    pub schedule: CronSchedule,
-    /// Time zone of the schedule, like `Europe/Berlin`.
-    #[serde(default = "default_time_zone")]
-    pub time_zone: TimeZone,
-    /// What happens when it is time for a run and the one before has not ended.
-    #[serde(default)]
-    pub concurrency_policy: ConcurrencyPolicy,
-    /// How long a run may take.
-    #[serde(default = "default_run_timeout")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('168h')").message("must be between 5s and 168h"))]
-    pub timeout: Duration,
-    /// How often a run that failed is tried again.
-    #[serde(default)]
-    #[x_kube(validation = Rule::new("self >= 0 && self <= 10").message("must be between 0 and 10"))]
-    pub retries: i32,
-}
-
-/// What happens when runs would overlap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ConcurrencyPolicy {
-    /// The new one is left out.
-    #[default]
-    Forbid,
-    /// Both run.
-    Allow,
-    /// The old one is ended.
-    Replace,
-}
-
-impl ConcurrencyPolicy {
-    /// As Kubernetes writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Forbid => "Forbid",
-            Self::Allow => "Allow",
-            Self::Replace => "Replace",
-        }
-    }
-}
-
-fn default_time_zone() -> TimeZone {
-    "Etc/UTC".into()
-}
-fn default_run_timeout() -> Duration {
-    "1h".into()
-}
-
-/// How many pods run: a number, or what the load asks for between two.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("has(self.max) || !(has(self.min) || has(self.cpu) || has(self.memory) || has(self.behavior))").message("min, cpu, memory and behavior need max"),
-    validation = Rule::new("!has(self.max) || !has(self.min) || self.min <= self.max").message("min must not be more than max"),
-)]
-pub struct Scale {
-    /// Number of pods. With `max` it is written by the autoscaler: leave it out.
-    #[serde(default = "default_replicas")]
-    #[x_kube(validation = Rule::new("self >= 0 && self <= 1000").message("must be between 0 and 1000"))]
-    pub replicas: i32,
-    /// Least number of pods, with `max`. Default: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 1000").message("must be between 1 and 1000"))]
-    pub min: Option<i32>,
-    /// Most pods. With it the number follows the load.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 1000").message("must be between 1 and 1000"))]
-    pub max: Option<i32>,
-    /// Use of CPU to aim at, in percent of what the pods request. Default, with neither this nor
-    /// `memory`: 70.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 1000").message("must be between 1 and 1000"))]
-    pub cpu: Option<i32>,
-    /// Use of memory to aim at, in percent of what the pods request. Default, with neither this nor
-    /// `cpu`: 80.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 1000").message("must be between 1 and 1000"))]
-    pub memory: Option<i32>,
-    /// How fast the number follows the load.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub behavior: Option<ScaleBehavior>,
-}
-
-impl Default for Scale {
-    fn default() -> Self {
-        Self {
-            replicas: default_replicas(),
-            min: None,
-            max: None,
-            cpu: None,
-            memory: None,
-            behavior: None,
-        }
-    }
-}
-
-impl Scale {
-    /// How many pods there should be: the number, within the bounds where there are any. None at
-    /// all is a number that people and other autoscalers ask for.
-    pub fn wanted(&self) -> i32 {
-        match self.max {
-            Some(max) if self.replicas > 0 => self.replicas.clamp(self.min().min(max), max),
-            _ => self.replicas,
-        }
-    }
-
-    /// Least number of pods, with `max`.
-    pub fn min(&self) -> i32 {
-        self.min.unwrap_or(1)
-    }
-}
-
-fn default_replicas() -> i32 {
-    1
-}
-
-/// How fast the number of pods follows the load.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ScaleBehavior {
-    /// To more pods. Default: at most as many again every 15 s, after 60 s of load.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_up: Option<ScaleRule>,
-    /// To fewer pods. Default: at most half of them every 60 s, after 300 s of calm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_down: Option<ScaleRule>,
-}
-
-/// How fast the number of pods changes in one direction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ScaleRule {
-    /// How long the load must have asked for it.
-    #[x_kube(validation = Rule::new("duration(self) >= duration('0s') && duration(self) <= duration('1h')").message("must be between 0s and 1h"))]
-    pub stabilization_window: Duration,
-    /// Largest change within a period, in percent of the pods.
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 10000").message("must be between 1 and 10000"))]
-    pub percent: i32,
-    /// The period.
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('30m')").message("must be between 1s and 30m"))]
-    pub period: Duration,
-}
-
-/// How an application is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.public || !has(self.domains) || self.domains.size() == 0").message("domains need public: true"))]
-pub struct Expose {
-    /// Give it a public host.
-    #[serde(default = "yes")]
-    pub public: bool,
-    /// Hosts besides the generated one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host"]))]
-    pub domains: Vec<Domain>,
-}
-
-impl Default for Expose {
-    fn default() -> Self {
-        Self {
-            public: true,
-            domains: Vec::new(),
-        }
-    }
-}
-
-/// A host of the user's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Domain {
-    /// The host name.
-    pub host: HostName,
-}
-
 fn yes() -> bool {
     true
 }
@@ -407,8 +264,8 @@ pub struct ServiceStatus {
     /// Generation of the spec that the rest speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available, ScalingActive,
-    /// LastRunSucceeded, CommitStatusPosted.
+    /// Ready, Reconciling, Stalled, SourceReady, BuildSucceeded, Available, HostsReady,
+    /// ScalingActive, LastRunSucceeded, CommitStatusPosted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
@@ -427,6 +284,13 @@ pub struct ServiceStatus {
     /// Public URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The hosts that it answers at. What it asks for and does not have is in the condition
+    /// HostsReady.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<HostStatus>>,
+    /// Where clients reach it without HTTP, with `expose.tcp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpStatus>,
     /// Where the forge's webhook is to be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
@@ -446,31 +310,6 @@ pub struct ServiceStatus {
     /// Selector of the pods (scale subresource).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-}
-
-/// A run of an application with `cron`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RunStatus {
-    /// The Job; `kubectl logs job/NAME` has what it said.
-    pub job: String,
-    /// How it went.
-    pub result: RunResult,
-    /// When it began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<Time>,
-    /// When it had ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_time: Option<Time>,
-}
-
-/// How a run went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "they are what they are called")]
-pub enum RunResult {
-    Running,
-    Succeeded,
-    Failed,
 }
 
 /// What a forge was told of a commit.

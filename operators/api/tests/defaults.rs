@@ -5,8 +5,10 @@ use std::fmt::Debug;
 use trackbed_api::{
     build::BuildSettings,
     database::Storage,
+    expose::Expose,
     run::{Healthcheck, RunSpec},
-    service::{Expose, Rollout, Scale},
+    scale::Scale,
+    service::Rollout,
 };
 
 fn check<T: DeserializeOwned + Default + PartialEq + Debug>() {

@@ -29,6 +29,10 @@ fn settings(values: &Value) -> Value {
         "images",
         "build",
         "concurrency",
+        "customDomains",
+        "tls",
+        "routing",
+        "gateway",
     ] {
         settings[key] = values[key].clone();
     }

@@ -4,12 +4,12 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{PersistentVolumeClaim, Secret},
 };
-use kube::{Api, Resource, ResourceExt};
-use trackbed_api::{Database, labels, names, project::DeletionPolicy, reason::Reason};
+use kube::{Api, Resource, ResourceExt, runtime::events::EventType};
+use trackbed_api::{Database, labels, names, project::DeletionPolicy};
 use trackbed_kit::{
-    Class, Context, Error, Kind,
+    Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
-    finalizer, meta,
+    claim, events, finalizer, meta,
 };
 
 use crate::{FINALIZER, observe::Seen, plan::Children};
@@ -26,6 +26,7 @@ pub(crate) async fn apply(
 ) -> Result<(), Error> {
     let Children {
         secret,
+        standby,
         claim,
         settings,
         service,
@@ -37,7 +38,11 @@ pub(crate) async fn apply(
         context,
         namespace: object.namespace().unwrap_or_default(),
     };
-    // Onto what was seen: a password that somebody restored at this moment is not overwritten.
+    // The reserve first: between the two, both hold what the applications use now, and the plan
+    // sees that. Onto what was seen: a password that somebody restored at this moment is not
+    // overwritten.
+    to.put(&standby, seen.standby.as_ref(), Fence::Observed)
+        .await?;
     to.put(&secret, seen.secret.as_ref(), Fence::Observed)
         .await?;
     let claimed = to.put(&claim, seen.claim.as_deref(), Fence::None).await;
@@ -48,20 +53,11 @@ pub(crate) async fn apply(
     to.put(&headless, seen.headless.as_deref(), Fence::None)
         .await?;
     to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
-    to.put(&set, seen.set.as_deref(), Fence::None).await?;
-    // A volume that cannot grow is no reason to stop its server.
-    claimed.map_err(|error| grown(error, seen))
-}
-
-/// A refusal of a claim that is there already is one of its growth.
-fn grown(error: Error, seen: &Seen) -> Error {
-    match error.class() {
-        Class::User | Class::Bug if seen.claim.is_some() => Error::refused(
-            Reason::StorageCannotGrow,
-            format!("the volume keeps its size, the server runs on: {error}"),
-        ),
-        _ => error,
+    if let Some(set) = set {
+        to.put(&set, seen.set.as_deref(), Fence::None).await?;
     }
+    // A volume that cannot grow is no reason to stop its server.
+    claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))
 }
 
 struct To<'a> {
@@ -93,17 +89,29 @@ pub(crate) async fn remove(
     context: &Context,
     api: &Api<Database>,
     object: &Database,
+    in_preview: bool,
 ) -> Result<(), Error> {
     if !object.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(());
     }
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    if object.spec.deletion_policy == DeletionPolicy::Delete {
+    let gives_up = object.gives_up_data(in_preview);
+    if gives_up {
         let claims: Api<PersistentVolumeClaim> =
             Api::namespaced(context.client.clone(), &namespace);
         let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
         purge(context, object, &claims, &names::data_claim(&name)).await?;
+        purge(context, object, &secrets, &names::standby(&name)).await?;
         purge(context, object, &secrets, &names::credentials(&name)).await?;
+    }
+    if !gives_up && object.spec.deletion_policy == DeletionPolicy::Delete {
+        let note = format!(
+            "claim {} and Secret {} are kept: the deletion of data was not confirmed by the annotation {}={name}. Create the Database again to take them up, or delete them yourself",
+            names::data_claim(&name),
+            names::credentials(&name),
+            labels::CONFIRM_DELETION,
+        );
+        events::publish(context, object, EventType::Warning, "DataKept", &note).await;
     }
     finalizer::release(api, object, FINALIZER).await
 }

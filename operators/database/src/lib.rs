@@ -10,6 +10,7 @@ pub mod plan;
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod, Service},
@@ -105,14 +106,16 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Database) -> Res
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Database> = Api::namespaced(context.client.clone(), &namespace);
     if meta::is_deleted(object) {
-        apply::remove(context, &api, object).await?;
+        let place = trackbed_kit::place(&stores.namespaces, &namespace);
+        let in_preview = place.is_some_and(|place| place.preview_of.is_some());
+        apply::remove(context, &api, object, in_preview).await?;
         return Ok(Action::await_change());
     }
     let seen = match observe(context, stores, object).await {
         Ok(seen) => seen,
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
-    let plan = plan(object, &seen, &context.config);
+    let plan = plan(object, &seen, &context.config, Timestamp::now());
     // Held before anything is made.
     if plan.children.is_some() && finalizer::hold(&api, object, FINALIZER).await? {
         return Ok(Action::await_change());

@@ -16,7 +16,8 @@ use crate::plan;
 /// The caches that the controller reads.
 #[derive(Clone)]
 pub struct Stores {
-    namespaces: Cache<Namespace>,
+    /// The environments' namespaces.
+    pub namespaces: Cache<Namespace>,
     sets: Cache<StatefulSet>,
     services: Cache<Service>,
     policies: Cache<NetworkPolicy>,
@@ -43,6 +44,8 @@ impl Stores {
 pub struct Fresh {
     /// A password.
     pub password: String,
+    /// Another one, for the user in reserve.
+    pub standby: String,
     /// An identity.
     pub identity: String,
 }
@@ -54,6 +57,8 @@ pub struct Seen {
     pub project: Option<String>,
     /// The Secret with the credentials.
     pub secret: Option<Secret>,
+    /// The Secret with the user and password in reserve.
+    pub standby: Option<Secret>,
     /// The server's settings.
     pub settings: Option<ConfigMap>,
     /// The claim.
@@ -90,8 +95,9 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Database) -> R
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     Ok(Seen {
         project,
-        secret: get(secrets, &names::credentials(&name)).await?,
-        settings: get(maps, &plan::settings::name(&name)).await?,
+        secret: get(&secrets, &names::credentials(&name)).await?,
+        standby: get(&secrets, &names::standby(&name)).await?,
+        settings: get(&maps, &plan::settings::name(&name)).await?,
         claim: stores.claims.get(&namespace, &names::data_claim(&name)),
         set: stores.sets.get(&namespace, &name),
         service: stores.services.get(&namespace, &name),
@@ -100,12 +106,13 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Database) -> R
         pod: stores.pods.get(&namespace, &format!("{name}-0")),
         fresh: Fresh {
             password: random(32),
+            standby: random(32),
             identity: random(16),
         },
     })
 }
 
-async fn get<K>(api: Api<K>, name: &str) -> Result<Option<K>, Error>
+async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
 where
     K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
@@ -116,10 +123,7 @@ where
 
 /// Letters and digits, which stand anywhere without quotes. 32 of them hold 190 bits.
 fn random(length: usize) -> String {
-    use rand::{RngExt, distr::Alphanumeric};
+    use rand::distr::{Alphanumeric, SampleString};
     // Seeded by the operating system, and meant for secrets.
-    let mut source = rand::rng();
-    (0..length)
-        .map(|_| char::from(source.sample(Alphanumeric)))
-        .collect()
+    Alphanumeric.sample_string(&mut rand::rng(), length)
 }

@@ -2,12 +2,15 @@
 
 pub mod claim;
 pub mod health;
+pub mod parameters;
 pub mod policy;
+pub mod rotation;
 pub mod secret;
 pub mod server;
 pub mod service;
 pub mod settings;
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -40,6 +43,8 @@ pub struct Plan {
 pub struct Children {
     /// The credentials and the identity of the data.
     pub secret: Secret,
+    /// Those in reserve.
+    pub standby: Secret,
     /// The volume.
     pub claim: PersistentVolumeClaim,
     /// The server's settings.
@@ -50,8 +55,8 @@ pub struct Children {
     pub headless: Service,
     /// Who may connect.
     pub policy: NetworkPolicy,
-    /// The server.
-    pub set: StatefulSet,
+    /// The server. `None`: it stays as it is.
+    pub set: Option<StatefulSet>,
 }
 
 /// A Database and what its children are made from.
@@ -105,8 +110,8 @@ impl Place<'_> {
     }
 }
 
-/// Decides.
-pub fn plan(object: &Database, seen: &Seen, config: &Config) -> Plan {
+/// Decides, for the moment `now`.
+pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> Plan {
     let before = object.status.clone().unwrap_or_default();
     let Some(project) = seen.project.as_deref() else {
         let health = Health::Stalled(
@@ -134,21 +139,37 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config) -> Plan {
         );
         return of(before, health, None, Some(Duration::from_secs(30)));
     }
-    let credentials = secret::credentials(&place, seen);
-    let settings = settings::desired(&place, &credentials.identity, initialised);
+    let logins = rotation::logins(&place, seen, now);
+    let settings = settings::desired(&place, &secret::identity(seen), initialised);
+    let faults = parameters::faults(&object.spec);
+    let (settings, health) = match (faults.is_empty(), &seen.settings) {
+        (true, _) => (settings, health::of(&place, seen)),
+        (false, Some(live)) => (
+            settings::kept(settings, live),
+            health::faulty(&faults, &health::of(&place, seen)),
+        ),
+        (false, None) => {
+            let health = Health::Stalled(Reason::InvalidParameter, faults.join("; "));
+            return of(before, health, None, None);
+        }
+    };
+    let mut secret = secret::desired(&place, seen, &logins.current, initialised);
+    logins.mark(&mut secret);
     let children = Children {
-        secret: secret::desired(&place, &credentials, initialised),
+        secret,
+        standby: rotation::standby(&place, &logins),
         claim: claim::desired(&place, seen),
         service: service::desired(&place),
         headless: service::headless(&place),
         policy: policy::desired(&place),
-        set: server::desired(&place, &settings, seen),
+        set: server::desired(&place, &settings, seen, logins.waits),
         settings,
     };
     let status = DatabaseStatus {
         binding: Some(Binding {
             name: names::credentials(&place.name),
         }),
+        credentials: Some(logins.status(&place)),
         host: Some(place.host()),
         port: Some(object.spec.engine.port()),
         claim: Some(names::data_claim(&place.name)),
@@ -158,9 +179,9 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config) -> Plan {
     };
     of(
         status,
-        health::of(&place, seen),
+        health,
         Some(children),
-        Some(SECRET),
+        Some(logins.again.map_or(SECRET, |again| again.min(SECRET))),
     )
 }
 

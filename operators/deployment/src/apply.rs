@@ -1,17 +1,21 @@
 //! Every write of a reconcile but status.
 
-use k8s_openapi::{NamespaceResourceScope, api::batch::v1::Job};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{batch::v1::Job, core::v1::Secret},
+};
 use kube::{Api, Resource, ResourceExt, api::ListParams};
 use trackbed_api::{Deployment, labels, reason::Reason};
 use trackbed_kit::{
-    Class, Context, Error, Kind,
+    Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
+    claim::refused,
     meta,
 };
 
 use crate::{
     observe::Seen,
-    plan::{Children, predeploy},
+    plan::{Children, predeploy, route},
 };
 
 /// Applies the children. The workload goes first: it is fenced by the version that the plan looked
@@ -32,22 +36,20 @@ pub async fn apply(
         cron,
         scaler,
         ingress,
+        routes,
+        tcp,
+        tcp_policy,
         budget,
         prune,
     } = children;
-    let to = To {
-        context,
-        namespace: object.namespace().unwrap_or_default(),
-        service: &object.spec.service,
-        prune,
-    };
+    let to = To::new(context, object, prune);
     to.put(&workload, seen.workload.as_deref()).await?;
     let mut claimed = Ok(());
     for claim in &claims {
-        let name = claim.name_any();
-        let live = seen.claims.iter().find(|live| live.name_any() == name);
-        let put = to.put(claim, live.map(AsRef::as_ref)).await;
-        claimed = claimed.and(put.map_err(|error| grown(error, live.is_some())));
+        let live = seen.claim(&claim.name_any());
+        let put = to.put(claim, live).await;
+        let is_there = live.is_some();
+        claimed = claimed.and(put.map_err(|it| refused(it, is_there, "application")));
     }
     to.optional(service.as_ref(), seen.address.as_deref())
         .await?;
@@ -55,20 +57,29 @@ pub async fn apply(
     to.optional(scaler.as_ref(), seen.scaler.as_deref()).await?;
     to.optional(ingress.as_ref(), seen.ingress.as_deref())
         .await?;
+    let live = || seen.routes.iter().map(AsRef::as_ref);
+    for route in &routes {
+        let live = live().find(|live| live.name_any() == route.name_any());
+        to.put(route, live).await?;
+    }
+    for old in route::old(&routes, live()) {
+        to.optional(None, Some(old)).await?;
+    }
+    to.optional(tcp.as_ref(), seen.tcp.as_deref()).await?;
+    to.optional(tcp_policy.as_ref(), seen.tcp_policy.as_deref())
+        .await?;
     to.optional(budget.as_ref(), seen.budget.as_deref()).await?;
     // A volume that cannot grow is no reason to leave the rest as it is.
     claimed
 }
 
-/// A refusal of a claim that is there already is one of its growth.
-fn grown(error: Error, is_there: bool) -> Error {
-    match error.class() {
-        Class::User | Class::Bug if is_there => Error::refused(
-            Reason::StorageCannotGrow,
-            format!("the volume keeps its size, the application runs on: {error}"),
-        ),
-        _ => error,
-    }
+/// Makes the release's copy of what its variables refer to.
+///
+/// # Errors
+/// A conflict with somebody else's Secret, and the API server's refusals.
+pub async fn copy(context: &Context, object: &Deployment, copy: &Secret) -> Result<(), Error> {
+    let to = To::new(context, object, false);
+    to.put(copy, None).await
 }
 
 /// Has the command run that goes before a release. A Job is only ever created: one that is there is
@@ -82,12 +93,7 @@ pub async fn prepare(
     seen: &Seen,
     job: Job,
 ) -> Result<(), Error> {
-    let to = To {
-        context,
-        namespace: object.namespace().unwrap_or_default(),
-        service: &object.spec.service,
-        prune: false,
-    };
+    let to = To::new(context, object, false);
     match seen.job_of(&object.name_any()) {
         Some(live) if predeploy::attempt(live) == predeploy::attempt(&job) => Ok(()),
         Some(live) if predeploy::runs(live) => Ok(()),
@@ -106,11 +112,20 @@ struct To<'a> {
     prune: bool,
 }
 
-impl To<'_> {
+impl<'a> To<'a> {
+    fn new(context: &'a Context, object: &'a Deployment, prune: bool) -> Self {
+        Self {
+            context,
+            namespace: object.namespace().unwrap_or_default(),
+            service: &object.spec.service,
+            prune,
+        }
+    }
+
     /// Asks whether no command of the Service runs: the cache of Jobs may be behind that of
     /// releases.
     async fn alone(&self) -> Result<(), Error> {
-        let (service, role) = (self.service, predeploy::ROLE);
+        let (service, role) = (self.service, labels::role::PRE_DEPLOY);
         let selector = format!("{}={service},{}={role}", labels::SERVICE, labels::ROLE);
         let jobs = self
             .api::<Job>()

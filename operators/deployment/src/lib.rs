@@ -17,11 +17,14 @@ use kube::{Api, ResourceExt, runtime::controller::Action};
 use trackbed_api::Deployment;
 use trackbed_kit::{
     Caches, Context, Error, Fact, Health, Plan as Outcome, finish, harness,
-    rbac::{Right, Scope, WATCH, WRITE},
+    rbac::{Right, Scope, WATCH},
 };
 
-use observe::{Stores, observe};
+use observe::{Seen, Stores, observe};
 use plan::plan;
+
+/// To apply and remove children that are looked for before they are created.
+const OWN: &[&str] = &["get", "create", "patch", "delete"];
 
 /// What the controller needs.
 pub const RIGHTS: &[Right] = &[
@@ -51,7 +54,25 @@ pub const RIGHTS: &[Right] = &[
         WATCH,
     ),
     Right::new(Scope::Cluster, "apps", &["deployments"], WATCH),
-    Right::new(Scope::Cluster, "networking.k8s.io", &["ingresses"], WATCH),
+    Right::new(
+        Scope::Cluster,
+        "autoscaling",
+        &["horizontalpodautoscalers"],
+        WATCH,
+    ),
+    Right::new(Scope::Cluster, "batch", &["cronjobs", "jobs"], WATCH),
+    Right::new(
+        Scope::Cluster,
+        "networking.k8s.io",
+        &["ingresses", "networkpolicies"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Cluster,
+        "gateway.networking.k8s.io",
+        &["httproutes"],
+        WATCH,
+    ),
     Right::new(Scope::Cluster, "policy", &["poddisruptionbudgets"], WATCH),
     Right::new(
         Scope::Environment,
@@ -59,64 +80,45 @@ pub const RIGHTS: &[Right] = &[
         &["deployments"],
         &["get", "create", "patch"],
     ),
-    Right::new(Scope::Environment, "", &["services"], &["get"]),
     Right::new(
         Scope::Environment,
         "",
         &["persistentvolumeclaims"],
         &["get", "create", "patch"],
     ),
-    Right::new(Scope::Environment, "", &["services"], WRITE),
-    Right::new(Scope::Cluster, "batch", &["cronjobs", "jobs"], WATCH),
-    Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], &["get"]),
-    Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], WRITE),
-    Right::new(
-        Scope::Cluster,
-        "autoscaling",
-        &["horizontalpodautoscalers"],
-        WATCH,
-    ),
+    Right::new(Scope::Environment, "", &["services"], OWN),
     Right::new(
         Scope::Environment,
         "autoscaling",
         &["horizontalpodautoscalers"],
-        &["get"],
+        OWN,
     ),
-    Right::new(
-        Scope::Environment,
-        "autoscaling",
-        &["horizontalpodautoscalers"],
-        WRITE,
-    ),
+    Right::new(Scope::Environment, "batch", &["cronjobs", "jobs"], OWN),
     Right::new(
         Scope::Environment,
         "networking.k8s.io",
-        &["ingresses"],
-        &["get"],
+        &["ingresses", "networkpolicies"],
+        OWN,
     ),
     Right::new(
         Scope::Environment,
-        "networking.k8s.io",
-        &["ingresses"],
-        WRITE,
+        "gateway.networking.k8s.io",
+        &["httproutes"],
+        OWN,
     ),
-    Right::new(
-        Scope::Environment,
-        "policy",
-        &["poddisruptionbudgets"],
-        &["get"],
-    ),
-    Right::new(
-        Scope::Environment,
-        "policy",
-        &["poddisruptionbudgets"],
-        WRITE,
-    ),
+    Right::new(Scope::Environment, "policy", &["poddisruptionbudgets"], OWN),
     Right::new(
         Scope::Environment,
         "",
-        &["configmaps", "pods/log", "secrets"],
+        &["configmaps", "pods/log"],
         &["get"],
+    ),
+    // Each release keeps a copy of what its variables refer to.
+    Right::new(
+        Scope::Environment,
+        "",
+        &["secrets"],
+        &["get", "create", "patch"],
     ),
 ];
 
@@ -126,9 +128,9 @@ pub fn start(
     caches: &mut Caches,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
-    let stores = Stores::new(caches);
+    let stores = Stores::new(caches, context.config.served);
     let controller = harness::controller::<Deployment>(caches);
-    let controller = triggers::add(controller, caches, &stores);
+    let controller = triggers::add(controller, caches, &stores, context.config.served);
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
         let (context, stores) = (shared.clone(), stores.clone());
@@ -150,12 +152,25 @@ async fn reconcile(
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
     let plan = plan(object, &seen, &context.config, now);
-    let done = match (plan.job, plan.children) {
-        (Some(job), _) => apply::prepare(context, object, &seen, job).await,
-        (None, Some(children)) => apply::apply(context, object, &seen, children).await,
+    let outcome = plan.outcome.clone();
+    let done = write(context, object, &seen, plan).await;
+    finish(context, &api, object, outcome, done).await
+}
+
+async fn write(
+    context: &Context,
+    object: &Deployment,
+    seen: &Seen,
+    plan: plan::Plan,
+) -> Result<(), Error> {
+    if let Some(copy) = &plan.copy {
+        apply::copy(context, object, copy).await?;
+    }
+    match (plan.job, plan.children) {
+        (Some(job), _) => apply::prepare(context, object, seen, job).await,
+        (None, Some(children)) => apply::apply(context, object, seen, children).await,
         (None, None) => Ok(()),
-    };
-    finish(context, &api, object, plan.outcome, done).await
+    }
 }
 
 /// What stays said of a release that cannot be looked at; the error says the rest.

@@ -8,20 +8,30 @@ use k8s_openapi::api::{
     apps::v1 as appsv1,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
-    core::v1::{self as corev1, ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret},
-    networking::v1::Ingress,
+    core::v1::{self as corev1, Namespace, PersistentVolumeClaim, Pod, Secret},
+    networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
-use kube::{Api, Resource, ResourceExt, api::LogParams};
-use trackbed_api::{Database, Deployment, Project, Service, labels, names};
+use kube::{Api, ResourceExt, api::LogParams};
+use trackbed_api::{
+    Database, Deployment, Project, Service,
+    labels::{self, role},
+    names,
+    run::Volume,
+};
 pub use trackbed_kit::Place;
-use trackbed_kit::{Cache, Caches, Context, Error, meta, place};
+use trackbed_kit::{
+    Cache, Caches, Context, Error,
+    cache::Watched,
+    config::Served,
+    contents::{Contents, Values},
+    gateway::HttpRoute,
+    meta, place,
+};
 
 use crate::plan::{
     self,
     environment::{Lack, Missing, Needed, Reference, references},
-    predeploy,
-    subject::ROLE,
     verdict::{LogOf, release_of},
 };
 
@@ -53,6 +63,10 @@ pub struct Stores {
     pub scalers: Cache<HorizontalPodAutoscaler>,
     /// The workloads' addresses outside.
     pub ingresses: Cache<Ingress>,
+    /// The same by the Gateway API. Empty where the cluster does not serve it.
+    pub routes: Cache<HttpRoute>,
+    /// What lets clients without HTTP in.
+    pub policies: Cache<NetworkPolicy>,
     /// Their protection against drains.
     pub budgets: Cache<PodDisruptionBudget>,
     /// Their pods, and those of the commands before.
@@ -63,7 +77,7 @@ pub struct Stores {
 
 impl Stores {
     /// Asks for the caches.
-    pub fn new(caches: &mut Caches) -> Self {
+    pub fn new(caches: &mut Caches, served: Served) -> Self {
         Self {
             releases: caches.all(),
             services: caches.all(),
@@ -76,6 +90,11 @@ impl Stores {
             crons: caches.managed(),
             scalers: caches.managed(),
             ingresses: caches.managed(),
+            routes: match served.gateways {
+                true => caches.managed(),
+                false => Cache::empty(),
+            },
+            policies: caches.managed(),
             budgets: caches.managed(),
             pods: caches.managed(),
             jobs: caches.managed(),
@@ -98,7 +117,7 @@ pub struct Seen {
     pub workload: Option<Arc<appsv1::Deployment>>,
     /// The live address inside the cluster.
     pub address: Option<Arc<corev1::Service>>,
-    /// The live claims of its volumes, those of before included.
+    /// The live claims of the release's volumes.
     pub claims: Vec<Arc<PersistentVolumeClaim>>,
     /// The live CronJob.
     pub cron: Option<Arc<CronJob>>,
@@ -106,6 +125,12 @@ pub struct Seen {
     pub scaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// The live address outside.
     pub ingress: Option<Arc<Ingress>>,
+    /// The live routes.
+    pub routes: Vec<Arc<HttpRoute>>,
+    /// The live address outside for clients without HTTP.
+    pub tcp: Option<Arc<corev1::Service>>,
+    /// The live policy that lets them in.
+    pub tcp_policy: Option<Arc<NetworkPolicy>>,
     /// The live protection against drains.
     pub budget: Option<Arc<PodDisruptionBudget>>,
     /// The Service's pods, of all releases.
@@ -114,13 +139,26 @@ pub struct Seen {
     pub jobs: Vec<Arc<Job>>,
     /// Their pods.
     pub pre_deploy_pods: Vec<Arc<Pod>>,
+    /// When the credentials of Databases that the configuration refers to were changed. Those that
+    /// have their first ones are not in it.
+    pub rotated: BTreeMap<String, Timestamp>,
     /// What the configuration refers to and is not there, as far as it was looked for.
     pub missing: Vec<Missing>,
+    /// What the release's variables refer to, where all of it is there and no copy of it yet.
+    pub inputs: Option<Values>,
     /// The last words of a crashed application, as they were read.
     pub log: Option<String>,
 }
 
 impl Seen {
+    /// The live claim of that name.
+    pub fn claim(&self, name: &str) -> Option<&PersistentVolumeClaim> {
+        let mut claims = self.claims.iter();
+        claims
+            .find(|claim| claim.metadata.name.as_deref() == Some(name))
+            .map(AsRef::as_ref)
+    }
+
     /// The Job of a release's command.
     pub fn job_of(&self, release: &str) -> Option<&Job> {
         let mut jobs = self.jobs.iter();
@@ -143,7 +181,7 @@ pub async fn observe(
     find_holder(context, object, &mut seen).await?;
     let needs = plan::needs(object, &seen, now);
     if needs.references {
-        seen.missing = missing(context, stores, object).await?;
+        look_up(context, stores, object, &mut seen).await?;
     }
     if let Some(log) = &needs.log {
         seen.log = read_log(context, object, log).await;
@@ -170,6 +208,11 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
                 .is_none_or(|service| belongs(release, service))
     });
     let place = place(&stores.namespaces, &namespace);
+    let prepares = object.spec.run.pre_deploy.is_some();
+    let claim = |volume: &Volume| {
+        let claim = names::volume_claim(name, &volume.name);
+        stores.claims.get(&namespace, &claim)
+    };
     Seen {
         project: place
             .as_ref()
@@ -179,28 +222,52 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
         releases,
         workload,
         address: stores.addresses.get(&namespace, name),
-        claims: stores.claims.list(&namespace, |claim| {
-            meta::label(claim, labels::SERVICE) == Some(name)
-        }),
+        claims: object.spec.run.volumes.iter().filter_map(claim).collect(),
         cron: stores.crons.get(&namespace, name),
         scaler: stores.scalers.get(&namespace, name),
         ingress: stores.ingresses.get(&namespace, name),
+        routes: stores.routes.list(&namespace, |route| {
+            meta::label(route, labels::SERVICE) == Some(name)
+        }),
+        tcp: stores.addresses.get(&namespace, &names::tcp(name)),
+        tcp_policy: stores.policies.get(&namespace, &names::tcp(name)),
         budget: stores.budgets.get(&namespace, name),
-        pods: stores.pods.list(&namespace, |pod| is_for(pod, name, ROLE)),
-        jobs: stores
-            .jobs
-            .list(&namespace, |job| is_for(job, name, predeploy::ROLE)),
-        pre_deploy_pods: stores
-            .pods
-            .list(&namespace, |pod| is_for(pod, name, predeploy::ROLE)),
+        pods: of(&stores.pods, &namespace, name, role::APP),
+        // Releases without a command neither wait for others' nor look at their own.
+        jobs: match prepares {
+            true => of(&stores.jobs, &namespace, name, role::PRE_DEPLOY),
+            false => Vec::new(),
+        },
+        pre_deploy_pods: match prepares {
+            true => of(&stores.pods, &namespace, name, role::PRE_DEPLOY),
+            false => Vec::new(),
+        },
+        rotated: rotated(stores, object, &namespace),
         missing: Vec::new(),
+        inputs: None,
         log: None,
     }
 }
 
-fn is_for<K: Resource>(object: &K, service: &str, role: &str) -> bool {
-    meta::label(object, labels::SERVICE) == Some(service)
-        && meta::label(object, labels::ROLE) == Some(role)
+fn rotated(stores: &Stores, object: &Deployment, namespace: &str) -> BTreeMap<String, Timestamp> {
+    let variables = object.spec.run.env.iter();
+    variables
+        .filter_map(|variable| variable.value_from.as_ref()?.database_ref.as_ref())
+        .filter_map(|reference| {
+            let name = reference.name.to_string();
+            let database = stores.databases.get(namespace, &name)?;
+            let credentials = database.status.as_ref()?.credentials.as_ref()?;
+            Some((name, credentials.rotated.as_ref()?.0))
+        })
+        .collect()
+}
+
+/// The Service's Jobs or pods with that role.
+fn of<K: Watched>(cache: &Cache<K>, namespace: &str, service: &str, role: &str) -> Vec<Arc<K>> {
+    cache.list(namespace, |object| {
+        meta::label(object, labels::SERVICE) == Some(service)
+            && meta::label(object, labels::ROLE) == Some(role)
+    })
 }
 
 /// Whether a release is one of this Service, not of an earlier one that had its name.
@@ -238,83 +305,66 @@ async fn find_holder(context: &Context, object: &Deployment, seen: &mut Seen) ->
     Ok(())
 }
 
-/// Which references lead nowhere. Each Secret and ConfigMap is read once.
-async fn missing(
+/// Finds out which references lead nowhere, and what the release has to keep a copy of. Each Secret
+/// and ConfigMap is read once. What it has a copy of may be gone.
+async fn look_up(
     context: &Context,
     stores: &Stores,
     object: &Deployment,
-) -> Result<Vec<Missing>, Error> {
+    seen: &mut Seen,
+) -> Result<(), Error> {
     let namespace = object.namespace().unwrap_or_default();
-    let mut objects = Objects {
-        secrets: Api::namespaced(context.client.clone(), &namespace),
-        config_maps: Api::namespaced(context.client.clone(), &namespace),
-        known: BTreeMap::new(),
-    };
-    let mut missing = Vec::new();
+    let mut contents = Contents::new(&context.client, &namespace);
+    let env = &object.spec.run.env;
+    let copies = env.iter().any(|variable| variable.copied().is_some());
+    let copied = copies && has_copy(context, object, &namespace).await?;
     for needed in references(object) {
-        let lack = lack(stores, &mut objects, &namespace, &needed).await?;
-        missing.extend(lack.map(|lack| needed.missing(&namespace, lack)));
+        if copied && needed.copied {
+            continue;
+        }
+        let lack = lack(stores, &mut contents, &namespace, &needed).await?;
+        let lack = lack.map(|lack| needed.missing(&namespace, lack));
+        seen.missing.extend(lack);
     }
-    Ok(missing)
+    if copies && !copied && seen.missing.is_empty() {
+        seen.inputs = Some(contents.copied(env).await?);
+    }
+    Ok(())
+}
+
+/// Whether the release has its copy. That of an earlier release of the same name is not its own.
+async fn has_copy(context: &Context, object: &Deployment, namespace: &str) -> Result<bool, Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let name = names::environment(&object.name_any());
+    let found = api.get_metadata_opt(&name).await;
+    let found = found.map_err(|source| Error::api(format!("get Secret {name}"), source))?;
+    Ok(found.is_some_and(|it| meta::is_controlled_by(&it, object) && !meta::is_deleted(&it)))
 }
 
 async fn lack(
     stores: &Stores,
-    objects: &mut Objects,
+    contents: &mut Contents,
     namespace: &str,
     needed: &Needed,
 ) -> Result<Option<Lack>, Error> {
-    let keyed = |keys: Option<&Vec<String>>, key: Option<&String>| match (keys, key) {
+    let keyed = |values: Option<&Values>, key: Option<&String>| match (values, key) {
         (None, _) => Some(Lack::Object),
-        (Some(keys), Some(key)) if !keys.contains(key) => Some(Lack::Key),
+        (Some(values), Some(key)) if !values.has(key) => Some(Lack::Key),
         _ => None,
     };
     Ok(match &needed.reference {
-        Reference::Secret(name, key) => keyed(objects.secret(name).await?, key.as_ref()),
-        Reference::ConfigMap(name, key) => keyed(objects.config_map(name).await?, Some(key)),
-        Reference::Service(name) => stores
-            .services
-            .get(namespace, name)
-            .is_none()
-            .then_some(Lack::Object),
+        Reference::Secret(name, key) => keyed(contents.secret(name).await?, key.as_ref()),
+        Reference::ConfigMap(name, key) => keyed(contents.config_map(name).await?, Some(key)),
+        Reference::Service(name) => match stores.services.get(namespace, name) {
+            None => Some(Lack::Object),
+            Some(found) => (!found.spec.listens()).then_some(Lack::Address),
+        },
         Reference::Database(name, key) => match stores.databases.get(namespace, name) {
             None => Some(Lack::Object),
-            Some(_) => keyed(objects.secret(&names::credentials(name)).await?, Some(key))
+            Some(_) => keyed(contents.secret(&names::credentials(name)).await?, Some(key))
                 .map(|_| Lack::Credentials),
         },
     })
-}
-
-/// Keys of the Secrets and ConfigMaps that were read; their values are dropped at once.
-struct Objects {
-    secrets: Api<Secret>,
-    config_maps: Api<ConfigMap>,
-    known: BTreeMap<(&'static str, String), Option<Vec<String>>>,
-}
-
-impl Objects {
-    async fn secret(&mut self, name: &str) -> Result<Option<&Vec<String>>, Error> {
-        let id = ("Secret", name.to_owned());
-        if !self.known.contains_key(&id) {
-            let found = self.secrets.get_opt(name).await;
-            let found = found.map_err(|source| Error::api(format!("get Secret {name}"), source))?;
-            let keys = found.map(|found| found.data.unwrap_or_default().into_keys().collect());
-            self.known.insert(id.clone(), keys);
-        }
-        Ok(self.known.get(&id).and_then(Option::as_ref))
-    }
-
-    async fn config_map(&mut self, name: &str) -> Result<Option<&Vec<String>>, Error> {
-        let id = ("ConfigMap", name.to_owned());
-        if !self.known.contains_key(&id) {
-            let found = self.config_maps.get_opt(name).await;
-            let found =
-                found.map_err(|source| Error::api(format!("get ConfigMap {name}"), source))?;
-            let keys = found.map(|found| found.data.unwrap_or_default().into_keys().collect());
-            self.known.insert(id.clone(), keys);
-        }
-        Ok(self.known.get(&id).and_then(Option::as_ref))
-    }
 }
 
 /// Reads a log as far as it can be had: what it says helps people, and decides nothing.

@@ -8,11 +8,13 @@ pub mod ingress;
 pub mod order;
 pub mod pod;
 pub mod predeploy;
+pub mod route;
 pub mod scaler;
 pub mod service;
 pub mod state;
 pub mod status;
 pub mod subject;
+pub mod tcp;
 pub mod text;
 pub mod verdict;
 pub mod volume;
@@ -25,8 +27,8 @@ use k8s_openapi::api::{
     apps::v1 as appsv1,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
-    core::v1::{self as corev1, PersistentVolumeClaim},
-    networking::v1::Ingress,
+    core::v1::{self as corev1, PersistentVolumeClaim, Secret},
+    networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
 use kube::ResourceExt;
@@ -36,7 +38,7 @@ use trackbed_api::{
     deployment::DeploymentPhase::{Active, Failed, Pending, PreDeploy, Progressing, RolledBack},
     reason::Reason,
 };
-use trackbed_kit::{Config, Fact, Health, Plan as Outcome, meta};
+use trackbed_kit::{Config, Fact, Health, Plan as Outcome, gateway::HttpRoute, meta};
 
 use crate::observe::Seen;
 use order::{Decision, decide};
@@ -52,6 +54,8 @@ const FENCED_RETRY: Duration = Duration::from_secs(5);
 /// What is to be done about a release.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
+    /// The release's copy of what its variables refer to, where it is to be made: before all else.
+    pub copy: Option<Secret>,
     /// What is applied. `None`: this release leaves the Service's objects alone.
     pub children: Option<Children>,
     /// The Job of the command that goes before, where it is to run.
@@ -75,6 +79,12 @@ pub struct Children {
     pub scaler: Option<HorizontalPodAutoscaler>,
     /// Address outside.
     pub ingress: Option<Ingress>,
+    /// The same by the Gateway API.
+    pub routes: Vec<HttpRoute>,
+    /// Address outside for clients without HTTP.
+    pub tcp: Option<corev1::Service>,
+    /// What lets them in.
+    pub tcp_policy: Option<NetworkPolicy>,
     /// Protection against drains.
     pub budget: Option<PodDisruptionBudget>,
     /// Whether the optional ones are removed where they are not wanted: only a Service says that.
@@ -98,9 +108,11 @@ pub fn needs(object: &Deployment, seen: &Seen, now: Timestamp) -> Needs {
     let state = State::new(object, seen, now);
     let view = state.view();
     let config = state.trouble().is_some_and(|trouble| trouble.config);
+    let decision = decide(&view);
+    let prepares = decision.prepare && seen.job_of(&object.name_any()).is_none();
     Needs {
-        references: view.starts() || config,
-        log: state.log(decide(&view).phase).cloned(),
+        references: view.starts() || prepares || config,
+        log: state.log(decision.phase).cloned(),
     }
 }
 
@@ -111,6 +123,7 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
         (None, Some(place)) => place,
         (stopped, _) => {
             return Plan {
+                copy: None,
                 children: None,
                 job: None,
                 outcome: Outcome {
@@ -127,16 +140,20 @@ pub fn plan(object: &Deployment, seen: &Seen, config: &Config, now: Timestamp) -
     let decision = decide(&view);
     let status = status::next(&state, decision, now);
     let health = health::health(&state, &view, decision, &status);
-    let subject = Subject::new(object, seen, place, config);
+    let subject = || Subject::new(object, seen, place, config);
     let children = decision
         .apply
-        .then(|| children(&subject, seen, decision, status.attempts));
+        .then(|| children(&subject(), seen, decision, status.attempts));
     let command = object.spec.run.pre_deploy.as_ref();
     let job = command
         .filter(|_| decision.prepare)
-        .map(|it| predeploy::desired(&subject, it, status.attempts));
+        .map(|it| predeploy::desired(&subject(), it, status.attempts));
+    let copy = seen.inputs.as_ref();
+    let copy = copy.filter(|_| decision.apply || job.is_some());
+    let copy = copy.map(|values| environment::copy(&subject(), values));
     let requeue = requeue(&state, &view, decision, &status, now);
     Plan {
+        copy,
         children,
         job,
         outcome: Outcome {
@@ -163,6 +180,9 @@ fn children(
         cron: cron::desired(subject),
         scaler: scaler::desired(subject),
         ingress: ingress::desired(subject),
+        routes: route::desired(subject),
+        tcp: tcp::service(subject),
+        tcp_policy: tcp::policy(subject),
         budget: budget::desired(subject),
         prune: subject.service.is_some() && replaces,
     }

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
     core::v1::{self as corev1, Namespace, PersistentVolumeClaim, Pod},
-    networking::v1::Ingress,
+    networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
@@ -19,35 +19,38 @@ use kube::{
 use trackbed_api::{
     Database, Deployment, Project, Service,
     deployment::DeploymentPhase::{RolledBack, Superseded},
-    labels,
+    labels::{self, role},
     run::ValueFrom,
 };
-use trackbed_kit::{Cache, Caches, cache::Watched, meta};
+use trackbed_kit::{Cache, Caches, cache::Watched, config::Served, gateway::HttpRoute, meta};
 
-use crate::{
-    observe::Stores,
-    plan::{predeploy, subject},
-};
+use crate::observe::Stores;
 
 /// Roles of the pods and Jobs that concern releases.
-const ROLES: [&str; 2] = [subject::ROLE, predeploy::ROLE];
+const ROLES: [&str; 2] = [role::APP, role::PRE_DEPLOY];
 
 /// Adds all triggers besides a release's own changes.
 pub fn add(
     controller: Controller<Deployment>,
     caches: &mut Caches,
     stores: &Stores,
+    served: Served,
 ) -> Controller<Deployment> {
     let controller = releases(controller, caches, stores);
     let controller = children::<appsv1::Deployment>(controller, caches, stores);
     let controller = children::<corev1::Service>(controller, caches, stores);
     let controller = children::<Ingress>(controller, caches, stores);
+    let controller = children::<NetworkPolicy>(controller, caches, stores);
     let controller = children::<PodDisruptionBudget>(controller, caches, stores);
     let controller = children::<Pod>(controller, caches, stores);
     let controller = children::<Job>(controller, caches, stores);
     let controller = children::<CronJob>(controller, caches, stores);
     let controller = children::<PersistentVolumeClaim>(controller, caches, stores);
     let controller = children::<HorizontalPodAutoscaler>(controller, caches, stores);
+    let controller = match served.gateways {
+        true => children::<HttpRoute>(controller, caches, stores),
+        false => controller,
+    };
     let controller = services(controller, caches, stores);
     let controller = databases(controller, caches, stores);
     surroundings(controller, caches, stores)
@@ -111,7 +114,7 @@ fn services(
     }))
 }
 
-/// A Database concerns the releases that wait for it.
+/// A Database concerns the releases that wait for it, and those whose pods use its credentials.
 fn databases(
     controller: Controller<Deployment>,
     caches: &mut Caches,
@@ -121,7 +124,7 @@ fn databases(
     controller.reconcile_on(each(caches.changes::<Database>(), move |changed| {
         let name = changed.name_any();
         of(&all, changed.as_ref(), |release| {
-            waits(release)
+            living(release)
                 && refers(release, |from| {
                     from.database_ref
                         .as_ref()

@@ -78,6 +78,7 @@ fn seen(case: Case) -> (Deployment, Seen) {
     let missing = needed.filter(|_| case.missing);
     let seen = Seen {
         place: Some(Place {
+            preview_of: None,
             project: "shop".to_owned(),
             environment: "production".to_owned(),
         }),
@@ -339,6 +340,51 @@ fn an_application_that_crashes() {
         again in 291 s
     "#]],
     );
+    // What it says at its first crash is kept, for a busy node may not tell it at the last.
+    check(
+        &(case + "log: 'boom'\n"),
+        &expect![[r#"
+        Progressing, applies web
+        log: boom
+        Ready=False Progressing: 0 of 1 pod is ready: the application crashed with exit code 7: its last lines are in status.logTail
+        Reconciling=True Progressing: 0 of 1 pod is ready: the application crashed with exit code 7: its last lines are in status.logTail
+        Available=False Progressing: 0 of 1 pod is ready: the application crashed with exit code 7: its last lines are in status.logTail
+        again in 291 s
+    "#]],
+    );
+}
+
+#[test]
+fn a_log_that_could_not_be_had_is_asked_for_again() {
+    let failed = "phase: Failed, startTime: '2026-01-01T00:00:00Z', failure: {reason: CrashLoop, message: crashed, retryable: false}";
+    let status = container(
+        "restartCount: 4, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 7, reason: Error}}",
+    );
+    let case = |status_of: &str| {
+        releases(&[(1, status_of)]) + &workload(1, 0, "") + &pod(1, &status) + "log: 'boom'\n"
+    };
+    check(
+        &case(failed),
+        &expect![[r#"
+        Failed, applies web
+        failed for good: CrashLoop
+        log: boom
+        Ready=False CrashLoop: crashed
+        Stalled=True CrashLoop: crashed
+        Available=False CrashLoop: crashed
+    "#]],
+    );
+    check(
+        &case(&format!("{failed}, logTail: before")),
+        &expect![[r#"
+        Failed, applies web
+        failed for good: CrashLoop
+        log: before
+        Ready=False CrashLoop: crashed
+        Stalled=True CrashLoop: crashed
+        Available=False CrashLoop: crashed
+    "#]],
+    );
 }
 
 #[test]
@@ -455,6 +501,49 @@ fn a_rollout_that_takes_too_long_for_no_reason_that_shows() {
         Ready=False RolloutTimeout: the pods did not become available within 5m (0 of 1 pod is ready): see the pods' Events, or raise rollout.timeout
         Stalled=True RolloutTimeout: the pods did not become available within 5m (0 of 1 pod is ready): see the pods' Events, or raise rollout.timeout
         Available=False RolloutTimeout: the pods did not become available within 5m (0 of 1 pod is ready): see the pods' Events, or raise rollout.timeout
+    "#]],
+    );
+}
+
+#[test]
+fn a_rollout_that_ends_while_the_next_pod_starts() {
+    let starts = container("restartCount: 0, state: {running: {}}");
+    let answers = "- metadata: {name: web-1, labels: {trackbed.dev/release: web-1}}\n  status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}\n";
+    let case = releases(&[(1, LATE)]) + &workload(1, 0, "") + &pod(1, &starts) + answers;
+    check(
+        &case,
+        &expect![[r#"
+        Failed, applies nothing
+        failed for good: RolloutTimeout
+        Ready=False RolloutTimeout: the pods did not become available within 5m (1 of 1 pod is ready): see the pods' Events, or raise rollout.timeout
+        Stalled=True RolloutTimeout: the pods did not become available within 5m (1 of 1 pod is ready): see the pods' Events, or raise rollout.timeout
+        Available=False RolloutTimeout: the pods did not become available within 5m (1 of 1 pod is ready): see the pods' Events, or raise rollout.timeout
+    "#]],
+    );
+}
+
+#[test]
+fn a_pod_of_a_release_that_serves_starts() {
+    let starts = container("restartCount: 0, state: {running: {}}");
+    let answers = "- metadata: {name: web-1, labels: {trackbed.dev/release: web-1}}\n  status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}\n";
+    let case = releases(&[(1, SERVES)]) + &workload(1, 0, "") + &pod(1, &starts);
+    check(
+        &(case.clone() + answers),
+        &expect![[r#"
+        Active, applies web
+        Ready=False Progressing: 1 of 1 pod is ready: no answer on port 8080 yet
+        Reconciling=True Progressing: 1 of 1 pod is ready: no answer on port 8080 yet
+        Available=False Progressing: 1 of 1 pod is ready: no answer on port 8080 yet
+    "#]],
+    );
+    // Nobody answers: that is no start any more.
+    check(
+        &case,
+        &expect![[r#"
+        Active, applies web
+        Ready=False NotListening: 0 of 1 pod is ready: the application runs, but nothing answers on port 8080: listen on 0.0.0.0:$PORT, or set run.port to the port that it listens on
+        Stalled=True NotListening: 0 of 1 pod is ready: the application runs, but nothing answers on port 8080: listen on 0.0.0.0:$PORT, or set run.port to the port that it listens on
+        Available=False NotListening: 0 of 1 pod is ready: the application runs, but nothing answers on port 8080: listen on 0.0.0.0:$PORT, or set run.port to the port that it listens on
     "#]],
     );
 }

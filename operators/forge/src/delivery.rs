@@ -1,9 +1,11 @@
 //! Deliveries: from headers and raw bytes to a push.
 
 mod payload;
+mod pulls;
 mod signature;
 
 use axum::http::HeaderMap;
+use jiff::Timestamp;
 
 /// Who sent a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +28,11 @@ pub enum Format {
 pub enum Event {
     /// Refs moved.
     Push(Push),
+    /// A pull request was opened, changed or closed.
+    PullRequest(PullRequest),
     /// The forge tries whether anybody is there.
     Ping,
-    /// Something that is not a push.
+    /// Something else.
     Ignored(String),
 }
 
@@ -48,6 +52,25 @@ pub struct Change {
     pub reference: String,
     /// The commit that it names now. `None`: it was deleted, or the sender does not tell.
     pub commit: Option<String>,
+}
+
+/// A pull request (GitLab: merge request), as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Every address that the forge tells for the repository that it is to be merged into.
+    pub urls: Vec<String>,
+    /// Its number.
+    pub number: u64,
+    /// Whether it is open.
+    pub open: bool,
+    /// Whether its branch is in another repository than the one that it is to be merged into.
+    pub fork: bool,
+    /// Its branch, without `refs/heads/`.
+    pub branch: String,
+    /// The last commit of the branch, where the forge tells all of its id.
+    pub commit: Option<String>,
+    /// When it changed last, where the forge tells.
+    pub changed: Option<Timestamp>,
 }
 
 /// Why a delivery is not taken.

@@ -29,7 +29,7 @@ use futures::StreamExt;
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::delivery::{Event, Format, Push, Refusal, open};
+use crate::delivery::{Event, Format, PullRequest, Push, Refusal, open};
 
 /// Longest body. GitHub sends no more than 25 MB, and cuts the list of commits much earlier; what is
 /// read here is a fraction of the least.
@@ -57,16 +57,23 @@ pub trait Hooks: Send + Sync + 'static {
         name: &str,
         push: &Push,
     ) -> impl Future<Output = Option<Vec<Matched>>> + Send;
+    /// A pull request is as told. As with pushes.
+    fn pull_request(
+        &self,
+        namespace: &str,
+        name: &str,
+        request: &PullRequest,
+    ) -> impl Future<Output = Option<Vec<Matched>>> + Send;
 }
 
-/// A Service that follows what was pushed.
+/// A Service that follows what was pushed, or has previews of the pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Matched {
     /// Its name.
     pub service: String,
-    /// The ref that it follows.
+    /// The ref that it follows, or the preview.
     pub r#ref: String,
-    /// Whether it looks now. If not, it was told already.
+    /// Whether something is done now. If not, it was told already.
     pub triggered: bool,
 }
 
@@ -226,19 +233,23 @@ impl<H: Hooks> Door<H> {
     }
 
     async fn take(&self, namespace: &str, name: &str, event: Event) -> Result<Response, Closed> {
-        let push = match event {
-            Event::Push(push) => push,
+        let hooks = &self.hooks;
+        let (event, matched) = match event {
+            Event::Push(push) => ("push", hooks.push(namespace, name, &push).await),
+            // Its branch is somebody else's, who is not to run anything here.
+            Event::PullRequest(request) if request.fork => {
+                return Ok(self.ignored("pull request of a fork"));
+            }
+            Event::PullRequest(request) => {
+                let matched = hooks.pull_request(namespace, name, &request).await;
+                ("pull request", matched)
+            }
             Event::Ping => return Ok(self.ignored("ping")),
             Event::Ignored(event) => return Ok(self.ignored(&event)),
         };
-        let matched = self.hooks.push(namespace, name, &push).await;
         let matched = matched.ok_or(Closed::Failed)?;
         self.counts.add("accepted");
-        Ok(Json(Answer {
-            event: "push",
-            matched,
-        })
-        .into_response())
+        Ok(Json(Answer { event, matched }).into_response())
     }
 
     fn ignored(&self, event: &str) -> Response {

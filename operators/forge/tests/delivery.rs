@@ -236,7 +236,7 @@ fn what_is_signed_and_no_push_is_named() {
         ("", "EOF"),
         ("[1]", "invalid"),
         ("\u{fffd}", "expected"),
-        (r#"{"url": "a"}"#, "missing field"),
+        (r#"{"url": "a"}"#, "either ref or pullRequest"),
         (r#"{"url": "a", "ref": "main"}"#, "full ref"),
         (r#"{"url": "a", "ref": "refs/heads/a\nb"}"#, "full ref"),
         (

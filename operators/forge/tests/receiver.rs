@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tower::ServiceExt;
 use trackbed_forge::{
-    delivery::Push,
+    delivery::{PullRequest, Push},
     receiver::{BODY_MAX, Counts, Hooks, Matched, router},
 };
 
@@ -54,6 +54,14 @@ impl Hooks for FakeHooks {
             service: "web".to_owned(),
             r#ref: push.changes[0].reference.clone(),
             triggered,
+        }])
+    }
+
+    async fn pull_request(&self, _: &str, _: &str, it: &PullRequest) -> Option<Vec<Matched>> {
+        Some(vec![Matched {
+            service: "web".to_owned(),
+            r#ref: format!("preview of {}, open: {}", it.branch, it.open),
+            triggered: true,
         }])
     }
 }

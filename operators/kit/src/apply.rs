@@ -12,6 +12,11 @@ use trackbed_api::{labels, names};
 
 use crate::{Context, Error, covers::covers, meta};
 
+/// A version that no object has: an apply that asks for it makes a new object, or fails. A POST
+/// would do so too, but its fields belong to nobody who applies: what a later apply leaves out
+/// would stay for ever.
+const NEVER: &str = "1";
+
 /// What a kind must be to be applied.
 pub trait Child:
     Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Debug + Send + Sync
@@ -78,42 +83,21 @@ pub async fn apply<K: Child>(
             return Ok(Applied::Unchanged);
         }
     }
+    let version = live.and_then(ResourceExt::resource_version);
+    let verb = match (fence, &version) {
+        (Fence::Observed, None) => "create",
+        _ => "apply",
+    };
     if fence == Fence::Observed {
-        match live.and_then(ResourceExt::resource_version) {
-            Some(version) => body["metadata"]["resourceVersion"] = Value::String(version),
-            None => return create(context, controller, api, &body, &what).await,
-        }
+        let version = version.unwrap_or_else(|| NEVER.to_owned());
+        body["metadata"]["resourceVersion"] = Value::String(version);
     }
     let parameters = PatchParams::apply(&labels::field_manager(controller)).force();
     api.patch(&desired.name_any(), &parameters, &Patch::Apply(&body))
         .await
-        .map_err(|source| Error::api(format!("apply {what}"), source))?;
-    context.metrics.write(controller, "apply");
-    tracing::info!(%what, "applied");
-    Ok(Applied::Written)
-}
-
-/// Creates an object that must not exist yet; somebody else's is a conflict.
-async fn create<K: Child>(
-    context: &Context,
-    controller: &str,
-    api: &Api<K>,
-    body: &Value,
-    what: &str,
-) -> Result<Applied, Error> {
-    let object: K = serde_json::from_value(body.clone()).map_err(|source| Error::Serialise {
-        what: what.to_owned(),
-        source,
-    })?;
-    let parameters = kube::api::PostParams {
-        field_manager: Some(labels::field_manager(controller)),
-        ..Default::default()
-    };
-    api.create(&parameters, &object)
-        .await
-        .map_err(|source| Error::api(format!("create {what}"), source))?;
-    context.metrics.write(controller, "create");
-    tracing::info!(%what, "created");
+        .map_err(|source| Error::api(format!("{verb} {what}"), source))?;
+    context.metrics.write(controller, verb);
+    tracing::info!(%what, verb, "wrote");
     Ok(Applied::Written)
 }
 

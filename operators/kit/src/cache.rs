@@ -46,6 +46,13 @@ impl<K: Watched> Clone for Cache<K> {
 }
 
 impl<K: Watched> Cache<K> {
+    /// The cache of a kind that the cluster does not serve: nobody watches it.
+    pub fn empty() -> Self {
+        Self {
+            store: reflector::store().0,
+        }
+    }
+
     /// The underlying store.
     pub fn store(&self) -> Store<K> {
         self.store.clone()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
-use trackbed_api::environment::BuildEnvironment;
+use trackbed_api::{environment::BuildEnvironment, expose::Routing};
 
 /// Everything that the platform team sets once for all Projects.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -26,6 +26,22 @@ pub struct Config {
     /// IngressClass of the Ingresses. `None`: the cluster's default.
     #[serde(default)]
     pub ingress_class: Option<String>,
+    /// How requests from outside reach Services where their Project says nothing. Default:
+    /// `Ingress`.
+    #[serde(default)]
+    pub routing: Routing,
+    /// The platform's Gateway, for `routing: Gateway`.
+    #[serde(default)]
+    pub gateway: Gateway,
+    /// Certificates of public hosts.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Which hosts of their own Services may have where their Project says nothing.
+    #[serde(default)]
+    pub custom_domains: CustomDomains,
+    /// What the cluster serves besides Kubernetes' own kinds: found out at the start.
+    #[serde(skip)]
+    pub served: Served,
     /// Labels of the namespace that the ingress controller runs in.
     pub ingress_namespace: BTreeMap<String, String>,
     /// Address ranges of pods and Services: not part of "the internet" that pods may reach.
@@ -99,6 +115,69 @@ pub struct Images {
     pub postgres: String,
     /// Repository of Redis' official image; the major version is the tag.
     pub redis: String,
+}
+
+/// The platform's Gateway (of the Gateway API), which serves all Projects.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Its namespace. Routes of all namespaces have to be allowed at its listeners.
+    pub namespace: String,
+    /// Its name. Empty: there is none, and Services are routed by Ingresses.
+    pub name: String,
+    /// Its listener for http, for all hosts. Default: `http`.
+    pub http_listener: String,
+    /// Its listener for https, with a certificate for all hosts one label below the base domain.
+    /// Default: `https`. Empty: it has none.
+    pub https_listener: String,
+    /// The class of Gateways that are made for Services with hosts that the platform's certificate
+    /// is not good for. Empty: none are made, and such hosts are served by http.
+    pub class_name: String,
+    /// Port that those listen on. Default: 443.
+    pub https_port: u16,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            name: String::new(),
+            http_listener: "http".to_owned(),
+            https_listener: "https".to_owned(),
+            class_name: String::new(),
+            https_port: 443,
+        }
+    }
+}
+
+/// Certificates of public hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Tls {
+    /// ClusterIssuer of cert-manager. `None`: only Projects that name one have certificates.
+    pub issuer: Option<String>,
+    /// The ingress controller has a certificate of its own for all hosts one label below the base
+    /// domain: these need none.
+    pub wildcard: bool,
+}
+
+/// Which hosts of their own Services may have where their Project says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+pub enum CustomDomains {
+    /// Every host that is not the platform's or another Project's.
+    #[default]
+    Any,
+    /// None: a Project has to list them in `allowedDomains`.
+    Listed,
+}
+
+/// Kinds of others that the cluster serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Served {
+    /// cert-manager's.
+    pub certificates: bool,
+    /// The Gateway API's.
+    pub gateways: bool,
 }
 
 /// How forges reach the operator.
@@ -189,14 +268,6 @@ impl Build {
 }
 
 impl Config {
-    /// A public URL for a host.
-    pub fn url(&self, host: &str) -> String {
-        match self.url_port {
-            Some(port) => format!("{}://{host}:{port}", self.url_scheme),
-            None => format!("{}://{host}", self.url_scheme),
-        }
-    }
-
     /// Where a forge sends what is signed with the Secret `name` of a namespace.
     pub fn webhook(&self, namespace: &str, name: &str) -> Option<String> {
         let base = self.webhooks.url.as_deref()?.trim_end_matches('/');
@@ -212,6 +283,11 @@ impl Config {
             url_scheme: "https".into(),
             url_port: None,
             ingress_class: Some("traefik".into()),
+            routing: Routing::default(),
+            gateway: Gateway::default(),
+            tls: Tls::default(),
+            custom_domains: CustomDomains::default(),
+            served: Served::default(),
             ingress_namespace: BTreeMap::from([(
                 "kubernetes.io/metadata.name".into(),
                 "ingress".into(),

@@ -5,16 +5,22 @@
 
 pub mod apply;
 pub mod cache;
+pub mod cert_manager;
 pub mod certificates;
+pub mod claim;
 pub mod conditions;
 pub mod config;
+pub mod contents;
 pub mod context;
 pub mod covers;
 pub mod docker;
 pub mod error;
 pub mod events;
 pub mod finalizer;
+pub mod gateway;
 pub mod harness;
+pub mod hosts;
+pub mod job;
 pub mod meta;
 pub mod metrics;
 pub mod network;

@@ -12,6 +12,8 @@ pub struct Place {
     pub project: String,
     /// Name of the environment.
     pub environment: String,
+    /// The environment that it is a preview of.
+    pub preview_of: Option<String>,
 }
 
 /// The environment that the namespace of this name is. `None`: it belongs to no Project.
@@ -20,5 +22,6 @@ pub fn place(namespaces: &Cache<Namespace>, namespace: &str) -> Option<Place> {
     Some(Place {
         project: meta::label(namespace.as_ref(), labels::PROJECT)?.to_owned(),
         environment: meta::label(namespace.as_ref(), labels::ENVIRONMENT)?.to_owned(),
+        preview_of: meta::label(namespace.as_ref(), labels::PREVIEW).map(str::to_owned),
     })
 }

@@ -12,7 +12,7 @@ use futures::{FutureExt, future};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use trackbed_kit::{Caches, Config, Context, metrics::Metrics};
+use trackbed_kit::{Caches, Config, Context, config::Served, metrics::Metrics};
 
 use crate::error::Error;
 use controllers::Name;
@@ -114,6 +114,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
         tracing::info!("leads");
     }
+    let config = Config {
+        served: served(&client).await?,
+        ..config
+    };
     let context = Arc::new(Context::new(client, config, metrics, Some(identity)));
     let work = work(&options, context, stopping.clone());
     let result = match held {
@@ -135,6 +139,18 @@ pub async fn run(options: Options) -> Result<(), Error> {
         webhooks.abort();
     }
     result
+}
+
+/// Kinds of others that the cluster serves.
+async fn served(client: &Client) -> Result<Served, Error> {
+    let groups = client.list_api_groups().await.map_err(Error::Client)?;
+    let serves = |name: &str| groups.groups.iter().any(|group| group.name == name);
+    let served = Served {
+        certificates: serves("cert-manager.io"),
+        gateways: serves("gateway.networking.k8s.io"),
+    };
+    tracing::info!(?served, "looked for kinds of others");
+    Ok(served)
 }
 
 /// Starts caches and controllers and waits until a stop has drained them.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{core::v1::Namespace, rbac::v1::RoleBinding},
+    api::{
+        core::v1::{ConfigMap, Namespace},
+        rbac::v1::RoleBinding,
+    },
 };
 use kube::{Api, Resource, ResourceExt};
 use trackbed_api::{Database, Project, labels, names};
@@ -16,8 +19,9 @@ use trackbed_kit::{
 };
 
 use crate::{
-    observe::{Environment, Seen, Source, forbidden},
+    observe::{Environment, Seen, Source},
     plan::{Children, Desired},
+    read::forbidden,
 };
 
 /// How long the API server may take to know a binding that it stored, in seconds.
@@ -74,9 +78,12 @@ async fn environment(
         quota,
         limits,
         policies,
-        secrets,
+        mut secrets,
         build_files,
+        copies,
     } = desired;
+    secrets.extend(copies.secrets);
+    let config_maps: Vec<ConfigMap> = build_files.into_iter().chain(copies.config_maps).collect();
     let known = live.live.as_deref().filter(|it| meta::is_managed(*it));
     if known.is_none() {
         // Onto nothing, or onto what was handed over: never onto a namespace that somebody else
@@ -96,7 +103,7 @@ async fn environment(
         to.all(quota.as_slice(), &live.quotas).await?;
         to.all(&[limits], &live.limits).await?;
         to.all(&policies, &live.policies).await?;
-        to.all(build_files.as_slice(), &live.config_maps).await?;
+        to.all(&config_maps, &live.config_maps).await?;
         // A copy outlives an original that is missing at the moment.
         let wanted = |name: &String| prune || secrets.iter().any(|it| it.name_any() == *name);
         let secrets_live = live.secrets.iter().filter(|(name, _)| wanted(name));
@@ -104,8 +111,15 @@ async fn environment(
         to.all(&secrets, &secrets_live).await
     };
     rest.await.map_err(|error| soften(error, live))?;
-    // Last: by now the API server knows the rights that the other controllers need.
-    write_namespace(context, &namespace, known, Fence::None).await
+    // By now the API server knows the rights that the other controllers need.
+    write_namespace(context, &namespace, known, Fence::None).await?;
+    let copied = async {
+        // Nothing that somebody made a moment ago is taken for a copy.
+        let fence = Fence::Observed;
+        to.each(&copies.databases, &live.databases, fence).await?;
+        to.each(&copies.services, &live.services, fence).await
+    };
+    copied.await.map_err(|error| soften(error, live))
 }
 
 /// Nobody takes a namespace for an environment that does not carry Trackbed's label.
@@ -157,15 +171,25 @@ impl To<'_> {
     where
         K: Child + Resource<Scope = NamespaceResourceScope>,
     {
+        self.each(desired, live, Fence::None).await
+    }
+
+    async fn each<K>(&self, desired: &[K], live: &[Arc<K>], fence: Fence) -> Result<(), Error>
+    where
+        K: Child + Resource<Scope = NamespaceResourceScope>,
+    {
         let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
         let controller = Project::CONTROLLER;
         for object in desired {
             let found = live.iter().find(|it| it.name_any() == object.name_any());
             let found = found.map(AsRef::as_ref);
-            send(self.context, controller, &api, object, found, Fence::None).await?;
+            let fence = found.map_or(fence, |_| Fence::None);
+            send(self.context, controller, &api, object, found, fence).await?;
         }
         for old in live {
-            if !desired.iter().any(|it| it.name_any() == old.name_any()) {
+            // What a person made is nobody's to remove.
+            let ours = meta::is_managed(old.as_ref());
+            if ours && !desired.iter().any(|it| it.name_any() == old.name_any()) {
                 delete(self.context, controller, &api, old.as_ref()).await?;
             }
         }

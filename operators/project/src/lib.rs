@@ -3,10 +3,13 @@
 mod apply;
 pub mod observe;
 pub mod plan;
+mod read;
+mod triggers;
 
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::{
     core::v1::{LimitRange, Namespace, ResourceQuota},
     networking::v1::NetworkPolicy,
@@ -43,7 +46,12 @@ pub const RIGHTS: &[Right] = &[
         &["projects/status"],
         &["update"],
     ),
-    Right::new(Scope::Cluster, "trackbed.dev", &["databases"], WATCH),
+    Right::new(
+        Scope::Cluster,
+        "trackbed.dev",
+        &["databases", "services"],
+        WATCH,
+    ),
     Right::new(
         Scope::Cluster,
         "",
@@ -101,12 +109,12 @@ pub const RIGHTS: &[Right] = &[
         &["networkpolicies"],
         WRITE,
     ),
-    // Before their namespace goes.
+    // Copies in previews; and Databases before their namespace goes.
     Right::new(
         Scope::Environment,
         "trackbed.dev",
-        &["databases"],
-        &["delete"],
+        &["databases", "services"],
+        &["create", "patch", "delete"],
     ),
     Right::new(Scope::Operator, "", &["secrets"], &["get"]),
 ];
@@ -118,6 +126,10 @@ pub fn start(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let stores = Stores::new(caches);
+    let services = stores.services.clone();
+    let services = triggers::copied(caches.changes(), services, &stores);
+    let databases = stores.databases.clone();
+    let databases = triggers::copied(caches.changes(), databases, &stores);
     let controller = harness::controller::<Project>(caches)
         .reconcile_on(of_namespace(caches.changes::<Namespace>()))
         .reconcile_on(labelled(caches.changes::<RoleBinding>()))
@@ -125,7 +137,9 @@ pub fn start(
         .reconcile_on(labelled(caches.changes::<LimitRange>()))
         .reconcile_on(labelled(caches.changes::<NetworkPolicy>()))
         // What was kept for its data may go when they are gone.
-        .reconcile_on(kept(caches, &stores));
+        .reconcile_on(kept(caches, &stores))
+        .reconcile_on(services)
+        .reconcile_on(databases);
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
         let (context, stores) = (shared.clone(), stores.clone());
@@ -141,11 +155,12 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Project) -> Resu
     if !held && (meta::is_deleted(object) || finalizer::hold(&api, object, FINALIZER).await?) {
         return Ok(Action::await_change());
     }
-    let seen = match observe(context, stores, object).await {
+    let now = Timestamp::now();
+    let seen = match observe(context, stores, object, now).await {
         Ok(seen) => seen,
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
-    let mut plan = plan(object, &seen, &context.config);
+    let mut plan = plan(object, &seen, &context.config, now);
     let failures = apply::apply(context, &seen, plan.children).await;
     if plan.gone && failures.is_empty() {
         let (_, _, message) = plan.outcome.health.ready();

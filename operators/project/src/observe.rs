@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use jiff::Timestamp;
 use k8s_openapi::{
-    ByteString, NamespaceResourceScope,
+    ByteString,
     api::{
         core::v1::{
             ConfigMap, LimitRange, Namespace, PersistentVolumeClaim, ResourceQuota, Secret,
@@ -12,9 +13,17 @@ use k8s_openapi::{
         rbac::v1::RoleBinding,
     },
 };
-use kube::{Api, Resource, ResourceExt, api::ListParams};
-use trackbed_api::{Database, Project, labels, names};
+use kube::{Api, ResourceExt};
+use trackbed_api::{Database, Project, Service, labels, names};
 use trackbed_kit::{Cache, Caches, Context, Error, cache::Watched, meta};
+
+use crate::{
+    plan::{
+        copies,
+        previews::{self, Wanted},
+    },
+    read::{by_name, get, list},
+};
 
 /// The caches that the controller reads.
 #[derive(Clone)]
@@ -27,6 +36,10 @@ pub struct Stores {
     quotas: Cache<ResourceQuota>,
     limits: Cache<LimitRange>,
     policies: Cache<NetworkPolicy>,
+    /// Services, for previews.
+    pub services: Cache<Service>,
+    /// Databases, for previews.
+    pub databases: Cache<Database>,
 }
 
 impl Stores {
@@ -39,6 +52,8 @@ impl Stores {
             quotas: caches.managed(),
             limits: caches.managed(),
             policies: caches.managed(),
+            services: caches.all(),
+            databases: caches.all(),
         }
     }
 }
@@ -76,6 +91,8 @@ impl fmt::Display for Data {
 /// An environment as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// What is wanted. Nothing is, of an environment that is only left over.
+    pub wanted: Option<Wanted>,
     /// Name of its namespace.
     pub namespace: String,
     /// The namespace.
@@ -92,16 +109,39 @@ pub struct Environment {
     pub config_maps: Vec<Arc<ConfigMap>>,
     /// The Secrets that the Project makes, by name.
     pub secrets: BTreeMap<String, Secret>,
+    /// The Services in it, of a preview.
+    pub services: Vec<Arc<Service>>,
+    /// The Databases in it, of a preview.
+    pub databases: Vec<Arc<Database>>,
     /// What holds data in it. Looked for only where the namespace may have to go.
     pub data: Vec<Data>,
+}
+
+/// What previews have copies of.
+#[derive(Clone, Debug, Default)]
+pub struct Base {
+    /// Services.
+    pub services: Vec<Arc<Service>>,
+    /// Databases.
+    pub databases: Vec<Arc<Database>>,
+    /// The Secrets that are to be copied, as far as they are there.
+    pub secrets: BTreeMap<String, Secret>,
+    /// ConfigMaps likewise.
+    pub config_maps: BTreeMap<String, ConfigMap>,
 }
 
 /// What a plan is made from.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// The environments of the spec, in its order.
+    /// The environments that are to be: those of the spec in its order, then pull requests'.
     pub environments: Vec<Environment>,
-    /// Environments that are not in the spec any more.
+    /// Previews that are asked for and are not to be, with the reason.
+    pub refused: Vec<(Wanted, String)>,
+    /// When the next preview ends by itself.
+    pub next_end: Option<Timestamp>,
+    /// What previews have copies of.
+    pub base: Base,
+    /// Environments that are not to be any more.
     pub former: Vec<Environment>,
     /// Credentials that push images.
     pub push: Source,
@@ -113,19 +153,34 @@ pub struct Seen {
 ///
 /// # Errors
 /// The API server's, of the GETs.
-pub async fn observe(context: &Context, stores: &Stores, object: &Project) -> Result<Seen, Error> {
+pub async fn observe(
+    context: &Context,
+    stores: &Stores,
+    object: &Project,
+    now: Timestamp,
+) -> Result<Seen, Error> {
     let name = object.name_any();
-    let wanted: Vec<String> = object
-        .spec
-        .environments
-        .iter()
-        .map(|environment| names::namespace(&name, &environment.name))
-        .collect();
-    let mut seen = Seen::default();
-    for namespace in &wanted {
-        let mut environment = cached(stores, namespace);
+    let mut seen = Seen {
+        base: base(context, stores, object).await?,
+        ..Seen::default()
+    };
+    let own = |it: &Namespace| meta::label(it, labels::PROJECT) == Some(name.as_str());
+    let standing = stores.namespaces.list_all(|it| {
+        own(it) && meta::label(it, labels::PREVIEW).is_some() && !meta::is_deleted(it)
+    });
+    let standing = standing.iter().filter_map(|it| {
+        let name = meta::label(it.as_ref(), labels::ENVIRONMENT)?;
+        Some(name.to_owned())
+    });
+    let services = &seen.base.services;
+    let environments = previews::environments(object, services, &standing.collect(), now);
+    seen.refused = environments.refused;
+    seen.next_end = environments.next;
+    for wanted in environments.wanted {
+        let namespace = names::namespace(&name, &wanted.name);
+        let mut environment = cached(stores, &namespace);
         if environment.live.is_none() {
-            environment.live = get(Api::<Namespace>::all(context.client.clone()), namespace)
+            environment.live = get(Api::<Namespace>::all(context.client.clone()), &namespace)
                 .await?
                 .map(Arc::new);
         }
@@ -134,16 +189,16 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Project) -> Re
             .as_deref()
             .is_some_and(|live| meta::label(live, labels::PROJECT) == Some(name.as_str()));
         if ours && !meta::is_deleted(object) {
-            environment.secrets = secrets(context, namespace).await?;
-            environment.config_maps = build_files(context, namespace).await?;
+            inside(context, stores, object, &wanted, &mut environment).await?;
         } else if ours {
-            environment.data = data(context, namespace).await?;
+            environment.data = data(context, &namespace).await?;
         }
+        environment.wanted = Some(wanted);
         seen.environments.push(environment);
     }
     let former = stores.namespaces.list_all(|namespace| {
-        meta::label(namespace, labels::PROJECT) == Some(name.as_str())
-            && !wanted.contains(&namespace.name_any())
+        let is_wanted = |it: &Environment| it.namespace == namespace.name_any();
+        own(namespace) && !seen.environments.iter().any(is_wanted)
     });
     for namespace in former {
         let namespace = namespace.name_any();
@@ -155,6 +210,54 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Project) -> Re
     seen.push = source(context, push).await?;
     seen.pull = source(context, pull).await?;
     Ok(seen)
+}
+
+/// What previews have copies of, where the Project has previews.
+async fn base(context: &Context, stores: &Stores, object: &Project) -> Result<Base, Error> {
+    let Some(previews) = &object.spec.previews else {
+        return Ok(Base::default());
+    };
+    if meta::is_deleted(object) {
+        return Ok(Base::default());
+    }
+    let namespace = &names::namespace(&object.name_any(), &previews.of);
+    let mut base = Base {
+        services: stores.services.list(namespace, |it| !meta::is_deleted(it)),
+        databases: stores.databases.list(namespace, |it| !meta::is_deleted(it)),
+        ..Base::default()
+    };
+    // A cache has no order, and what is written is to have one.
+    base.services.sort_by_key(|it| it.name_any());
+    base.databases.sort_by_key(|it| it.name_any());
+    let secrets = previews.secrets.iter().map(|it| it.as_str());
+    base.secrets = by_name(context, namespace, secrets).await?;
+    let config_maps = previews.config_maps.iter().map(|it| it.as_str());
+    base.config_maps = by_name(context, namespace, config_maps).await?;
+    Ok(base)
+}
+
+/// What is in an environment that nobody watches, and what of a preview was copied.
+async fn inside(
+    context: &Context,
+    stores: &Stores,
+    object: &Project,
+    wanted: &Wanted,
+    environment: &mut Environment,
+) -> Result<(), Error> {
+    let namespace = environment.namespace.clone();
+    let copied = copies::named(object, wanted, environment.live.as_deref());
+    let made = [names::PUSH_SECRET, names::PULL_SECRET].into_iter();
+    let secrets = copied.secrets.iter().map(String::as_str).chain(made);
+    environment.secrets = by_name(context, &namespace, secrets).await?;
+    let config_maps = copied.config_maps.iter().map(String::as_str);
+    let config_maps = config_maps.chain([names::BUILD_CONFIG_MAP]);
+    let config_maps = by_name::<ConfigMap>(context, &namespace, config_maps).await?;
+    environment.config_maps = config_maps.into_values().map(Arc::new).collect();
+    if wanted.preview.is_some() {
+        environment.services = stores.services.list(&namespace, |_| true);
+        environment.databases = stores.databases.list(&namespace, |_| true);
+    }
+    Ok(())
 }
 
 /// Names of the Secrets that push and pull a Project's images.
@@ -180,6 +283,9 @@ fn credentials<'a>(
 
 fn cached(stores: &Stores, namespace: &str) -> Environment {
     Environment {
+        wanted: None,
+        services: Vec::new(),
+        databases: Vec::new(),
         namespace: namespace.to_owned(),
         live: stores.namespaces.get_cluster(namespace),
         bindings: ours(&stores.bindings, namespace),
@@ -212,23 +318,6 @@ fn is_cache(claim: &PersistentVolumeClaim) -> bool {
             .is_some_and(|service| claim.name_any() == names::build_cache(service))
 }
 
-async fn list<K>(context: &Context, namespace: &str) -> Result<Vec<K>, Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + serde::de::DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await.map_err(|source| {
-        Error::api(
-            format!("list {}s of namespace {namespace}", K::kind(&())),
-            source,
-        )
-    })?;
-    Ok(found.items)
-}
-
 /// Children of the Project itself: those of Databases and Services have an owner.
 fn ours<K: Watched>(cache: &Cache<K>, namespace: &str) -> Vec<Arc<K>> {
     cache.list(namespace, |object| {
@@ -237,46 +326,6 @@ fn ours<K: Watched>(cache: &Cache<K>, namespace: &str) -> Vec<Arc<K>> {
             && meta::label(object, labels::DATABASE).is_none()
             && meta::label(object, labels::SERVICE).is_none()
     })
-}
-
-async fn secrets(context: &Context, namespace: &str) -> Result<BTreeMap<String, Secret>, Error> {
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let mut found = BTreeMap::new();
-    for name in [names::PUSH_SECRET, names::PULL_SECRET] {
-        match get(api.clone(), name).await {
-            Ok(Some(secret)) => {
-                found.insert(name.to_owned(), secret);
-            }
-            Ok(None) => {}
-            // The rights in a new environment come with its first binding.
-            Err(error) if forbidden(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
-}
-
-async fn build_files(context: &Context, namespace: &str) -> Result<Vec<Arc<ConfigMap>>, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-    match get(api, names::BUILD_CONFIG_MAP).await {
-        Ok(found) => Ok(found.into_iter().map(Arc::new).collect()),
-        Err(error) if forbidden(&error) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether the API server says that we may not.
-pub fn forbidden(error: &Error) -> bool {
-    matches!(error, Error::Api { source: kube::Error::Api(status), .. } if status.code == 403)
-}
-
-async fn get<K>(api: Api<K>, name: &str) -> Result<Option<K>, Error>
-where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    api.get_opt(name)
-        .await
-        .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))
 }
 
 async fn source(context: &Context, name: Option<&str>) -> Result<Source, Error> {

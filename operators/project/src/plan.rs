@@ -1,13 +1,16 @@
 //! What a Project needs next, from what was seen. No I/O and no clock.
 
+pub mod copies;
 pub mod limits;
 pub mod namespace;
 pub mod network;
+pub mod previews;
 pub mod registry;
 pub mod rights;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         core::v1::{ConfigMap, LimitRange, Namespace, ResourceQuota, Secret},
@@ -18,14 +21,16 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 use trackbed_api::{
-    Database, Project, ProjectStatus, labels,
+    Database, Project, ProjectStatus, labels, names,
     project::{DeletionPolicy, EnvironmentStatus},
     reason::Reason,
 };
 use trackbed_kit::{Config, Error, Health, Plan as Outcome, meta};
 
 use crate::observe::{Data, Environment, Seen, Source};
+use copies::Copies;
 use namespace::Standing;
+use previews::{Open, Wanted};
 
 /// How often the registry's credentials, which nobody watches, are compared.
 const CREDENTIALS: Duration = Duration::from_secs(600);
@@ -74,43 +79,44 @@ pub struct Desired {
     pub secrets: Vec<Secret>,
     /// Certificates that builds trust.
     pub build_files: Option<ConfigMap>,
+    /// What a preview has of another environment.
+    pub copies: Copies,
 }
 
 /// Decides.
-pub fn plan(object: &Project, seen: &Seen, config: &Config) -> Plan {
+pub fn plan(object: &Project, seen: &Seen, config: &Config, now: Timestamp) -> Plan {
     if meta::is_deleted(object) {
         return deletion(object, seen);
     }
     let mut status = ProjectStatus::default();
     let mut children = Children::default();
     let mut problem = None;
-    for (spec, live) in object.spec.environments.iter().zip(&seen.environments) {
-        let standing = namespace::standing(object, &spec.name, live);
-        let message = match &standing {
+    let wanted = seen.environments.iter();
+    for (wanted, live) in wanted.filter_map(|it| Some((it.wanted.as_ref()?, it))) {
+        let mut message = match namespace::standing(object, wanted, live) {
             Standing::Foreign(message) => {
                 problem.get_or_insert(Health::Stalled(Reason::NamespaceConflict, message.clone()));
-                Some(message.clone())
+                Some(message)
             }
-            Standing::Ending => Some("the namespace of before is still being deleted".to_owned()),
+            Standing::Ending => {
+                problem.get_or_insert(Health::Progressing(format!(
+                    "waits for namespace {} of before to be gone",
+                    live.namespace
+                )));
+                Some("the namespace of before is still being deleted".to_owned())
+            }
             Standing::Ours => None,
         };
-        if standing == Standing::Ending {
-            problem.get_or_insert(Health::Progressing(format!(
-                "waits for namespace {} of before to be gone",
-                live.namespace
-            )));
-        }
-        if standing == Standing::Ours {
-            let desired = environment(object, &spec.name, live, seen, config);
+        if message.is_none() {
+            let desired = environment(object, wanted, live, seen, config);
+            message = desired.copies.lacks.first().cloned();
             children.environments.push(desired);
         }
-        status.environments.push(EnvironmentStatus {
-            name: spec.name.to_string(),
-            namespace: live.namespace.clone(),
-            ready: message.is_none(),
-            message,
-        });
+        status.environments.push(told(object, wanted, message));
     }
+    let refused = seen.refused.iter();
+    let refused = refused.map(|(wanted, reason)| told(object, wanted, Some(reason.clone())));
+    status.environments.extend(refused);
     let Retirement {
         retired,
         databases,
@@ -121,35 +127,55 @@ pub fn plan(object: &Project, seen: &Seen, config: &Config) -> Plan {
     children.retired = retired;
     children.databases = databases;
     let problem = problem.or_else(|| missing(seen));
-    let requeue = problem.as_ref().map_or(CREDENTIALS, |_| OBSTACLE);
+    let mut requeue = problem.as_ref().map_or(CREDENTIALS, |_| OBSTACLE);
+    if let Some(left) = seen.next_end.map(|end| end.duration_since(now)) {
+        requeue = requeue.min(left.try_into().unwrap_or_default());
+    }
     let health = problem.unwrap_or_else(|| ready(&status, &kept));
     Plan {
         outcome: Outcome {
             status,
             health,
             facts: Vec::new(),
-            requeue: Some(requeue),
+            requeue: Some(requeue.max(LEFTOVERS)),
         },
         children,
         gone: false,
     }
 }
 
+/// What status says of an environment.
+fn told(object: &Project, wanted: &Wanted, message: Option<String>) -> EnvironmentStatus {
+    EnvironmentStatus {
+        namespace: names::namespace(&object.name_any(), &wanted.name),
+        name: wanted.name.clone(),
+        ready: message.is_none(),
+        message,
+        preview: wanted.preview.as_ref().map(Open::status),
+    }
+}
+
 fn environment(
     object: &Project,
-    name: &str,
+    wanted: &Wanted,
     live: &Environment,
     seen: &Seen,
     config: &Config,
 ) -> Desired {
+    let of = object.spec.previews.as_ref().map(|it| it.of.as_str());
     let place = Place {
         project: object,
-        environment: name,
+        environment: &wanted.name,
+        preview_of: of.filter(|_| wanted.preview.is_some()),
         namespace: &live.namespace,
         config,
     };
+    let open = wanted.preview.as_ref();
+    let copies = open.map(|open| copies::desired(&place, open, &seen.base, live));
+    let copies = copies.unwrap_or_default();
     Desired {
-        namespace: namespace::desired(&place, live.live.as_deref()),
+        namespace: namespace::desired(&place, live.live.as_deref(), &copies),
+        copies,
         bindings: rights::desired(&place),
         quota: limits::quota(&place),
         limits: limits::defaults(&place),
@@ -171,12 +197,16 @@ fn missing(seen: &Seen) -> Option<Health> {
 }
 
 fn ready(status: &ProjectStatus, kept: &[String]) -> Health {
-    let names: Vec<&str> = status
-        .environments
-        .iter()
-        .map(|environment| environment.namespace.as_str())
-        .collect();
-    let mut message = format!("ready: {}", names.join(", "));
+    let all = status.environments.iter();
+    let (previews, own): (Vec<_>, Vec<_>) = all.partition(|it| it.preview.is_some());
+    let own: Vec<&str> = own.iter().map(|it| it.namespace.as_str()).collect();
+    let mut message = format!("ready: {}", own.join(", "));
+    let waiting = previews.iter().filter(|it| !it.ready).count();
+    match (previews.len(), waiting) {
+        (0, _) => {}
+        (all, 0) => message += &format!("; previews: {all}"),
+        (all, not) => message += &format!("; previews: {all}, of them {not} not ready"),
+    }
     if !kept.is_empty() {
         message += &format!("; kept: {}", kept.join(", "));
     }
@@ -210,11 +240,15 @@ fn retire(object: &Project, former: &[Environment]) -> Retirement {
             Data::Database(database) => Some(database),
             Data::Claim(_) => None,
         });
+        let preview = meta::label(live.as_ref(), labels::PREVIEW).is_some();
         let retaining: Vec<String> = databases
             .clone()
-            .filter(|it| it.spec.deletion_policy == DeletionPolicy::Retain)
+            .filter(|it| !it.gives_up_data(preview))
             .map(|it| format!("Database {}", it.name_any()))
             .collect();
+        // A preview is there for a while: that it goes with its data is what it was made for. Of
+        // Databases that somebody made in it, it is not.
+        let retain = retain && !preview;
         if !namespace::made_by_us(live) {
             let kept = format!("{} (it was there before)", environment.namespace);
             result.kept.push(kept);
@@ -289,8 +323,9 @@ fn deletion(object: &Project, seen: &Seen) -> Plan {
 
 fn blocking(blocked: &[String]) -> String {
     format!(
-        "the Project deletes its data, but a Database keeps its own: {}. Set deletionPolicy: Delete on the Database, or deletionPolicy: Retain on the Project to leave the namespace behind",
-        blocked.join(", ")
+        "the Project deletes its data, but a Database keeps its own: {}. Set deletionPolicy: Delete on the Database and confirm it by the annotation {}=NAME, or deletionPolicy: Retain on the Project to leave the namespace behind",
+        blocked.join(", "),
+        labels::CONFIRM_DELETION,
     )
 }
 
@@ -321,6 +356,8 @@ pub struct Place<'a> {
     pub project: &'a Project,
     /// Name of the environment.
     pub environment: &'a str,
+    /// The environment that it is a preview of.
+    pub preview_of: Option<&'a str>,
     /// Name of its namespace.
     pub namespace: &'a str,
     /// The operator's settings.

@@ -9,12 +9,23 @@ use trackbed_api::{Project, names, reason::Reason};
 use trackbed_kit::{Config, Error};
 use trackbed_project::{
     observe::{Data, Environment, Seen, Source},
-    plan::{Plan, plan, report},
+    plan::{Plan, plan, previews::Wanted, report},
 };
 
 fn project(spec: &str) -> Project {
     serde_saphyr::from_str(&format!("metadata: {{name: shop, uid: u}}\nspec: {spec}\n"))
         .expect("a Project")
+}
+
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::UNIX_EPOCH
+}
+
+fn wanted(name: &str) -> Option<Wanted> {
+    Some(Wanted {
+        name: name.to_owned(),
+        preview: None,
+    })
 }
 
 fn namespace(yaml: &str) -> Namespace {
@@ -32,7 +43,7 @@ fn live(name: &str, namespace: Option<Namespace>, data: &[Data]) -> Environment 
 
 fn database(name: &str, policy: &str) -> Data {
     let yaml = format!(
-        "metadata: {{name: {name}, namespace: shop-production}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 1Gi}}, deletionPolicy: {policy}}}\n"
+        "metadata: {{name: {name}, namespace: shop-production, annotations: {{trackbed.dev/confirm-deletion: cache}}}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 1Gi}}, deletionPolicy: {policy}}}\n"
     );
     Data::Database(Arc::new(serde_saphyr::from_str(&yaml).expect("a Database")))
 }
@@ -46,11 +57,14 @@ fn seen(object: &Project) -> Seen {
     let names = object.spec.environments.iter();
     Seen {
         environments: names
-            .map(|it| live(&names::namespace("shop", &it.name), None, &[]))
+            .map(|it| Environment {
+                wanted: wanted(&it.name),
+                ..live(&names::namespace("shop", &it.name), None, &[])
+            })
             .collect(),
-        former: Vec::new(),
         push: credentials(),
         pull: credentials(),
+        ..Seen::default()
     }
 }
 
@@ -103,7 +117,7 @@ fn summary(plan: &Plan) -> String {
 }
 
 fn check(object: &Project, seen: &Seen, expected: &Expect) {
-    expected.assert_eq(&summary(&plan(object, seen, &Config::example())));
+    expected.assert_eq(&summary(&plan(object, seen, &Config::example(), now())));
 }
 
 #[test]
@@ -133,7 +147,7 @@ fn an_environment_is_complete() {
 #[test]
 fn isolation_lets_through_what_it_should() {
     let object = project("{environments: [{name: production}]}");
-    let plan = plan(&object, &seen(&object), &Config::example());
+    let plan = plan(&object, &seen(&object), &Config::example(), now());
     let policies = &plan.children.environments[0].policies;
     let specs: Vec<_> = policies.iter().map(|it| &it.spec).collect();
     let text = serde_saphyr::to_string(&specs).expect("YAML");
@@ -202,7 +216,7 @@ fn isolation_lets_through_what_it_should() {
     "#]]
     .assert_eq(&text);
     let open = project("{environments: [{name: production}], isolation: None}");
-    let plan = trackbed_project::plan::plan(&open, &seen(&open), &Config::example());
+    let plan = trackbed_project::plan::plan(&open, &seen(&open), &Config::example(), now());
     assert!(plan.children.environments[0].policies.is_empty());
 }
 
@@ -215,7 +229,7 @@ fn a_namespace_of_somebody_else_is_never_taken() {
         "metadata: {name: shop-production, labels: {trackbed.dev/project: other, trackbed.dev/environment: production}}\n",
     ] {
         seen.environments[0].live = Some(Arc::new(namespace(theirs)));
-        let found = summary(&plan(&object, &seen, &Config::example()));
+        let found = summary(&plan(&object, &seen, &Config::example(), now()));
         let said = "Ready=False NamespaceConflict: namespace shop-production exists and is not this Project's: rename the Project or the environment, or hand the namespace over with 'kubectl label namespace shop-production trackbed.dev/project=shop trackbed.dev/environment=production'\n";
         assert_eq!(found, said, "and nothing is written");
     }
@@ -227,7 +241,7 @@ fn a_namespace_that_was_handed_over_is_used_and_never_deleted() {
     let mut seen = seen(&object);
     let handed = "metadata: {name: shop-production, labels: {trackbed.dev/project: shop, trackbed.dev/environment: production}}\n";
     seen.environments[0].live = Some(Arc::new(namespace(handed)));
-    let planned = plan(&object, &seen, &Config::example());
+    let planned = plan(&object, &seen, &Config::example(), now());
     let annotations = &planned.children.environments[0]
         .namespace
         .metadata
@@ -283,6 +297,20 @@ fn deletion_keeps_namespaces_that_hold_data() {
 }
 
 #[test]
+fn deletion_of_data_waits_for_its_confirmation() {
+    // The annotation names another Database.
+    let (object, seen) = leaving("Delete", &[database("db", "Delete")]);
+    check(
+        &object,
+        &seen,
+        &expect![[r#"
+        delete: shop-staging
+        Ready=False DeletionBlocked: the Project deletes its data, but a Database keeps its own: shop-production (holds Database db). Set deletionPolicy: Delete on the Database and confirm it by the annotation trackbed.dev/confirm-deletion=NAME, or deletionPolicy: Retain on the Project to leave the namespace behind
+    "#]],
+    );
+}
+
+#[test]
 fn deletion_of_data_waits_for_databases_that_keep_theirs() {
     let data = [database("db", "Retain"), database("cache", "Delete")];
     let (object, mut seen) = leaving("Delete", &data);
@@ -290,12 +318,12 @@ fn deletion_of_data_waits_for_databases_that_keep_theirs() {
         &object,
         &seen,
         &expect![[r#"
-        delete: shop-staging
-        Ready=False DeletionBlocked: the Project deletes its data, but a Database keeps its own: shop-production (holds Database db). Set deletionPolicy: Delete on the Database, or deletionPolicy: Retain on the Project to leave the namespace behind
-    "#]],
+            delete: shop-staging
+            Ready=False DeletionBlocked: the Project deletes its data, but a Database keeps its own: shop-production (holds Database db). Set deletionPolicy: Delete on the Database and confirm it by the annotation trackbed.dev/confirm-deletion=NAME, or deletionPolicy: Retain on the Project to leave the namespace behind
+        "#]],
     );
     seen.environments[1].live = None;
-    let plan = plan(&object, &seen, &Config::example());
+    let plan = plan(&object, &seen, &Config::example(), now());
     assert!(!plan.gone, "the Project stays while something blocks");
 
     let data = [
@@ -332,7 +360,7 @@ fn the_children_of_an_environment() {
     let mut config = Config::example();
     config.build.environment.package_indexes.cargo =
         Some("https://crates.example.com/index/".into());
-    let planned = plan(&object, &seen(&object), &config);
+    let planned = plan(&object, &seen(&object), &config, now());
     let desired = &planned.children.environments[0];
     let yaml = |text: Result<String, _>| text.expect("YAML");
     let documents = [
@@ -468,7 +496,7 @@ fn the_children_of_an_environment() {
 #[test]
 fn a_failure_is_said_of_its_environment() {
     let object = project("{environments: [{name: production}, {name: staging}]}");
-    let mut status = plan(&object, &seen(&object), &Config::example())
+    let mut status = plan(&object, &seen(&object), &Config::example(), now())
         .outcome
         .status;
     let failed = Error::refused(Reason::Rejected, "the quota is no amount");

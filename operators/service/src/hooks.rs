@@ -4,9 +4,11 @@
 //! A push is passed on through the API server, as an annotation of each Service that follows it: so
 //! it is no matter which replica of the operator was called, and a push that was passed on is not
 //! lost when that one ends. It makes the source be looked at, and nothing of the payload is believed
-//! besides.
+//! besides. A pull request is passed on likewise, and of it the forge is believed that it is open,
+//! and of which branch: git does not tell.
 
 mod index;
+mod pulls;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,7 +22,7 @@ use kube::{
 use serde_json::json;
 use trackbed_api::{Service, labels};
 use trackbed_forge::{
-    delivery::Push,
+    delivery::{PullRequest, Push},
     receiver::{Hooks, Matched},
 };
 use trackbed_kit::error::not_found;
@@ -65,13 +67,33 @@ impl Webhooks {
         Some(found.trim_ascii_end().to_vec())
     }
 
-    /// Has a Service look now. `false`: it is gone.
+    async fn pass_on(
+        &self,
+        namespace: &str,
+        name: &str,
+        targets: Vec<Target>,
+    ) -> Option<Vec<Matched>> {
+        let told = stream::iter(targets).map(|target| async move {
+            let triggered = self.tell(namespace, &target).await?;
+            Ok::<_, kube::Error>(Matched {
+                service: target.service,
+                r#ref: target.reference,
+                triggered,
+            })
+        });
+        let told: Vec<_> = told.buffered(AT_ONCE).collect().await;
+        let told: Result<Vec<_>, _> = told.into_iter().collect();
+        told.inspect_err(|error| tracing::warn!(namespace, name, %error, "it is not passed on"))
+            .ok()
+    }
+
+    /// Writes what a Service is told. `false`: it knew, or is gone.
     async fn tell(&self, namespace: &str, target: &Target) -> Result<bool, kube::Error> {
-        let Some(value) = &target.value else {
+        let Some((annotation, value)) = &target.value else {
             return Ok(false);
         };
         let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
-        let annotations = json!({labels::RECONCILE_AT: value});
+        let annotations = json!({annotation: value});
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
         let manager = PatchParams {
             field_manager: Some(labels::field_manager("webhook")),
@@ -122,17 +144,17 @@ impl Hooks for Webhooks {
     async fn push(&self, namespace: &str, name: &str, push: &Push) -> Option<Vec<Matched>> {
         let now = Timestamp::now();
         let targets = self.read(|feed| feed.now().targets(namespace, name, push, now));
-        let told = stream::iter(targets).map(|target| async move {
-            let triggered = self.tell(namespace, &target).await?;
-            Ok::<_, kube::Error>(Matched {
-                service: target.service,
-                r#ref: target.reference,
-                triggered,
-            })
-        });
-        let told: Vec<_> = told.buffered(AT_ONCE).collect().await;
-        let told: Result<Vec<_>, _> = told.into_iter().collect();
-        told.inspect_err(|error| tracing::warn!(namespace, name, %error, "a push is not passed on"))
-            .ok()
+        self.pass_on(namespace, name, targets).await
+    }
+
+    async fn pull_request(
+        &self,
+        namespace: &str,
+        name: &str,
+        request: &PullRequest,
+    ) -> Option<Vec<Matched>> {
+        let now = Timestamp::now();
+        let targets = self.read(|feed| feed.now().previews(namespace, name, request, now));
+        self.pass_on(namespace, name, targets).await
     }
 }

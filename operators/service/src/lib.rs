@@ -5,10 +5,13 @@
 //! down in status with its place in the order, and only what is written down is built and released,
 //! so a restart at any point neither loses a commit nor builds it twice.
 
+pub mod dns;
 pub mod hooks;
+pub mod inputs;
 pub mod observe;
 pub mod plan;
 pub mod reports;
+pub mod requests;
 pub mod source;
 mod triggers;
 
@@ -24,12 +27,17 @@ use trackbed_api::{Build, Deployment, Service};
 use trackbed_kit::{
     Caches, Context, Error, Kind,
     apply::{Fence, apply, delete},
-    finish, harness, meta,
+    cert_manager::Certificate,
+    finish,
+    gateway::Gateway,
+    harness, meta,
     rbac::{Right, Scope, WATCH, WRITE},
 };
 
-use observe::{Stores, observe};
-use plan::{Children, plan};
+use dns::Names;
+use inputs::Inputs;
+use observe::{Seen, Stores, observe};
+use plan::{Addresses, Children, plan};
 use reports::Reports;
 use source::Sources;
 
@@ -47,7 +55,7 @@ pub const RIGHTS: &[Right] = &[
         &["services/status"],
         &["update"],
     ),
-    Right::new(Scope::Cluster, "", &["namespaces"], WATCH),
+    Right::new(Scope::Cluster, "", &["namespaces", "services"], WATCH),
     Right::new(Scope::Cluster, "apps", &["deployments"], WATCH),
     Right::new(Scope::Cluster, "batch", &["jobs"], WATCH),
     Right::new(
@@ -55,6 +63,32 @@ pub const RIGHTS: &[Right] = &[
         "autoscaling",
         &["horizontalpodautoscalers"],
         WATCH,
+    ),
+    Right::new(Scope::Cluster, "cert-manager.io", &["certificates"], WATCH),
+    Right::new(
+        Scope::Environment,
+        "cert-manager.io",
+        &["certificates"],
+        WRITE,
+    ),
+    Right::new(
+        Scope::Cluster,
+        "gateway.networking.k8s.io",
+        &["gateways", "httproutes"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Environment,
+        "gateway.networking.k8s.io",
+        &["gateways"],
+        WRITE,
+    ),
+    // What became of a try to have one issued.
+    Right::new(
+        Scope::Environment,
+        "cert-manager.io",
+        &["certificaterequests"],
+        &["list"],
     ),
     Right::new(
         Scope::Environment,
@@ -69,8 +103,8 @@ pub const RIGHTS: &[Right] = &[
         &["services"],
         &["patch"],
     ),
-    // Credentials of repositories and registries.
-    Right::new(Scope::Environment, "", &["secrets"], &["get"]),
+    // Credentials of repositories and registries, and what variables refer to.
+    Right::new(Scope::Environment, "", &["configmaps", "secrets"], &["get"]),
 ];
 
 /// Starts the controller: asks for its caches now, runs until `stop` resolves.
@@ -79,17 +113,21 @@ pub fn start(
     caches: &mut Caches,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
-    let stores = Stores::new(caches);
+    let stores = Stores::new(caches, context.config.served);
     let (sources, answered) = Sources::new(context.clone(), stores.projects.clone());
     let (reports, told) = Reports::new(&context);
+    let (dns, found) = Names::new();
     let controller = harness::controller::<Service>(caches);
-    let controller = triggers::add(controller, caches, &stores)
+    let controller = triggers::add(controller, caches, &stores, context.config.served)
         .reconcile_on(answered)
-        .reconcile_on(told);
+        .reconcile_on(told)
+        .reconcile_on(found);
     let parts = Arc::new(Parts {
         stores,
         sources,
         reports,
+        dns,
+        inputs: Inputs::default(),
     });
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
@@ -104,12 +142,17 @@ struct Parts {
     stores: Stores,
     sources: Arc<Sources>,
     reports: Arc<Reports>,
+    dns: Arc<Names>,
+    inputs: Inputs,
 }
 
 async fn reconcile(context: &Context, parts: &Parts, object: &Service) -> Result<Action, Error> {
     if meta::is_deleted(object) {
         // Everything that was made goes with its owner.
-        parts.reports.forget(&ObjectRef::from_obj(object));
+        let who = ObjectRef::from_obj(object);
+        parts.reports.forget(&who);
+        parts.dns.forget(&who);
+        parts.inputs.forget(&who);
         return Ok(Action::await_change());
     }
     let api = Api::namespaced(
@@ -120,11 +163,15 @@ async fn reconcile(context: &Context, parts: &Parts, object: &Service) -> Result
         stores,
         sources,
         reports,
+        dns,
+        inputs,
     } = parts;
-    let seen = observe(stores, sources, reports, object);
+    let mut seen = observe(stores, sources, reports, dns, object, &context.config);
+    let looked = inputs.look(context, object, &mut seen).await;
+    let looked = looked.and(requests::look(context, object, &mut seen).await);
     let plan = plan(object, &seen, &context.config, Timestamp::now());
-    let applied = write(context, reports, object, plan.children).await;
-    finish(context, &api, object, plan.outcome, applied).await
+    let applied = write(context, reports, object, &seen, plan.children).await;
+    finish(context, &api, object, plan.outcome, looked.and(applied)).await
 }
 
 /// Writes the children. New ones are only ever created: a Build and a Deployment never change.
@@ -132,6 +179,7 @@ async fn write(
     context: &Context,
     reports: &Arc<Reports>,
     object: &Service,
+    seen: &Seen,
     children: Children,
 ) -> Result<(), Error> {
     let Children {
@@ -139,6 +187,7 @@ async fn write(
         release,
         old_builds,
         old_releases,
+        addresses,
         report,
     } = children;
     if let Some(report) = report {
@@ -155,11 +204,41 @@ async fn write(
         let fence = Fence::Observed;
         apply(context, controller, &releases, &release, None, fence).await?;
     }
+    write_addresses(context, &namespace, seen, addresses).await?;
     for old in old_builds {
         delete(context, controller, &builds, old.as_ref()).await?;
     }
     for old in old_releases {
         delete(context, controller, &releases, old.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// Writes what hosts need besides routes.
+async fn write_addresses(
+    context: &Context,
+    namespace: &str,
+    seen: &Seen,
+    addresses: Addresses,
+) -> Result<(), Error> {
+    let controller = Service::CONTROLLER;
+    let api: Api<Certificate> = Api::namespaced(context.client.clone(), namespace);
+    for certificate in addresses.certificates {
+        let mut live = seen.certificates.iter();
+        let live = live.find(|live| live.name_any() == certificate.name_any());
+        let live = live.map(AsRef::as_ref);
+        apply(context, controller, &api, &certificate, live, Fence::None).await?;
+    }
+    for old in addresses.old_certificates {
+        delete(context, controller, &api, old.as_ref()).await?;
+    }
+    let api: Api<Gateway> = Api::namespaced(context.client.clone(), namespace);
+    let live = seen.gateway.as_deref();
+    if let Some(gateway) = addresses.gateway {
+        apply(context, controller, &api, &gateway, live, Fence::None).await?;
+    }
+    if let Some(old) = addresses.old_gateway {
+        delete(context, controller, &api, old.as_ref()).await?;
     }
     Ok(())
 }

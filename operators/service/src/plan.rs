@@ -1,27 +1,34 @@
 //! What a Service needs next, from what was seen. No I/O and no clock.
 
 pub mod build;
+pub mod gateway;
 pub mod health;
 pub mod history;
+pub mod hosts;
+pub mod promotion;
 pub mod release;
 pub mod report;
 pub mod runs;
 pub mod scaling;
 pub mod source;
+pub mod tcp;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use trackbed_api::{
-    Build, Deployment, Service, ServiceStatus, deployment::DeploymentPhase, labels, names,
+    Build, Deployment, Service, ServiceStatus, deployment::DeploymentPhase, labels,
 };
-use trackbed_kit::{Config, Plan as Outcome, meta};
+use trackbed_kit::{
+    Config, Plan as Outcome, cert_manager::Certificate, gateway::Gateway, hosts as of, meta,
+};
 
 use crate::{
     observe::{Place, Seen},
     source::Look,
 };
+use hosts::Hosts;
 use report::Report;
 
 /// Everything that follows from a look at a Service.
@@ -44,8 +51,23 @@ pub struct Children {
     pub old_builds: Vec<Arc<Build>>,
     /// Releases beyond the history's limit.
     pub old_releases: Vec<Arc<Deployment>>,
+    /// What hosts need besides routes.
+    pub addresses: Addresses,
     /// What to tell the forge.
     pub report: Option<Report>,
+}
+
+/// What hosts need besides routes.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// Certificates that there are to be.
+    pub certificates: Vec<Certificate>,
+    /// Those that nobody needs any more.
+    pub old_certificates: Vec<Arc<Certificate>>,
+    /// A Gateway of its own.
+    pub gateway: Option<Gateway>,
+    /// One that it does not need any more.
+    pub old_gateway: Option<Arc<Gateway>>,
 }
 
 /// A Service and what was seen of its surroundings, for the parts of the plan.
@@ -133,9 +155,13 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
     }
     children.old_builds = history::builds(&view);
     children.old_releases = history::releases(&view);
-    view.status = status(&view, &children, config);
+    let hosts = hosts::hosts(&view, config, now);
+    children.addresses = addresses(&view, &hosts, config);
+    view.status = status(&view, &children, &hosts, config);
     children.report = report::next(&view);
     let (health, mut facts) = health::of(&view, &children);
+    let health = tcp::health(&view, hosts::health(&hosts, health));
+    facts.extend(hosts::fact(&hosts));
     facts.extend(report::fact(&view));
     facts.extend(runs::fact(&view));
     facts.extend(scaling::fact(&view));
@@ -144,15 +170,17 @@ pub fn plan(object: &Service, seen: &Seen, config: &Config, now: Timestamp) -> P
             status: view.status,
             health,
             facts,
-            requeue: [seen.again, seen.report_again].into_iter().flatten().min(),
+            requeue: [seen.again, seen.report_again, seen.resolves_again]
+                .into_iter()
+                .flatten()
+                .min(),
         },
         children,
     }
 }
 
 /// The rest of the status.
-fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatus {
-    let spec = &view.object.spec;
+fn status(view: &View<'_>, children: &Children, hosts: &Hosts, config: &Config) -> ServiceStatus {
     let newest_build = view.seen.builds.iter().max_by_key(|it| it.spec.sequence);
     let created_build = children.build.as_ref().map(ResourceExt::name_any);
     let created_release = children.release.as_ref().map(ResourceExt::name_any);
@@ -162,8 +190,9 @@ fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatu
         latest_deployment: created_release
             .or_else(|| view.newest().map(|release| release.name_any())),
         active_deployment: view.active().map(ResourceExt::name_any),
-        url: (spec.expose.public && !spec.run.worker && spec.cron.is_none())
-            .then(|| url(view, config)),
+        url: url(view, hosts, config),
+        tcp: tcp::status(view),
+        hosts: (hosts != &Hosts::default()).then(|| hosts.have.clone()),
         last_run: runs::last(view),
         webhook: webhook(view, config),
         commit_status: report::told(view),
@@ -174,10 +203,11 @@ fn status(view: &View<'_>, children: &Children, config: &Config) -> ServiceStatu
                 .unwrap_or(0),
         ),
         selector: Some(format!(
-            "{}={},{}=app",
+            "{}={},{}={}",
             labels::SERVICE,
             view.name(),
-            labels::ROLE
+            labels::ROLE,
+            labels::role::APP
         )),
         ..view.status.clone()
     }
@@ -202,15 +232,26 @@ fn handled(view: &View<'_>) -> Option<String> {
     }
 }
 
-fn url(view: &View<'_>, config: &Config) -> String {
+fn url(view: &View<'_>, hosts: &Hosts, config: &Config) -> Option<String> {
     let project = view.seen.project.as_deref();
-    let domain = project.and_then(|project| project.spec.domain.as_ref());
-    let domain = domain.map_or(config.base_domain.as_str(), |domain| domain.as_str());
-    let place = view.place;
-    config.url(&names::host(
-        &view.name(),
-        &place.project,
-        &place.environment,
-        domain,
-    ))
+    let generated = of::generated(&view.name(), view.place, project, config);
+    hosts
+        .has(&generated)
+        .then(|| of::url(&generated, project, config))
+}
+
+fn addresses(view: &View<'_>, hosts: &Hosts, config: &Config) -> Addresses {
+    let certificates = hosts::certificates(view, hosts, config);
+    let wanted = |name: &str| certificates.iter().any(|it| it.name_any() == name);
+    let live = view.seen.certificates.iter();
+    let old = live.filter(|live| !wanted(&live.name_any()));
+    let old_certificates = old.cloned().collect();
+    let gateway = gateway::desired(view, hosts, config);
+    let live = view.seen.gateway.clone();
+    Addresses {
+        old_gateway: live.filter(|_| gateway.is_none()),
+        certificates,
+        old_certificates,
+        gateway,
+    }
 }

@@ -64,6 +64,7 @@ fn summary(yaml: &str, told: Option<Told>) -> String {
     };
     let seen = Seen {
         place: Some(Place {
+            preview_of: None,
             project: "shop".to_owned(),
             environment: "production".to_owned(),
         }),

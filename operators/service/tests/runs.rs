@@ -50,6 +50,7 @@ fn check(yaml: &str, expected: &Expect) {
     let case: Case = serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
     let seen = Seen {
         place: Some(Place {
+            preview_of: None,
             project: "shop".to_owned(),
             environment: "production".to_owned(),
         }),

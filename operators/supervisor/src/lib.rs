@@ -6,6 +6,7 @@
 //! and go to the servers by files and standard input, never as arguments or variables.
 
 mod error;
+mod login;
 mod marker;
 mod postgres;
 mod probe;
@@ -67,6 +68,9 @@ pub struct Options {
     /// The files username, password and database
     #[arg(long, default_value = "/etc/trackbed/credentials", value_name = "DIR")]
     pub credentials: PathBuf,
+    /// The files username and password of the user in reserve, if there is one
+    #[arg(long, default_value = "/etc/trackbed/standby", value_name = "DIR")]
+    pub standby: PathBuf,
     /// The files identity and initialised, and the server's settings
     #[arg(long, default_value = "/etc/trackbed/state", value_name = "DIR")]
     pub state: PathBuf,
@@ -136,20 +140,6 @@ fn install(to: &Path) -> Result<(), Error> {
 }
 
 impl Options {
-    /// One of the mounted credentials.
-    ///
-    /// # Errors
-    /// That it is missing or could not stand in a line of SQL or of a configuration.
-    pub(crate) fn credential(&self, name: &str) -> Result<String, Error> {
-        let path = self.credentials.join(name);
-        let text = fs::read_to_string(&path)
-            .map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(Error::Credential(name.to_owned()));
-        }
-        Ok(text)
-    }
-
     /// What the controller says of the data.
     pub(crate) fn state(&self) -> Result<State, Error> {
         let read = |name: &str| {
@@ -168,6 +158,22 @@ impl Options {
         match &self.programs {
             Some(folder) => folder.join(name),
             None => Path::new(default).join(name),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Options {
+    pub(crate) fn test() -> Self {
+        Self {
+            data: "/data".into(),
+            credentials: "/credentials".into(),
+            standby: "/standby".into(),
+            state: "/state".into(),
+            run: "/run".into(),
+            programs: None,
+            version: "17".to_owned(),
+            port: 0,
         }
     }
 }

@@ -1,23 +1,27 @@
 //! Postgres, as in the official image: <https://hub.docker.com/_/postgres>.
 
 use std::{
+    convert::Infallible,
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     Error, Options,
+    login::{self, Login},
     marker::{self, Decision, Marker},
     process, write_secret,
 };
 
 /// Folder of the data on the volume: a volume's own root may hold `lost+found`.
 const FOLDER: &str = "pgdata";
+/// File of the server's settings.
+const SETTINGS: &str = "postgresql.conf";
 /// The super-user: only through the socket, which is in the pod's memory.
 const ADMIN: &str = "postgres";
 
@@ -37,22 +41,53 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
             initialise(options, &folder, &state.identity)?;
         }
     }
-    write_password_file(options)?;
+    let logins = options.logins()?;
+    let settings = settings(options);
     let status = process::runtime()?.block_on(async {
         let child = tokio::process::Command::from(server(options, &folder))
             .spawn()
             .map_err(|error| Error::io("starting postgres", error))?;
+        let id = child.id();
         let guarded = process::guard(child, Signal::INT);
         tokio::pin!(guarded);
         // Settings need the server; a server that ends before them needs no settings.
         tokio::select! {
             ended = &mut guarded => return ended,
-            done = configure(options) => done?,
+            done = configure(options, &logins) => done?,
         }
-        println!("trackbed: role and database are there");
-        guarded.await
+        println!("trackbed: roles and database are there");
+        let tell = |logins: Vec<Login>| async move { introduce(options, &logins).await };
+        tokio::select! {
+            ended = guarded => ended,
+            never = reload(options, settings, id) => match never {},
+            never = login::follow(options, logins, login::EVERY, tell) => match never {},
+        }
     })?;
     Ok(process::code(status))
+}
+
+/// The server's settings, as the file has them.
+fn settings(options: &Options) -> Option<Vec<u8>> {
+    fs::read(options.state.join(SETTINGS)).ok()
+}
+
+/// Has the server read its settings again whenever the file changes, for ever. What it would have to
+/// be started for, it is started for: the controller sees to that.
+async fn reload(options: &Options, mut known: Option<Vec<u8>>, server: Option<u32>) -> Infallible {
+    let server = server.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    loop {
+        tokio::time::sleep(login::EVERY).await;
+        let found = settings(options);
+        if let Some(server) = server
+            && found.is_some()
+            && found != known
+        {
+            println!("trackbed: the settings changed, the server reads them again");
+            // One that has just ended reads them when it starts.
+            let _gone = kill_process(server, Signal::HUP);
+            known = found;
+        }
+    }
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {
@@ -88,7 +123,7 @@ fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Er
 fn server(options: &Options, folder: &Path) -> Command {
     let mut command = Command::new(options.program(&programs(options), "postgres"));
     command.arg("-D").arg(folder);
-    let settings = options.state.join("postgresql.conf");
+    let settings = options.state.join(SETTINGS);
     if settings.exists() {
         command.arg(format!("--config-file={}", settings.display()));
     }
@@ -127,21 +162,14 @@ fn psql(options: &Options) -> Command {
     command
 }
 
-/// Waits for the server and gives the role its password and its database.
-async fn configure(options: &Options) -> Result<(), Error> {
-    let sql = statements(options)?;
+/// Waits for the server and tells it of its users and their database.
+async fn configure(options: &Options, logins: &[Login]) -> Result<(), Error> {
     loop {
         let mut ask = psql(options);
-        ask.args([
-            "--username",
-            ADMIN,
-            "--dbname",
-            "postgres",
-            "--command",
-            "select 1",
-        ])
-        .arg("--host")
-        .arg(&options.run);
+        ask.args(["--username", ADMIN, "--command", "select 1"])
+            .env("PGDATABASE", "postgres")
+            .arg("--host")
+            .arg(&options.run);
         let asked = tokio::process::Command::from(ask)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -153,52 +181,108 @@ async fn configure(options: &Options) -> Result<(), Error> {
         // A recovery may take long; the kubelet's start-up probe says how long.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    let mut child = psql(options)
-        .args(["--username", ADMIN, "--dbname", "postgres", "--file", "-"])
+    introduce(options, logins).await
+}
+
+/// Gives the roles their passwords and the database.
+async fn introduce(options: &Options, logins: &[Login]) -> Result<(), Error> {
+    let database = options.credential("database")?;
+    write_secret(&password_file(options), &passwords(logins))?;
+    submit(options, "postgres", &roles(&database, logins)).await?;
+    submit(options, &database, &ownership(&database, logins)).await
+}
+
+/// Runs SQL as the super-user. It goes to psql by standard input.
+async fn submit(options: &Options, database: &str, sql: &str) -> Result<(), Error> {
+    let mut command = psql(options);
+    command
+        .args(["--username", ADMIN, "--file", "-"])
+        // As a variable it is a name, whatever is in it; as an argument it may be a whole address.
+        .env("PGDATABASE", database)
         .arg("--host")
-        .arg(&options.run)
+        .arg(&options.run);
+    let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .map_err(|error| Error::io("starting psql", error))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin
             .write_all(sql.as_bytes())
+            .await
             .map_err(|error| Error::io("talking to psql", error))?;
     }
-    let output = child
-        .wait_with_output()
+    let status = child
+        .wait()
+        .await
         .map_err(|error| Error::io("waiting for psql", error))?;
-    if output.status.success() {
-        return Ok(());
+    match status.success() {
+        true => Ok(()),
+        // psql repeats the line that failed, which may hold a password.
+        false => Err(Error::NoAnswer(
+            "the roles and their database could not be set up".to_owned(),
+        )),
     }
-    // psql repeats the line that failed, which may hold the password.
-    Err(Error::NoAnswer(
-        "the role and its database could not be set up".to_owned(),
-    ))
 }
 
-/// SQL that may run again and again. It goes to psql by standard input.
-fn statements(options: &Options) -> Result<String, Error> {
-    let user = options.credential("username")?;
-    let database = options.credential("database")?;
-    let password = options.credential("password")?;
-    let (role, base) = (identifier(&user), identifier(&database));
-    let (role_text, base_text) = (literal(&user), literal(&database));
-    Ok(format!(
+/// SQL that may run again and again. What the users make belongs to one role that is called like the
+/// database, whoever of them makes it: that user itself, and the others act as it.
+fn roles(database: &str, logins: &[Login]) -> String {
+    let owner = identifier(database);
+    let mut sql = format!(
         r"set log_statement = 'none';
 set log_min_error_statement = 'panic';
-select 'create role {}' where not exists (select from pg_roles where rolname = {role_text}) \gexec
-alter role {role} with login nosuperuser nocreatedb nocreaterole password {};
-select 'create database {} owner {}' where not exists (select from pg_database where datname = {base_text}) \gexec
-alter database {base} owner to {role};
+{}select {} where not exists (select from pg_database where datname = {}) \gexec
+alter database {owner} owner to {owner};
 ",
-        role.replace('\'', "''"),
-        literal(&password),
-        base.replace('\'', "''"),
-        role.replace('\'', "''"),
-    ))
+        missing_role(database),
+        literal(&format!("create database {owner} owner {owner}")),
+        literal(database),
+    );
+    for Login { username, password } in logins {
+        let role = identifier(username);
+        if username != database {
+            sql += &missing_role(username);
+        }
+        sql += &format!(
+            "alter role {role} with login nosuperuser nocreatedb nocreaterole password {};
+",
+            literal(password)
+        );
+        if username != database {
+            sql += &format!(
+                "grant {owner} to {role};
+alter role {role} set role to {owner};
+"
+            );
+        }
+    }
+    sql
+}
+
+fn missing_role(name: &str) -> String {
+    format!(
+        "select {} where not exists (select from pg_roles where rolname = {}) \\gexec\n",
+        literal(&format!("create role {}", identifier(name))),
+        literal(name),
+    )
+}
+
+/// A session may have left the owner's role, by `discard all` for one: what it made then is the
+/// owner's all the same.
+fn ownership(database: &str, logins: &[Login]) -> String {
+    let owner = identifier(database);
+    let others = logins.iter().filter(|login| login.username != database);
+    others
+        .map(|login| {
+            let role = identifier(&login.username);
+            format!(
+                "reassign owned by {role} to {owner};
+"
+            )
+        })
+        .collect()
 }
 
 fn identifier(name: &str) -> String {
@@ -212,25 +296,33 @@ fn literal(text: &str) -> String {
 }
 
 /// libpq's own file for passwords: <https://www.postgresql.org/docs/current/libpq-pgpass.html>.
-fn write_password_file(options: &Options) -> Result<(), Error> {
-    let password = options.credential("password")?;
-    let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
-    write_secret(&password_file(options), &format!("*:*:*:*:{escaped}\n"))
+fn passwords(logins: &[Login]) -> String {
+    let escape = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
+    logins
+        .iter()
+        .map(|login| {
+            format!(
+                "*:*:*:{}:{}\n",
+                escape(&login.username),
+                escape(&login.password)
+            )
+        })
+        .collect()
 }
 
 fn password_file(options: &Options) -> PathBuf {
     options.run.join("pgpass")
 }
 
-/// Whether it lets the application in.
-pub(crate) fn probe(options: &Options) -> Result<(), Error> {
+/// Whether it lets a user in.
+pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
     let mut command = psql(options);
     command
         .env("PGPASSFILE", password_file(options))
         .env("PGCONNECT_TIMEOUT", "3")
+        .env("PGDATABASE", options.credential("database")?)
         .args(["--host", "127.0.0.1", "--command", "select 1"])
-        .args(["--username", &options.credential("username")?])
-        .args(["--dbname", &options.credential("database")?]);
+        .args(["--username", &login.username]);
     process::check(&mut command).map(|_| ())
 }
 
@@ -238,36 +330,51 @@ pub(crate) fn probe(options: &Options) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn hostile_credentials_stay_text() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let files = [
-            ("username", "a\"; drop role x; --"),
-            ("password", "p'; drop table \\x"),
-            ("database", "d'b"),
-        ];
-        for (name, text) in files {
-            fs::write(folder.path().join(name), text).expect("a file");
+    fn login(username: &str, password: &str) -> Login {
+        Login {
+            username: username.to_owned(),
+            password: password.to_owned(),
         }
-        let options = Options {
-            data: "/data".into(),
-            credentials: folder.path().to_owned(),
-            state: "/state".into(),
-            run: "/run".into(),
-            programs: None,
-            version: "17".to_owned(),
-            port: 0,
-        };
+    }
+
+    #[test]
+    fn what_two_users_make_belongs_to_one() {
+        let logins = [login("app_2", "two"), login("app", "one")];
         expect_test::expect![[r#"
             set log_statement = 'none';
             set log_min_error_statement = 'panic';
-            select 'create role "a""; drop role x; --"' where not exists (select from pg_roles where rolname = E'a"; drop role x; --') \gexec
-            alter role "a""; drop role x; --" with login nosuperuser nocreatedb nocreaterole password E'p''; drop table \\x';
-            select 'create database "d''b" owner "a""; drop role x; --"' where not exists (select from pg_database where datname = E'd''b') \gexec
-            alter database "d'b" owner to "a""; drop role x; --";
+            select E'create role "app"' where not exists (select from pg_roles where rolname = E'app') \gexec
+            select E'create database "app" owner "app"' where not exists (select from pg_database where datname = E'app') \gexec
+            alter database "app" owner to "app";
+            select E'create role "app_2"' where not exists (select from pg_roles where rolname = E'app_2') \gexec
+            alter role "app_2" with login nosuperuser nocreatedb nocreaterole password E'two';
+            grant "app" to "app_2";
+            alter role "app_2" set role to "app";
+            alter role "app" with login nosuperuser nocreatedb nocreaterole password E'one';
+            reassign owned by "app_2" to "app";
         "#]]
-        .assert_eq(&statements(&options).expect("SQL"));
-        fs::write(folder.path().join("password"), "two\nlines").expect("a file");
-        assert!(statements(&options).is_err());
+            .assert_eq(&(roles("app", &logins) + &ownership("app", &logins)));
+    }
+
+    #[test]
+    fn hostile_credentials_stay_text() {
+        let logins = [login("a\"; drop role x; --", "p'; drop table \\x")];
+        expect_test::expect![[r#"
+            set log_statement = 'none';
+            set log_min_error_statement = 'panic';
+            select E'create role "d''b"' where not exists (select from pg_roles where rolname = E'd''b') \gexec
+            select E'create database "d''b" owner "d''b"' where not exists (select from pg_database where datname = E'd''b') \gexec
+            alter database "d'b" owner to "d'b";
+            select E'create role "a""; drop role x; --"' where not exists (select from pg_roles where rolname = E'a"; drop role x; --') \gexec
+            alter role "a""; drop role x; --" with login nosuperuser nocreatedb nocreaterole password E'p''; drop table \\x';
+            grant "d'b" to "a""; drop role x; --";
+            alter role "a""; drop role x; --" set role to "d'b";
+            reassign owned by "a""; drop role x; --" to "d'b";
+        "#]]
+            .assert_eq(&(roles("d'b", &logins) + &ownership("d'b", &logins)));
+        expect_test::expect![[r#"
+            *:*:*:a\:b:c\\d\:e
+        "#]]
+        .assert_eq(&passwords(&[login("a:b", "c\\d:e")]));
     }
 }

@@ -248,6 +248,40 @@ fn a_quota_that_refuses_the_pods() {
 }
 
 #[test]
+fn a_schedule_that_kubernetes_refuses() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("bad-schedule");
+    let report = |schedule: &str| {
+        cluster.apply(&format!(
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: report, namespace: {namespace}}}\nspec:\n  source: {{image: {{reference: \"{}\"}}}}\n  run: {{command: ['true']}}\n  cron: {{schedule: '{schedule}'}}\n",
+            cluster.busybox()
+        ));
+    };
+    report("61 * * * *");
+    let message = cluster.wait_reason("service", &namespace, "report", "Rejected", 60);
+    assert!(message.contains("61"), "{message}");
+    report("59 * * * *");
+    heals(&cluster, &namespace, "report");
+}
+
+#[test]
+fn references_to_what_has_no_address() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("bad-address");
+    cluster.apply(&format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: jobs, namespace: {namespace}}}\nspec:\n  source: {{image: {{reference: \"{}\"}}}}\n  run: {{worker: true, command: [sleep, '100000']}}\n",
+        cluster.busybox()
+    ));
+    cluster.ready("service", &namespace, "jobs", 300);
+    let env = "    env: [{name: JOBS, valueFrom: {serviceRef: {name: jobs}}}]\n";
+    runs(&cluster, &namespace, "web", WELL, env);
+    let message = cluster.wait_reason("service", &namespace, "web", "ReferenceMissing", 60);
+    assert!(message.contains("answers no requests"), "{message}");
+    runs(&cluster, &namespace, "web", WELL, "");
+    heals(&cluster, &namespace, "web");
+}
+
+#[test]
 fn an_object_outside_of_every_project() {
     let cluster = Cluster::connect();
     runs(&cluster, "default", "stray", WELL, "");

@@ -2,92 +2,47 @@
 
 use suite::{Cluster, eventually};
 
-fn database(engine: &str, version: &str) -> String {
-    let name = engine.to_lowercase();
+/// Name, engine and version of each Database.
+const DATABASES: [(&str, &str, &str); 4] = [
+    ("postgres-16", "Postgres", "16"),
+    ("postgres-17", "Postgres", "17"),
+    ("postgres-18", "Postgres", "18"),
+    ("redis", "Redis", "7"),
+];
+
+fn database((name, engine, version): (&str, &str, &str)) -> String {
     format!(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: data-production}}\nspec: {{engine: {engine}, version: \"{version}\", storage: {{size: 1Gi}}}}\n"
     )
-}
-
-/// A pod with the engine's own client, given the binding Secret as an application is.
-fn client(cluster: &Cluster, engine: &str, tag: &str) {
-    let image = format!("{}:5000/library/{engine}:{tag}", cluster.node);
-    cluster.apply(&format!(
-        r#"
-apiVersion: v1
-kind: Pod
-metadata: {{name: client-{engine}, namespace: data-production}}
-spec:
-  automountServiceAccountToken: false
-  containers:
-    - name: client
-      image: {image}
-      command: [sleep, "86400"]
-      envFrom: [{{secretRef: {{name: {engine}-credentials}}}}]
-"#
-    ));
-    let name = format!("client-{engine}");
-    cluster.wait("pod", "data-production", &name, "condition=Ready", 120);
-}
-
-fn ask(cluster: &Cluster, engine: &str, command: &str) -> Result<String, String> {
-    let pod = format!("client-{engine}");
-    let arguments = [
-        "exec",
-        "-n",
-        "data-production",
-        &pod,
-        "--",
-        "sh",
-        "-c",
-        command,
-    ];
-    let output = cluster.kubectl(&arguments, "");
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
 }
 
 #[test]
 fn rows_survive_pods_the_operator_and_deletion_under_retain() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("data");
-    let engines = [("Postgres", "17"), ("Redis", "7")];
-    for (engine, version) in engines {
-        cluster.apply(&database(engine, version));
+    for it in DATABASES {
+        cluster.apply(&database(it));
     }
-    for (engine, version) in engines {
-        let name = engine.to_lowercase();
-        cluster.wait("database", &namespace, &name, "condition=Ready", 300);
-        client(&cluster, &name, version);
-    }
-    let sql = |text: &str| {
-        ask(
-            &cluster,
-            "postgres",
-            &format!("psql \"$uri\" -Atc \"{text}\""),
-        )
-    };
-    let redis = |text: &str| {
-        ask(
-            &cluster,
-            "redis",
-            &format!("redis-cli -u \"$uri\" --no-auth-warning {text}"),
-        )
-    };
-    sql("create table kept (word text); insert into kept values ('rows')").expect("a row");
-    redis("set kept counter").expect("a key");
+    let clients = DATABASES.map(|(name, engine, _)| {
+        cluster.wait("database", &namespace, name, "condition=Ready", 300);
+        let client = cluster.client(&namespace, name, &format!("client-{name}"));
+        let (write, read) = match engine {
+            "Postgres" => (
+                "create table kept (word text); insert into kept values ('data')",
+                "select word from kept",
+            ),
+            _ => ("set kept data", "get kept"),
+        };
+        client.ask(write).expect("it takes them");
+        (client, read)
+    });
     let there = || {
-        eventually(180, || {
-            let row = sql("select word from kept")?;
-            let key = redis("get kept")?;
-            match (row.as_str(), key.as_str()) {
-                ("rows", "counter") => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        });
+        for (client, read) in &clients {
+            eventually(180, || match client.ask(read)? {
+                data if data == "data" => Ok(()),
+                other => Err(other),
+            });
+        }
     };
     there();
 
@@ -100,15 +55,100 @@ fn rows_survive_pods_the_operator_and_deletion_under_retain() {
     cluster.kill_operator();
     there();
 
-    for (engine, version) in engines {
-        let name = engine.to_lowercase();
-        cluster.delete("database", &namespace, &name);
+    // What the server would not take never reaches it.
+    let parameters = |parameters: &str| {
+        let patch = format!("{{\"spec\":{{\"parameters\":{parameters}}}}}");
+        let database = ["patch", "database", "postgres-17", "-n", &namespace];
+        cluster.run(
+            &[&database[..], &["--type=merge", "-p", &patch]].concat(),
+            "",
+        );
+    };
+    parameters(r#"{"max_connection":"50"}"#);
+    let message = cluster.wait_reason(
+        "database",
+        &namespace,
+        "postgres-17",
+        "InvalidParameter",
+        60,
+    );
+    assert!(
+        message.contains("did you mean max_connections?"),
+        "{message}"
+    );
+    there();
+    parameters(r#"{"max_connection":null,"max_connections":"50"}"#);
+    eventually(180, || match clients[1].0.ask("show max_connections")? {
+        fifty if fifty == "50" => Ok(()),
+        other => Err(other),
+    });
+    // What it can read again, it is not restarted for.
+    let server = || cluster.get("pod", &namespace, "postgres-17-0")["metadata"]["uid"].clone();
+    let restarted = server();
+    parameters(r#"{"work_mem":"8MB"}"#);
+    eventually(180, || match clients[1].0.ask("show work_mem")? {
+        eight if eight == "8MB" => Ok(()),
+        other => Err(other),
+    });
+    assert_eq!(server(), restarted);
+    there();
+
+    for it in DATABASES {
+        let (name, ..) = it;
+        cluster.delete("database", &namespace, name);
         let claim = cluster.get("pvc", &namespace, &format!("{name}-data"));
         assert_eq!(claim["status"]["phase"], "Bound", "the claim is kept");
         cluster.get("secret", &namespace, &format!("{name}-credentials"));
-        cluster.apply(&database(engine, version));
-        cluster.wait("database", &namespace, &name, "condition=Ready", 300);
+        cluster.apply(&database(it));
+        cluster.wait("database", &namespace, name, "condition=Ready", 300);
     }
     // The clients' credentials of before are good still.
     there();
+
+    // That data go takes two acts: the policy alone gives nothing up.
+    let policy = r#"{"spec":{"deletionPolicy":"Delete"}}"#;
+    let data = || {
+        let claims = cluster.list("pvc", &namespace).into_iter();
+        let secrets = cluster.list("secret", &namespace).into_iter();
+        let all = claims
+            .chain(secrets)
+            .map(|it| it["metadata"]["name"].clone());
+        let names = all.filter_map(|name| name.as_str().map(str::to_owned));
+        names
+            .filter(|name| name.starts_with("redis-"))
+            .collect::<Vec<_>>()
+    };
+    let patch = [
+        "patch",
+        "database",
+        "redis",
+        "-n",
+        &namespace,
+        "--type=merge",
+    ];
+    cluster.run(&[&patch[..], &["-p", policy]].concat(), "");
+    cluster.delete("database", &namespace, "redis");
+    assert_eq!(data(), ["redis-data", "redis-credentials", "redis-standby"]);
+    let events = cluster.list("events", &namespace);
+    let kept = events.iter().find(|it| it["reason"] == "DataKept");
+    let note = kept.expect("an Event says so")["message"].to_string();
+    assert!(
+        note.contains("trackbed.dev/confirm-deletion=redis"),
+        "{note}"
+    );
+
+    cluster.apply(&database(DATABASES[3]));
+    cluster.wait("database", &namespace, "redis", "condition=Ready", 300);
+    there();
+    cluster.run(&[&patch[..], &["-p", policy]].concat(), "");
+    let confirmed = "trackbed.dev/confirm-deletion=redis";
+    cluster.run(
+        &["annotate", "database", "redis", confirmed, "-n", &namespace],
+        "",
+    );
+    cluster.delete("database", &namespace, "redis");
+    eventually(60, || match data() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("{left:?} are left")),
+    });
 }

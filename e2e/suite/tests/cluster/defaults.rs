@@ -86,6 +86,9 @@ fn a_database() {
         &manifest("Database", spec),
         &expect![[r#"
         {
+          "credentials": {
+            "keep": "1h"
+          },
           "deletionPolicy": "Retain",
           "engine": "Postgres",
           "resources": {},

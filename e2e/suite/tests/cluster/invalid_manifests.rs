@@ -5,12 +5,24 @@ use suite::Cluster;
 /// What is wrong, and a part of the sentence that says so.
 const SERVICES: &[(&str, &str)] = &[
     ("{}", "spec.source"),
-    ("{source: {}}", "exactly one of git and image"),
+    ("{source: {}}", "exactly one of git, image and promotion"),
     (
         "{source: {git: {url: 'https://h/r'}, image: {reference: a}}}",
-        "exactly one of git and image",
+        "exactly one of git, image and promotion",
     ),
     ("{source: {git: {}}}", "url"),
+    (
+        "{source: {image: {reference: a}, promotion: {environment: staging}}}",
+        "exactly one of git, image and promotion",
+    ),
+    (
+        "{source: {image: {reference: a}}, expose: {domains: [{host: 'a.*.example.com'}]}}",
+        "for all hosts one label below a domain",
+    ),
+    (
+        "{source: {image: {reference: a}}, expose: {domains: [{host: 'https://example.com'}]}}",
+        "without scheme, port or path",
+    ),
     (
         "{source: {image: {reference: a}}, run: {worker: true, healthcheck: {path: /h}}}",
         "a worker answers no requests",

@@ -5,7 +5,7 @@ use suite::{Cluster, Value, eventually};
 const WELL: &str = "[httpd, -f, -p, \"8080\", -h, /etc]";
 
 /// A Service that runs the mirror's busybox. `run` is what stands under `run`, in one line.
-fn service(cluster: &Cluster, namespace: &str, name: &str, run: &str, more: &str) {
+pub(crate) fn service(cluster: &Cluster, namespace: &str, name: &str, run: &str, more: &str) {
     let image = cluster.busybox();
     cluster.apply(&format!(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  source: {{image: {{reference: \"{image}\"}}}}\n  rollout: {{timeout: 60s}}\n  run: {{{run}}}\n{more}"
@@ -108,6 +108,86 @@ fn a_command_runs_before_each_release_and_a_failed_one_changes_nothing() {
         }
     });
     assert_eq!(commands(&cluster, &namespace).len(), 3, "it ran already");
+}
+
+/// The newest release never becomes ready; going back and following the source again do not wait
+/// for it.
+#[test]
+fn a_pin_and_its_end_count_at_once_also_during_a_rollout() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("pin");
+    let at = |step: &str| {
+        let run = format!(
+            "command: [sh, -c, 'test $STEP = stuck && exec sleep 10000; exec httpd -f -p 8080 -h /etc'], env: [{{name: STEP, value: {step}}}], healthcheck: {{timeout: 10m}}"
+        );
+        service(&cluster, &namespace, "web", &run, "");
+    };
+    let pin = |pin: &str| {
+        let patch = format!("{{\"spec\":{{\"pin\":{pin}}}}}");
+        let object = ["patch", "services.trackbed.dev", "web", "-n", &namespace];
+        cluster.run(&[&object[..], &["--type=merge", "-p", &patch]].concat(), "");
+    };
+    let is_active = |name: &str| {
+        eventually(120, || match active(&cluster, &namespace, "web") {
+            found if found == name => Ok(()),
+            found => Err(format!("{found} is active, not {name}")),
+        });
+        let running =
+            format!("jsonpath={{.spec.template.metadata.labels.trackbed\\.dev/release}}={name}");
+        cluster.wait("deployments.apps", &namespace, "web", &running, 60);
+    };
+    let begins = |before: &str| {
+        let mut name = String::new();
+        eventually(60, || {
+            let found = cluster.get("service", &namespace, "web");
+            let latest = found["status"]["latestDeployment"].as_str();
+            latest.unwrap_or_default().clone_into(&mut name);
+            match name != before && !name.is_empty() {
+                true => Ok(()),
+                false => Err(format!("{found:#}")),
+            }
+        });
+        let running = "jsonpath={.status.phase}=Progressing";
+        cluster.wait("deployment", &namespace, &name, running, 60);
+        name
+    };
+    at("one");
+    cluster.ready("service", &namespace, "web", 300);
+    let first = active(&cluster, &namespace, "web");
+    at("two");
+    let second = begins(&first);
+    is_active(&second);
+    let host = cluster.host("web", "pin");
+    cluster.answers(&host, "/passwd", 60, |answer| answer.status == 200);
+    let probe = cluster.probe(&host, "/passwd");
+
+    at("stuck");
+    let stuck = begins(&second);
+    pin(&format!("\"{first}\""));
+    is_active(&first);
+    cluster.ready("service", &namespace, "web", 120);
+    let phase = cluster.get("deployment", &namespace, &stuck)["status"]["phase"].clone();
+    assert_ne!(phase, "Active", "it never was ready");
+
+    // Unpinned, the newest is tried again; pinned while it is, the pinned one serves.
+    pin("null");
+    cluster.wait(
+        "deployment",
+        &namespace,
+        &stuck,
+        "jsonpath={.status.phase}=Progressing",
+        60,
+    );
+    pin(&format!("\"{second}\""));
+    is_active(&second);
+    cluster.ready("service", &namespace, "web", 120);
+
+    at("three");
+    pin("null");
+    let third = begins(&stuck);
+    is_active(&third);
+    cluster.ready("service", &namespace, "web", 120);
+    println!("{} requests answered", probe.end());
 }
 
 #[test]
@@ -273,89 +353,4 @@ fn a_volume_keeps_what_was_written_also_without_its_service() {
     let message = cluster.wait_reason("deployment", &namespace, &latest, "StorageCannotGrow", 120);
     assert!(message.contains("the application runs on"), "{message}");
     log("one\ntwo\nthree\n");
-}
-
-#[test]
-fn the_number_of_pods_follows_the_load_and_nobody_fights_over_it() {
-    let cluster = Cluster::connect();
-    let namespace = cluster.project("scaling");
-    let fast = "{stabilizationWindow: 0s, percent: 100, period: 15s}";
-    let scaled = |command: &str| {
-        let run = format!(
-            "worker: true, command: [sh, -c, '{command}'], resources: {{requests: {{cpu: 50m}}, limits: {{cpu: 100m}}}}"
-        );
-        let scale = format!(
-            "  scale: {{min: 1, max: 3, cpu: 60, behavior: {{scaleUp: {fast}, scaleDown: {fast}}}}}\n"
-        );
-        service(&cluster, &namespace, "busy", &run, &scale);
-    };
-    let pods = |wanted: i64| {
-        eventually(240, || {
-            let service = cluster.get("service", &namespace, "busy");
-            match service["status"]["replicas"] == wanted {
-                true => Ok(()),
-                false => Err(format!("{service:#}")),
-            }
-        });
-    };
-    scaled("while :; do :; done");
-    cluster.wait(
-        "service",
-        &namespace,
-        "busy",
-        "condition=ScalingActive",
-        180,
-    );
-    pods(3);
-    scaled("exec sleep 100000");
-    pods(1);
-    let service = [
-        "get",
-        "services.trackbed.dev",
-        "busy",
-        "-n",
-        &namespace,
-        "-o",
-        "json",
-        "--show-managed-fields",
-    ];
-    let service: Value = serde_json::from_str(&cluster.run(&service, "")).expect("JSON");
-    let fields = service["metadata"]["managedFields"].as_array();
-    let writers: Vec<_> = fields
-        .into_iter()
-        .flatten()
-        .filter(|it| !it["fieldsV1"]["f:spec"]["f:scale"]["f:replicas"].is_null())
-        .map(|it| {
-            (
-                it["manager"].as_str().unwrap_or_default(),
-                it["subresource"].as_str(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        writers,
-        [("kube-controller-manager", Some("scale"))],
-        "one writes the number"
-    );
-
-    // Without bounds the number is a person's own.
-    let image = cluster.busybox();
-    cluster.apply(&format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: calm, namespace: {namespace}}}\nspec:\n  source: {{image: {{reference: \"{image}\"}}}}\n  run: {{worker: true, command: [sleep, \"100000\"]}}\n"
-    ));
-    cluster.ready("service", &namespace, "calm", 300);
-    let scale = [
-        "scale",
-        "services.trackbed.dev/calm",
-        "-n",
-        &namespace,
-        "--replicas=2",
-    ];
-    cluster.run(&scale, "");
-    cluster.ready("service", &namespace, "calm", 120);
-    let service = cluster.get("service", &namespace, "calm");
-    assert_eq!(service["status"]["replicas"], 2, "{service:#}");
-    assert_eq!(service["spec"]["scale"]["replicas"], 2, "{service:#}");
-    let workload = cluster.get("deployments.apps", &namespace, "calm");
-    assert_eq!(workload["spec"]["replicas"], 2, "{workload:#}");
 }

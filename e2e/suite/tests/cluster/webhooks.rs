@@ -155,7 +155,7 @@ fn borrowed<'a>(headers: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)
 }
 
 /// The address of the receiver for programs of the node, which do not know the cluster's names.
-fn inside(cluster: &Cluster, namespace: &str) -> String {
+pub(crate) fn inside(cluster: &Cluster, namespace: &str) -> String {
     let service = cluster.get("services", "trackbed-system", "trackbed-webhooks");
     let address = service["spec"]["clusterIP"].as_str().expect("an address");
     format!("http://{address}/hooks/{namespace}/hook")

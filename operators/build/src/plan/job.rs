@@ -19,8 +19,6 @@ use trackbed_kit::{Config, meta};
 
 use crate::observe::Seen;
 
-/// Value of [`labels::ROLE`] on the pods.
-pub const ROLE: &str = "build";
 /// How much later than us the Job controller itself ends a build, in seconds: we read the log first.
 const GRACE: i64 = 60;
 
@@ -159,7 +157,7 @@ pub fn desired(place: &Place<'_>, attempt: usize) -> Job {
     let mut metadata = meta::owned(object, &name);
     let mut labels = meta::managed();
     labels.insert(labels::BUILD.to_owned(), object.name_any());
-    labels.insert(labels::ROLE.to_owned(), ROLE.to_owned());
+    labels.insert(labels::ROLE.to_owned(), labels::role::BUILD.to_owned());
     labels.insert(labels::PROJECT.to_owned(), place.project_name.to_owned());
     if let Some(service) = &object.spec.service {
         labels.insert(labels::SERVICE.to_owned(), service.to_string());

@@ -130,10 +130,7 @@ pub struct Ended {
 
 /// How a Job ended, if it did.
 pub fn job_ended(job: &Job) -> Option<Ended> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let end = conditions
-        .iter()
-        .find(|it| it.status == "True" && matches!(it.type_.as_str(), "Failed" | "Complete"))?;
+    let end = trackbed_kit::job::ended(job)?;
     let words = [end.reason.as_deref(), end.message.as_deref()];
     let words: Vec<&str> = words.into_iter().flatten().collect();
     Some(Ended {

@@ -43,6 +43,18 @@ pub fn of(place: &Place<'_>, seen: &Seen) -> Health {
     unready(pod, &what)
 }
 
+/// Health of a Database with parameters that its server would not take: it runs on without them.
+pub fn faulty(faults: &[String], health: &Health) -> Health {
+    let (_, _, server) = health.ready();
+    Health::Stalled(
+        Reason::InvalidParameter,
+        format!(
+            "{}; {server}, with the parameters of before",
+            faults.join("; ")
+        ),
+    )
+}
+
 fn unready(pod: &Pod, what: &str) -> Health {
     let status = pod.status.clone().unwrap_or_default();
     let unscheduled = status

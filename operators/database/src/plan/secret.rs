@@ -12,22 +12,16 @@ use crate::observe::Seen;
 
 /// Annotation: data were written under this identity.
 const INITIALISED: &str = "trackbed.dev/initialised";
-/// Role and database of the application.
+/// User and database of the application.
 const APPLICATION: &str = "app";
-/// Redis's only user.
-const DEFAULT_USER: &str = "default";
 
-/// What is made once and kept.
+/// A user and its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
+pub struct Login {
     /// User.
     pub username: String,
     /// Password.
     pub password: String,
-    /// Name of the database, of Postgres.
-    pub database: String,
-    /// Identity of the data.
-    pub identity: String,
 }
 
 /// Whether the Secret says that data were written.
@@ -35,39 +29,61 @@ pub fn is_initialised(secret: &Secret) -> bool {
     meta::annotation(secret, INITIALISED) == Some("true")
 }
 
-/// What the live Secret holds, and fresh values for what it does not.
-pub fn credentials(place: &Place<'_>, seen: &Seen) -> Credentials {
-    let live = seen.secret.as_ref();
-    let value = |key: &str| {
-        let data = live?.data.as_ref()?.get(key)?;
-        String::from_utf8(data.0.clone()).ok()
-    };
-    let (username, database) = match place.object.spec.engine {
-        Engine::Postgres => (APPLICATION, APPLICATION),
-        Engine::Redis => (DEFAULT_USER, "0"),
-    };
-    Credentials {
-        username: value("username").unwrap_or_else(|| username.to_owned()),
-        password: value("password").unwrap_or_else(|| seen.fresh.password.clone()),
-        database: value("database").unwrap_or_else(|| database.to_owned()),
-        identity: live
-            .and_then(|secret| meta::annotation(secret, labels::IDENTITY))
-            .map_or_else(|| seen.fresh.identity.clone(), str::to_owned),
+/// What a Secret holds.
+pub fn login(secret: &Secret) -> Option<Login> {
+    Some(Login {
+        username: value(secret, "username")?,
+        password: value(secret, "password")?,
+    })
+}
+
+fn value(secret: &Secret, key: &str) -> Option<String> {
+    let data = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(data.0.clone()).ok()
+}
+
+/// What applications are told now: what the live Secret holds, and fresh values for what it does
+/// not.
+pub fn current(seen: &Seen) -> Login {
+    let live = |key: &str| value(seen.secret.as_ref()?, key);
+    Login {
+        username: live("username").unwrap_or_else(|| APPLICATION.to_owned()),
+        password: live("password").unwrap_or_else(|| seen.fresh.password.clone()),
     }
 }
 
+/// Identity of the data.
+pub fn identity(seen: &Seen) -> String {
+    seen.secret
+        .as_ref()
+        .and_then(|secret| meta::annotation(secret, labels::IDENTITY))
+        .map_or_else(|| seen.fresh.identity.clone(), str::to_owned)
+}
+
+/// Name of the database.
+fn database(place: &Place<'_>, seen: &Seen) -> String {
+    let live = seen
+        .secret
+        .as_ref()
+        .and_then(|secret| value(secret, "database"));
+    live.unwrap_or_else(|| match place.object.spec.engine {
+        Engine::Postgres => APPLICATION.to_owned(),
+        Engine::Redis => "0".to_owned(),
+    })
+}
+
 /// The Secret. It stays when the Database goes.
-pub fn desired(place: &Place<'_>, credentials: &Credentials, initialised: bool) -> Secret {
+pub fn desired(place: &Place<'_>, seen: &Seen, login: &Login, initialised: bool) -> Secret {
     let engine = place.object.spec.engine;
     let mut metadata = place.retained(&names::credentials(&place.name));
     let annotations = &mut metadata.annotations;
-    meta::insert(annotations, labels::IDENTITY, &credentials.identity);
+    meta::insert(annotations, labels::IDENTITY, identity(seen));
     meta::insert(annotations, INITIALISED, initialised.to_string());
     let kind = match engine {
         Engine::Postgres => "postgresql",
         Engine::Redis => "redis",
     };
-    let data = keys(place, credentials, kind)
+    let data = keys(place, login, &database(place, seen), kind)
         .into_iter()
         .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
         .collect();
@@ -81,15 +97,11 @@ pub fn desired(place: &Place<'_>, credentials: &Credentials, initialised: bool) 
 
 fn keys(
     place: &Place<'_>,
-    credentials: &Credentials,
+    login: &Login,
+    database: &str,
     kind: &str,
 ) -> BTreeMap<&'static str, String> {
-    let Credentials {
-        username,
-        password,
-        database,
-        identity: _,
-    } = credentials;
+    let Login { username, password } = login;
     let host = place.host();
     let port = place.object.spec.engine.port();
     let (user, secret) = (encode(username), encode(password));
@@ -108,7 +120,7 @@ fn keys(
         ("port", port.to_string()),
         ("username", username.clone()),
         ("password", password.clone()),
-        ("database", database.clone()),
+        ("database", database.to_owned()),
         ("uri", uri.clone()),
     ]);
     match place.object.spec.engine {
@@ -118,7 +130,7 @@ fn keys(
             ("PGPORT", port.to_string()),
             ("PGUSER", username.clone()),
             ("PGPASSWORD", password.clone()),
-            ("PGDATABASE", database.clone()),
+            ("PGDATABASE", database.to_owned()),
         ]),
         Engine::Redis => keys.extend([("REDIS_URL", uri)]),
     }

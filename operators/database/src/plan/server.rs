@@ -6,7 +6,7 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
             Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-            ExecAction, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
+            ExecAction, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec,
             PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext,
             TCPSocketAction, Volume, VolumeMount,
         },
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use trackbed_api::{common::ResourceDefaults, database::Engine, labels, names};
 use trackbed_kit::meta;
 
-use super::{Place, settings};
+use super::{Place, rotation::Wait, settings};
 use crate::observe::Seen;
 
 /// What a server gets when its spec says nothing.
@@ -32,48 +32,67 @@ const SETTINGS: &str = "trackbed.dev/settings";
 /// The supervisor in the pod.
 const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
 
-/// The StatefulSet. The supervisor's image stays the one that the live set has as long as nothing
-/// else changes and its pod is well: an upgrade of the operator restarts no database.
-pub fn desired(place: &Place<'_>, settings: &ConfigMap, seen: &Seen) -> StatefulSet {
-    let fresh = set(place, settings, &place.config.images.operator);
+/// The StatefulSet. `None`: the live one was made by another version of the operator, does all that
+/// is asked, and its pod is well: an upgrade restarts no database.
+pub fn desired(
+    place: &Place<'_>,
+    settings: &ConfigMap,
+    seen: &Seen,
+    waits: Option<Wait>,
+) -> Option<StatefulSet> {
+    let set = set(place, settings, &place.config.images.operator);
     let well = seen.pod.as_deref().is_some_and(super::health::is_ready);
-    let live = seen
-        .set
-        .as_deref()
-        .filter(|_| well)
-        .and_then(supervisor_image);
-    match live {
-        Some(image) if image != place.config.images.operator => {
-            let kept = set(place, settings, &image);
-            match seen.set.as_deref() {
-                Some(live) if same_hash(live, &kept) => kept,
-                _ => fresh,
-            }
-        }
-        _ => fresh,
-    }
+    let suffices = seen.set.as_deref().is_some_and(|live| {
+        supervisor_image(live) != supervisor_image(&set) && asked(live) == asked(&set)
+    });
+    let stays = well && suffices && waits != Some(Wait::Restart);
+    (!stays).then_some(set)
 }
 
-/// Whether the live set runs this image, version and settings.
-fn same_hash(live: &StatefulSet, kept: &StatefulSet) -> bool {
-    let key = |set: &StatefulSet| {
-        let template = &set.spec.as_ref()?.template;
-        let hash = template
-            .metadata
-            .as_ref()?
-            .annotations
-            .as_ref()?
-            .get(SETTINGS)?
-            .clone();
-        let server = template.spec.as_ref()?.containers.first()?;
-        Some((hash, server.image.clone(), server.resources.clone()))
-    };
-    key(live).is_some() && key(live) == key(kept)
+/// What a server's user asked for: the settings, version, resources and whether it runs.
+fn asked(set: &StatefulSet) -> impl PartialEq + '_ {
+    let spec = set.spec.as_ref();
+    let template = spec.map(|spec| &spec.template);
+    let annotations = template
+        .and_then(|template| template.metadata.as_ref())
+        .and_then(|metadata| metadata.annotations.as_ref());
+    let server = template
+        .and_then(|template| template.spec.as_ref())
+        .and_then(|pod| pod.containers.first());
+    (
+        spec.and_then(|spec| spec.replicas),
+        annotations.and_then(|annotations| annotations.get(SETTINGS)),
+        server.and_then(|server| server.image.as_deref()),
+        server.map(amounts),
+    )
 }
 
-fn supervisor_image(set: &StatefulSet) -> Option<String> {
+/// A container's limits and requests as numbers: the API server writes 0.5 as 500m.
+fn amounts(container: &Container) -> Vec<(&str, Option<i128>)> {
+    let resources = container.resources.as_ref();
+    let limits = resources.and_then(|it| it.limits.as_ref());
+    let requests = resources.and_then(|it| it.requests.as_ref());
+    let both = [limits, requests].into_iter().flatten().flatten();
+    both.map(|(name, amount)| {
+        let amount = trackbed_api::scalar::Quantity(amount.0.clone());
+        (name.as_str(), amount.milli())
+    })
+    .collect()
+}
+
+fn supervisor_image(set: &StatefulSet) -> Option<&str> {
     let spec = set.spec.as_ref()?.template.spec.as_ref()?;
-    spec.init_containers.as_ref()?.first()?.image.clone()
+    spec.init_containers.as_ref()?.first()?.image.as_deref()
+}
+
+/// Whether the pod's supervisor knows of the user in reserve.
+pub fn knows_two(place: &Place<'_>, pod: &Pod) -> bool {
+    let name = names::standby(&place.name);
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    volumes.into_iter().flatten().any(|volume| {
+        let secret = volume.secret.as_ref();
+        secret.and_then(|secret| secret.secret_name.as_deref()) == Some(&name)
+    })
 }
 
 fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet {
@@ -96,7 +115,7 @@ fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet
                     labels: Some(labels),
                     annotations: Some(BTreeMap::from([(
                         SETTINGS.to_owned(),
-                        settings::hash(settings),
+                        settings::hash(settings, &place.object.spec),
                     )])),
                     ..ObjectMeta::default()
                 }),
@@ -180,6 +199,7 @@ fn server(place: &Place<'_>) -> Container {
         volume_mounts: Some(vec![
             mount("data", "/data", false),
             mount("credentials", "/etc/trackbed/credentials", true),
+            mount("standby", "/etc/trackbed/standby", true),
             mount("settings", "/etc/trackbed/state", true),
             mount("run", "/run/trackbed", false),
             mount("tmp", "/tmp", false),
@@ -233,15 +253,8 @@ fn volumes(place: &Place<'_>) -> Vec<Volume> {
             }),
             ..Volume::default()
         },
-        Volume {
-            name: "credentials".to_owned(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(names::credentials(&place.name)),
-                default_mode: Some(0o440),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
+        secret("credentials", names::credentials(&place.name), false),
+        secret("standby", names::standby(&place.name), true),
         Volume {
             name: "settings".to_owned(),
             config_map: Some(ConfigMapVolumeSource {
@@ -254,6 +267,19 @@ fn volumes(place: &Place<'_>) -> Vec<Volume> {
         empty("tmp", None),
         empty("bin", None),
     ]
+}
+
+fn secret(volume: &str, name: String, optional: bool) -> Volume {
+    Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name),
+            default_mode: Some(0o440),
+            optional: optional.then_some(true),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }
 
 fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {

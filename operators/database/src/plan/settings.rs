@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use trackbed_api::{database::Engine, names};
+use trackbed_api::{
+    database::{DatabaseSpec, Engine},
+    names,
+};
 
-use super::Place;
+use super::{Place, parameters::List};
 
 /// Who may connect how: <https://www.postgresql.org/docs/current/auth-pg-hba-conf.html>.
 const HBA: &str = "local all all peer\nhost all all all scram-sha-256\n";
@@ -42,12 +45,28 @@ pub fn desired(place: &Place<'_>, identity: &str, initialised: bool) -> ConfigMa
     }
 }
 
-/// A hash of what a server must be restarted for.
-pub fn hash(settings: &ConfigMap) -> String {
+/// The same with the server's own settings as they are, since it would not take what is asked.
+pub fn kept(mut settings: ConfigMap, live: &ConfigMap) -> ConfigMap {
+    let live = live.data.iter().flatten();
+    let own = live.filter(|(key, _)| key.ends_with(".conf"));
+    let data = settings.data.get_or_insert_default();
+    data.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    settings
+}
+
+/// A hash of what a server must be restarted for. The rest it reads again when the supervisor sees
+/// that it changed.
+pub fn hash(settings: &ConfigMap, spec: &DatabaseSpec) -> String {
+    let list = List::of(spec);
     let data = settings.data.iter().flatten();
     let text: Vec<String> = data
         .filter(|(key, _)| key.as_str() != "initialised")
-        .map(|(key, value)| format!("{key}={value}\n"))
+        .flat_map(|(key, value)| value.lines().map(move |line| format!("{key}={line}\n")))
+        .filter(|line| {
+            let parameter = line.strip_prefix("postgresql.conf=");
+            let name = parameter.and_then(|it| it.split_once(" = "));
+            !name.is_some_and(|(name, _)| list.reloads(name))
+        })
         .collect();
     names::hash(text.concat().as_bytes())[..16].to_owned()
 }

@@ -3,8 +3,6 @@
 //! The workload stays, without pods: it is what releases take from each other, and what says whose
 //! the CronJob is.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::{
         batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec},
@@ -12,14 +10,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::ResourceExt;
-use trackbed_api::{labels, service::Cron};
-use trackbed_kit::meta;
+use trackbed_api::{cron::Cron, labels::role};
 
 use super::{pod, subject::Subject, volume};
 
-/// Value of [`labels::ROLE`] on the Jobs and their pods.
-pub const ROLE: &str = "cron";
 /// Name of the container.
 pub const CONTAINER: &str = "cron";
 /// Runs that are kept, of each kind of end.
@@ -44,7 +38,7 @@ pub fn desired(subject: &Subject<'_>) -> Option<CronJob> {
             failed_jobs_history_limit: Some(HISTORY),
             job_template: JobTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels_of(subject)),
+                    labels: Some(subject.labels(role::CRON)),
                     ..ObjectMeta::default()
                 }),
                 spec: Some(job(subject, cron)),
@@ -60,7 +54,7 @@ fn job(subject: &Subject<'_>, cron: &Cron) -> JobSpec {
         active_deadline_seconds: i64::try_from(cron.timeout.seconds()).ok(),
         template: PodTemplateSpec {
             metadata: Some(ObjectMeta {
-                labels: Some(labels_of(subject)),
+                labels: Some(subject.labels(role::CRON)),
                 ..ObjectMeta::default()
             }),
             spec: Some(PodSpec {
@@ -75,15 +69,4 @@ fn job(subject: &Subject<'_>, cron: &Cron) -> JobSpec {
         },
         ..JobSpec::default()
     }
-}
-
-fn labels_of(subject: &Subject<'_>) -> BTreeMap<String, String> {
-    let mut labels = meta::managed();
-    labels.extend([
-        (labels::SERVICE.to_owned(), subject.name().to_owned()),
-        (labels::PROJECT.to_owned(), subject.place.project.clone()),
-        (labels::RELEASE.to_owned(), subject.object.name_any()),
-        (labels::ROLE.to_owned(), ROLE.to_owned()),
-    ]);
-    labels
 }

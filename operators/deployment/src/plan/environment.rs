@@ -1,11 +1,14 @@
 //! The application's environment variables, and what they refer to.
 
-use k8s_openapi::api::core::v1::{ConfigMapKeySelector, EnvVar, EnvVarSource, SecretKeySelector};
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, Secret, SecretKeySelector};
+use kube::ResourceExt;
 use trackbed_api::{
-    Deployment, names,
+    Deployment, labels, names,
     run::{AddressKey, ServiceReference, ValueFrom},
 };
-use trackbed_kit::Config;
+use trackbed_kit::{Config, contents::Values, meta};
+
+use super::subject::Subject;
 
 /// Port of every Service's address inside the cluster.
 pub const PORT: i32 = 80;
@@ -30,6 +33,8 @@ pub enum Reference {
 pub struct Needed {
     /// What has to exist.
     pub reference: Reference,
+    /// Whether the release keeps a copy of it.
+    pub copied: bool,
     /// How it goes away: `remove STRIPE_KEY`.
     pub way_out: String,
 }
@@ -52,17 +57,21 @@ pub enum Lack {
     Key,
     /// The Database is there, its credentials are not.
     Credentials,
+    /// The Service is there, and answers no requests.
+    Address,
 }
 
 /// Everything that a release refers to, in the order of its spec, each once.
 pub fn references(object: &Deployment) -> Vec<Needed> {
     let pull = object.spec.pull_secret_ref.iter().map(|secret| Needed {
         reference: Reference::Secret(secret.name.to_string(), None),
+        copied: false,
         way_out: "remove source.image.pullSecretRef".to_owned(),
     });
     let variables = object.spec.run.env.iter().filter_map(|variable| {
         Some(Needed {
             reference: reference(variable.value_from.as_ref()?)?,
+            copied: variable.copied().is_some(),
             way_out: format!("remove {}", variable.name),
         })
     });
@@ -116,13 +125,16 @@ impl Needed {
                 "{kind} {name} in namespace {namespace} has no key {}: add it, or {out}",
                 key.unwrap_or_default()
             ),
+            Lack::Address => format!(
+                "{kind} {name} in namespace {namespace} answers no requests (it has run.worker, or cron), so there is no address to refer to: {out}"
+            ),
             Lack::Credentials => format!(
                 "Database {name} in namespace {namespace} has no credentials yet: see its own status"
             ),
         };
         Missing {
             sentence,
-            watched: lack == Lack::Object
+            watched: matches!(lack, Lack::Object | Lack::Address)
                 && matches!(
                     self.reference,
                     Reference::Database(..) | Reference::Service(_)
@@ -144,8 +156,8 @@ pub fn describe(missing: &[Missing]) -> String {
     }
 }
 
-/// The variables of the container: `PORT` first, where the application listens, so that nothing can be in front of it, then those
-/// of the spec.
+/// The variables of the container: `PORT` first, where the application listens, so that nothing can
+/// be in front of it, then those of the spec.
 pub fn variables(
     object: &Deployment,
     listens: bool,
@@ -161,53 +173,62 @@ pub fn variables(
     port.into_iter()
         .chain(given.map(|variable| {
             let name = variable.name.to_string();
-            match &variable.value_from {
-                Some(from) => resolved(name, from, namespace, config),
-                None => plain(name, variable.value.as_deref().unwrap_or_default()),
+            match (variable.copied(), &variable.value_from) {
+                (Some(_), _) => {
+                    let copy = names::environment(&object.name_any());
+                    from_secret(name.clone(), copy, &name)
+                }
+                (None, Some(from)) => resolved(name, from, namespace, config),
+                (None, None) => plain(name, variable.value.as_deref().unwrap_or_default()),
             }
         }))
         .collect()
 }
 
 fn resolved(name: String, from: &ValueFrom, namespace: &str, config: &Config) -> EnvVar {
-    if let Some(service) = &from.service_ref {
-        return plain(name, &address(service, namespace, &config.cluster_domain));
+    match (&from.service_ref, &from.database_ref) {
+        (Some(service), _) => plain(name, &address(service, namespace, &config.cluster_domain)),
+        (None, Some(database)) => {
+            let credentials = names::credentials(&database.name);
+            from_secret(name, credentials, database.key.as_str())
+        }
+        // The schema refuses it.
+        (None, None) => plain(name, ""),
     }
-    let source = match (
-        &from.secret_key_ref,
-        &from.config_map_key_ref,
-        &from.database_ref,
-    ) {
-        (Some(secret), _, _) => secret_key(secret.name.to_string(), &secret.key),
-        (None, Some(map), _) => EnvVarSource {
-            config_map_key_ref: Some(ConfigMapKeySelector {
-                name: map.name.to_string(),
-                key: map.key.clone(),
+}
+
+fn from_secret(name: String, secret: String, key: &str) -> EnvVar {
+    EnvVar {
+        name,
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret,
+                key: key.to_owned(),
                 optional: None,
             }),
             ..EnvVarSource::default()
-        },
-        (None, None, Some(database)) => {
-            secret_key(names::credentials(&database.name), database.key.as_str())
-        }
-        // The schema refuses it.
-        (None, None, None) => return plain(name, ""),
-    };
-    EnvVar {
-        name,
-        value_from: Some(source),
+        }),
         ..EnvVar::default()
     }
 }
 
-fn secret_key(name: String, key: &str) -> EnvVarSource {
-    EnvVarSource {
-        secret_key_ref: Some(SecretKeySelector {
-            name,
-            key: key.to_owned(),
-            optional: None,
-        }),
-        ..EnvVarSource::default()
+/// The release's copy of what its variables refer to. Pods that start later, be it after the
+/// release came back, get what those before them got. It never changes, and goes with the release.
+pub fn copy(subject: &Subject<'_>, values: &Values) -> Secret {
+    let release = subject.object.name_any();
+    let mut metadata = meta::owned(subject.object, &names::environment(&release));
+    for (key, value) in [
+        (labels::SERVICE, subject.name()),
+        (labels::PROJECT, &subject.place.project),
+        (labels::RELEASE, &release),
+    ] {
+        meta::insert(&mut metadata.labels, key, value);
+    }
+    Secret {
+        metadata,
+        data: Some(values.0.clone()),
+        immutable: Some(true),
+        ..Secret::default()
     }
 }
 
@@ -254,6 +275,21 @@ mod tests {
             assert_eq!(literal(text), escaped);
             assert_eq!(expand(escaped), text);
         }
+    }
+
+    #[test]
+    fn a_service_without_an_address_is_named_and_waited_for() {
+        let needed = Needed {
+            reference: Reference::Service("jobs".to_owned()),
+            copied: false,
+            way_out: "remove JOBS_URL".to_owned(),
+        };
+        let missing = needed.missing("shop-production", Lack::Address);
+        assert_eq!(
+            missing.sentence,
+            "Service jobs in namespace shop-production answers no requests (it has run.worker, or cron), so there is no address to refer to: remove JOBS_URL"
+        );
+        assert!(missing.watched);
     }
 
     /// What kubelet does where no variable is known (`third_party/forked/golang/expansion`).

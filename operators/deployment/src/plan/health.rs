@@ -88,25 +88,22 @@ fn progressing(
 
 fn preparing(state: &State<'_>) -> Health {
     let what = "the pre-deploy command";
-    match (state.trouble(), state.crowd()) {
-        (Some(trouble), _) if trouble.reason.retryable() => Health::Waiting(
-            trouble.reason,
-            format!("{what} cannot start: {}", trouble.message),
-        ),
-        (Some(trouble), _) => {
-            Health::Progressing(format!("{what} cannot start: {}", trouble.message))
-        }
-        (None, Some(other)) => {
-            Health::Progressing(format!("{what} waits for the end of that of {other}"))
-        }
-        (None, None) => Health::Progressing(format!("{what} runs")),
+    if let Some(trouble) = state.trouble() {
+        let message = format!("{what} cannot start: {}", trouble.message);
+        return match trouble.reason.retryable() {
+            true => Health::Waiting(trouble.reason, message),
+            false => Health::Progressing(message),
+        };
     }
+    Health::Progressing(match state.crowd() {
+        Some(other) => format!("{what} waits for the end of that of {other}"),
+        None => format!("{what} runs"),
+    })
 }
 
 /// A trouble that may still pass. What others have to bring is named as the reason at once.
 fn under_way(state: &State<'_>, trouble: &Trouble) -> Health {
-    if trouble.reason == Reason::NotListening && trouble.exit_code.is_none() {
-        // Every application starts like that.
+    if trouble.is_silence() {
         let port = state.object.spec.run.port;
         return Health::Progressing(format!("{}: no answer on port {port} yet", state.count()));
     }
@@ -136,6 +133,10 @@ fn active(state: &State<'_>, view: &View<'_>) -> Health {
             1 => "serves with 1 pod".to_owned(),
             replicas => format!("serves with {replicas} pods"),
         }),
+        // Others of its pods answer: this one starts.
+        (false, Some(trouble)) if trouble.is_silence() && state.verdict.ready > 0 => {
+            under_way(state, trouble)
+        }
         (false, Some(trouble)) if trouble.reason.retryable() => under_way(state, trouble),
         (false, Some(trouble)) => Health::Stalled(
             trouble.reason,

@@ -1,5 +1,7 @@
 //! The application's pod.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, ContainerPort, HTTPGetAction, Lifecycle, LifecycleHandler,
@@ -8,9 +10,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use kube::ResourceExt;
 use trackbed_api::{common::APP_RESOURCES, labels, run::RunSpec};
-use trackbed_kit::meta;
 
 use super::{
     environment::{literal, variables},
@@ -28,6 +28,8 @@ const DRAIN: i64 = 5;
 const GRACE: i64 = 30;
 /// Seconds between two looks at a starting application.
 const STARTUP_PERIOD: i32 = 2;
+/// Annotation: when the credentials of the Databases that the pod uses were changed.
+const ROTATED: &str = "trackbed.dev/credentials";
 /// What programs that start as root and then become somebody else need. The rest of the runtime's
 /// default set (raw sockets, device nodes, chroot, audit) is dropped.
 const CAPABILITIES: [&str; 7] = [
@@ -42,15 +44,10 @@ const CAPABILITIES: [&str; 7] = [
 
 /// The template of the release's pods.
 pub fn template(subject: &Subject<'_>) -> PodTemplateSpec {
-    let mut labels = Some(meta::managed());
-    for (key, value) in subject.selector() {
-        meta::insert(&mut labels, &key, value);
-    }
-    meta::insert(&mut labels, labels::PROJECT, &subject.place.project);
-    meta::insert(&mut labels, labels::RELEASE, subject.object.name_any());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels,
+            labels: Some(subject.labels(labels::role::APP)),
+            annotations: rotated(subject),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
@@ -66,6 +63,15 @@ pub fn template(subject: &Subject<'_>) -> PodTemplateSpec {
             ..surroundings(subject)
         }),
     }
+}
+
+/// Pods read a Secret when they start: those of a Database whose credentials were changed are
+/// replaced. That is no release, since nothing could go back to credentials that have ended.
+fn rotated(subject: &Subject<'_>) -> Option<BTreeMap<String, String>> {
+    let all = subject.rotated.iter();
+    let all: Vec<String> = all.map(|(name, at)| format!("{name}={at}")).collect();
+    let value = (!all.is_empty()).then(|| all.join(","))?;
+    Some(BTreeMap::from([(ROTATED.to_owned(), value)]))
 }
 
 /// What all pods of a release have around their containers.
@@ -93,6 +99,7 @@ pub fn surroundings(subject: &Subject<'_>) -> PodSpec {
 pub fn container(subject: &Subject<'_>) -> Container {
     let spec = &subject.object.spec;
     let run = &spec.run;
+    let listens = subject.listens();
     Container {
         name: CONTAINER.to_owned(),
         image: Some(spec.image.to_string()),
@@ -102,11 +109,11 @@ pub fn container(subject: &Subject<'_>) -> Container {
             .then(|| run.command.iter().map(|word| literal(word)).collect()),
         env: Some(variables(
             subject.object,
-            subject.listens(),
+            listens,
             &subject.namespace,
             subject.config,
         )),
-        ports: subject.listens().then(|| {
+        ports: listens.then(|| {
             vec![ContainerPort {
                 name: Some(PORT_NAME.to_owned()),
                 container_port: run.port,
@@ -116,16 +123,16 @@ pub fn container(subject: &Subject<'_>) -> Container {
         }),
         resources: Some(run.resources.with_defaults(APP_RESOURCES)),
         volume_mounts: volume::mounts(subject),
-        startup_probe: subject.listens().then(|| startup(run)),
-        readiness_probe: subject.listens().then(|| Probe {
+        startup_probe: listens.then(|| startup(run)),
+        readiness_probe: listens.then(|| Probe {
             period_seconds: Some(5),
             timeout_seconds: Some(5),
             failure_threshold: Some(3),
             ..question(run)
         }),
-        liveness_probe: liveness(run).filter(|_| subject.listens()),
+        liveness_probe: liveness(run).filter(|_| listens),
         // What gets no requests can be told to end at once.
-        lifecycle: subject.listens().then(|| Lifecycle {
+        lifecycle: listens.then(|| Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: DRAIN }),
                 ..LifecycleHandler::default()

@@ -3,21 +3,24 @@
 //! The Job is the record of the run: it is called like the release, and is there until the release
 //! is removed. So a restart at any point finds it, and the command runs once.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::{
         batch::v1::{
             Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern,
             PodFailurePolicyRule,
         },
-        core::v1::{Container, Pod, PodTemplateSpec},
+        core::v1::{Container, ContainerStateTerminated, Pod, PodSpec, PodTemplateSpec},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt};
-use trackbed_api::{Deployment, labels, reason::Reason, run::PreDeploy};
-use trackbed_kit::meta;
+use trackbed_api::{
+    Deployment,
+    labels::{self, role},
+    reason::Reason,
+    run::PreDeploy,
+};
+use trackbed_kit::{job, meta};
 
 use super::{
     environment::literal,
@@ -27,10 +30,8 @@ use super::{
     workload::ATTEMPT,
 };
 
-/// Value of [`labels::ROLE`] on the Job and its pod.
-pub const ROLE: &str = "pre-deploy";
-/// Name of the command's container.
-pub const CONTAINER: &str = "pre-deploy";
+/// Name of the command's container, and of the step in failures.
+pub const STEP: &str = "pre-deploy";
 /// How much later than the kubelet the Job's controller ends a command, in seconds.
 const GRACE: i64 = 60;
 /// Reason of Jobs and pods whose time was up.
@@ -61,15 +62,10 @@ pub fn desired(subject: &Subject<'_>, command: &PreDeploy, attempts: Option<i32>
     let release = subject.object.name_any();
     let mut metadata = meta::retained(&subject.namespace, &name(&release));
     metadata.owner_references = subject.object.controller_owner_ref(&()).map(|it| vec![it]);
-    metadata
-        .labels
-        .get_or_insert_default()
-        .extend(labels_of(subject));
+    metadata.labels = Some(subject.labels(role::PRE_DEPLOY));
     if let Some(attempts) = attempts {
         meta::insert(&mut metadata.annotations, ATTEMPT, attempts.to_string());
     }
-    let mut labels = meta::managed();
-    labels.extend(labels_of(subject));
     Job {
         metadata,
         spec: Some(JobSpec {
@@ -90,10 +86,10 @@ pub fn desired(subject: &Subject<'_>, command: &PreDeploy, attempts: Option<i32>
             }),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels),
+                    labels: Some(subject.labels(role::PRE_DEPLOY)),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(k8s_openapi::api::core::v1::PodSpec {
+                spec: Some(PodSpec {
                     containers: vec![container(subject, command)],
                     restart_policy: Some("Never".to_owned()),
                     active_deadline_seconds: Some(timeout(command)),
@@ -115,18 +111,9 @@ pub fn limit(command: &PreDeploy) -> i64 {
     timeout(command) + 2 * GRACE
 }
 
-fn labels_of(subject: &Subject<'_>) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (labels::SERVICE.to_owned(), subject.name().to_owned()),
-        (labels::PROJECT.to_owned(), subject.place.project.clone()),
-        (labels::RELEASE.to_owned(), subject.object.name_any()),
-        (labels::ROLE.to_owned(), ROLE.to_owned()),
-    ])
-}
-
 fn container(subject: &Subject<'_>, command: &PreDeploy) -> Container {
     Container {
-        name: CONTAINER.to_owned(),
+        name: STEP.to_owned(),
         command: Some(command.command.iter().map(|word| literal(word)).collect()),
         ports: None,
         startup_probe: None,
@@ -160,17 +147,20 @@ pub fn command<'a>(
     let pods = pods
         .into_iter()
         .filter(|pod| meta::label(*pod, labels::RELEASE) == Some(&name));
-    match ended(job) {
-        Some(("Complete", _)) => Command::Done,
+    match job::ended(job) {
+        Some(end) if job::succeeded(end) => Command::Done,
         Some(_) if attempt(job) != status.and_then(|it| it.attempts) => Command::Stale,
-        Some((_, why)) => Command::Failed(failure(release, command, why, pods)),
+        Some(end) => {
+            let late = end.reason.as_deref() == Some(DEADLINE);
+            Command::Failed(failure(release, command, late, pods))
+        }
         None => Command::Runs(pods.filter_map(waits).next()),
     }
 }
 
 /// Whether a Job has not ended.
 pub fn runs(job: &Job) -> bool {
-    ended(job).is_none()
+    job::ended(job).is_none()
 }
 
 /// Counts the tries that a Job's belongs to.
@@ -178,22 +168,10 @@ pub fn attempt(job: &Job) -> Option<i32> {
     meta::annotation(job, ATTEMPT)?.parse().ok()
 }
 
-/// How a Job ended, and why.
-fn ended(job: &Job) -> Option<(&str, &str)> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let ended = conditions.iter().find(|condition| {
-        condition.status == "True" && matches!(condition.type_.as_str(), "Complete" | "Failed")
-    })?;
-    Some((
-        ended.type_.as_str(),
-        ended.reason.as_deref().unwrap_or_default(),
-    ))
-}
-
 /// What keeps the pod from running: the same as for the application's.
 fn waits(pod: &Pod) -> Option<Trouble> {
     verdict::unscheduled(pod).or_else(|| {
-        let status = verdict::container(pod, CONTAINER)?;
+        let status = verdict::container(pod, STEP)?;
         verdict::waits(status)
     })
 }
@@ -201,16 +179,16 @@ fn waits(pod: &Pod) -> Option<Trouble> {
 fn failure<'a>(
     release: &Deployment,
     command: &PreDeploy,
-    why: &str,
+    was_late: bool,
     pods: impl Iterator<Item = &'a Pod>,
 ) -> Trouble {
     let mut last: Option<Trouble> = None;
     for pod in pods {
-        let ended = verdict::container(pod, CONTAINER)
-            .and_then(|it| it.state.as_ref()?.terminated.as_ref());
+        let ended =
+            verdict::container(pod, STEP).and_then(|it| it.state.as_ref()?.terminated.as_ref());
         let log = Some(LogOf {
             pod: pod.name_any(),
-            container: CONTAINER,
+            container: STEP,
             previous: false,
         });
         let reason = pod.status.as_ref().and_then(|it| it.reason.as_deref());
@@ -228,17 +206,16 @@ fn failure<'a>(
             None => waits(pod).or(last),
         };
     }
-    match (why, last) {
-        (_, Some(trouble)) => trouble,
-        (DEADLINE, None) => late(command),
-        _ => Trouble::new(
+    last.unwrap_or_else(|| match was_late {
+        true => late(command),
+        false => Trouble::new(
             Reason::PreDeployFailed,
             format!(
                 "the pre-deploy command failed, and its pod is gone ('kubectl describe job {}' has its Events)",
                 name(&release.name_any())
             ),
         ),
-    }
+    })
 }
 
 /// What is wrong with a command that did not end in its time.
@@ -252,13 +229,12 @@ pub fn late(command: &PreDeploy) -> Trouble {
     )
 }
 
-fn crashed(
-    release: &Deployment,
-    ended: &k8s_openapi::api::core::v1::ContainerStateTerminated,
-) -> Trouble {
+fn crashed(release: &Deployment, ended: &ContainerStateTerminated) -> Trouble {
     match ended.reason.as_deref() {
-        Some("OOMKilled") => verdict::out_of_memory(&release.spec.run),
-        Some("StartError" | "ContainerCannotRun") => verdict::not_started(ended),
+        Some("OOMKilled") => verdict::out_of_memory("pre-deploy command", &release.spec.run),
+        Some("StartError" | "ContainerCannotRun") => {
+            verdict::not_started(ended, "run.preDeploy.command")
+        }
         _ => Trouble::new(
             Reason::PreDeployFailed,
             format!(

@@ -11,7 +11,7 @@ use k8s_openapi::api::autoscaling::v2::{
 use kube::Resource;
 use trackbed_api::{
     Service,
-    service::{Scale, ScaleRule},
+    scale::{Scale, ScaleRule},
 };
 
 use super::subject::Subject;

@@ -5,8 +5,10 @@ use k8s_openapi::{api::core::v1 as corev1, apimachinery::pkg::util::intstr::IntO
 use super::{environment::PORT, pod::PORT_NAME, subject::Subject};
 
 /// The Service that is called like Trackbed's. Its target is the port's name, so that during a
-/// rollout pods of two releases with different ports are both reached. None for what does not listen.
+/// rollout pods of two releases with different ports are both reached. None for what does not
+/// listen.
 pub fn desired(subject: &Subject<'_>) -> Option<corev1::Service> {
+    let protocol = subject.object.spec.run.app_protocol;
     subject.listens().then(|| corev1::Service {
         metadata: subject.metadata(),
         spec: Some(corev1::ServiceSpec {
@@ -17,6 +19,7 @@ pub fn desired(subject: &Subject<'_>) -> Option<corev1::Service> {
                 port: PORT,
                 target_port: Some(IntOrString::String(PORT_NAME.to_owned())),
                 protocol: Some("TCP".to_owned()),
+                app_protocol: protocol.map(|it| it.as_str().to_owned()),
                 ..corev1::ServicePort::default()
             }]),
             ..corev1::ServiceSpec::default()

@@ -213,7 +213,10 @@ impl<'a> State<'a> {
 
     /// Why the rollout fails.
     pub fn failure(&self) -> Failure {
-        let (reason, message, exit_code) = match self.trouble() {
+        // The same application answers elsewhere: this pod's silence is no more than its start.
+        let starts = |trouble: &&Trouble| self.verdict.ready > 0 && trouble.is_silence();
+        let trouble = self.trouble().filter(|trouble| !starts(trouble));
+        let (reason, message, exit_code) = match trouble {
             Some(trouble) => (trouble.reason, trouble.message.clone(), trouble.exit_code),
             None => match (self.refusal(), &self.object.spec.run.pre_deploy) {
                 (Some((reason, message)), _) => (reason, message, None),
@@ -228,17 +231,21 @@ impl<'a> State<'a> {
             retryable: reason.retryable(),
             reason,
             message,
-            step: (self.me.phase == PreDeploy).then(|| predeploy::ROLE.to_owned()),
+            step: (self.me.phase == PreDeploy).then(|| predeploy::STEP.to_owned()),
             exit_code,
         }
     }
 
     /// The log that belongs into status when the phase becomes `phase`.
+    ///
+    /// A node that is busy may not give it out just when it is asked, and the container is gone
+    /// soon after a failure: so the first crash's is kept, and a failure without one asks again.
     pub fn log(&self, phase: DeploymentPhase) -> Option<&LogOf> {
         let trouble = self.trouble()?;
+        let none_yet = self.before.log_tail.is_none();
         let wanted = match phase {
-            Failed => self.me.phase != Failed,
-            Active => trouble.exit_code.is_some() && self.before.log_tail.is_none(),
+            Failed => none_yet || self.me.phase != Failed,
+            Active | Progressing => none_yet && trouble.exit_code.is_some(),
             _ => false,
         };
         trouble.log.as_ref().filter(|_| wanted)
@@ -296,7 +303,7 @@ fn release(object: &Deployment) -> Release {
         good: status.is_some_and(|status| status.active_since.is_some()),
         unprepared: status
             .and_then(|status| status.failure.as_ref()?.step.as_deref())
-            .is_some_and(|step| step == predeploy::ROLE),
+            .is_some_and(|step| step == predeploy::STEP),
     }
 }
 

@@ -44,7 +44,8 @@ pub fn next(state: &State<'_>, decision: Decision, now: Timestamp) -> Deployment
             }
             status.start_time.get_or_insert(Time(now));
             status.failure = None;
-            status.log_tail = None;
+            let goes_on = !moved && decision.begin.is_none();
+            status.log_tail = status.log_tail.filter(|_| goes_on).or_else(log);
         }
         Active => {
             status.active_since.get_or_insert(Time(now));
@@ -57,8 +58,9 @@ pub fn next(state: &State<'_>, decision: Decision, now: Timestamp) -> Deployment
         }
         Failed if moved => {
             status.failure = Some(state.failure());
-            status.log_tail = log();
+            status.log_tail = log().or(status.log_tail);
         }
+        Failed if status.log_tail.is_none() => status.log_tail = log(),
         Superseded => {
             status.failure = None;
             status.log_tail = None;

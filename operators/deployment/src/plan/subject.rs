@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::LocalObjectReference,
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
 };
 use kube::{Resource, ResourceExt};
 use trackbed_api::{
-    Deployment, Project, Service, labels, names,
-    service::{Expose, Rollout, Scale},
+    Deployment, Project, Service,
+    expose::Expose,
+    labels::{self, role},
+    names,
+    scale::Scale,
+    service::Rollout,
 };
 use trackbed_kit::{Config, meta};
 
 use crate::observe::{Place, Seen};
-
-/// Value of [`labels::ROLE`] on an application's pods.
-pub const ROLE: &str = "app";
 
 /// How many pods there should be of a release.
 pub fn replicas(object: &Deployment, service: Option<&Service>) -> i32 {
@@ -46,6 +48,8 @@ pub struct Subject<'a> {
     pub project: Option<&'a Project>,
     /// The operator's settings.
     pub config: &'a Config,
+    /// When the credentials of its Databases were changed.
+    pub rotated: &'a BTreeMap<String, Timestamp>,
     owners: Vec<OwnerReference>,
 }
 
@@ -75,6 +79,7 @@ impl<'a> Subject<'a> {
             place,
             project: seen.project.as_deref(),
             config,
+            rotated: &seen.rotated,
             owners,
         }
     }
@@ -108,6 +113,7 @@ impl<'a> Subject<'a> {
             None => Expose {
                 public: false,
                 domains: Vec::new(),
+                tcp: None,
             },
         }
     }
@@ -122,11 +128,25 @@ impl<'a> Subject<'a> {
         metadata
     }
 
+    /// Labels of a Job or pod of the release.
+    pub fn labels(&self, role: &str) -> BTreeMap<String, String> {
+        let mut labels = meta::managed();
+        for (key, value) in [
+            (labels::SERVICE, self.name()),
+            (labels::PROJECT, &self.place.project),
+            (labels::RELEASE, &self.object.name_any()),
+            (labels::ROLE, role),
+        ] {
+            labels.insert(key.to_owned(), value.to_owned());
+        }
+        labels
+    }
+
     /// Labels by which the pods are found; the same for all releases.
     pub fn selector(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             (labels::SERVICE.to_owned(), self.name().to_owned()),
-            (labels::ROLE.to_owned(), ROLE.to_owned()),
+            (labels::ROLE.to_owned(), role::APP.to_owned()),
         ])
     }
 

@@ -33,6 +33,13 @@ pub struct Trouble {
     pub config: bool,
 }
 
+impl Trouble {
+    /// The application runs and has not answered yet, as every application starts.
+    pub fn is_silence(&self) -> bool {
+        self.reason == Reason::NotListening && self.exit_code.is_none()
+    }
+}
+
 /// A container's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogOf {
@@ -244,8 +251,8 @@ fn crashed(
     let fatal = container.restart_count >= RESTARTS && !runs;
     let code = ended.exit_code;
     let trouble = match ended.reason.as_deref() {
-        Some("OOMKilled") => out_of_memory(run),
-        Some("StartError" | "ContainerCannotRun") => not_started(ended),
+        Some("OOMKilled") => out_of_memory("application", run),
+        Some("StartError" | "ContainerCannotRun") => not_started(ended, "run.command"),
         _ if stopped_by_probe(container, ended, run) => silent(pod, true, run),
         _ => Trouble::new(
             Reason::CrashLoop,
@@ -268,22 +275,22 @@ fn crashed(
 }
 
 /// What is wrong with a container that was killed for want of memory.
-pub fn out_of_memory(run: &RunSpec) -> Trouble {
+pub fn out_of_memory(what: &str, run: &RunSpec) -> Trouble {
     Trouble::new(
         Reason::AppOutOfMemory,
         format!(
-            "the application was killed because it used more memory than its limit of {}: raise run.resources.limits.memory",
+            "the {what} was killed because it used more memory than its limit of {}: raise run.resources.limits.memory",
             memory_limit(run)
         ),
     )
 }
 
 /// What is wrong with a container whose program cannot be run.
-pub fn not_started(ended: &ContainerStateTerminated) -> Trouble {
+pub fn not_started(ended: &ContainerStateTerminated, field: &str) -> Trouble {
     Trouble::new(
         Reason::ContainerConfigError,
         format!(
-            "the container cannot be started ({}): check its command and that the program is in the image",
+            "the container cannot be started ({}): check {field} and that the program is in the image",
             quote(ended.message.as_deref().unwrap_or_default())
         ),
     )

@@ -1,13 +1,10 @@
 //! Volumes of an application.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource,
-    Volume as PodVolume, VolumeMount, VolumeResourceRequirements,
+    PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Volume as PodVolume, VolumeMount,
 };
-use kube::ResourceExt;
-use trackbed_api::{names, project::DeletionPolicy, run::Volume, scalar::Quantity};
+use trackbed_api::{names, project::DeletionPolicy, run::Volume};
+use trackbed_kit::claim;
 
 use super::subject::Subject;
 use crate::observe::Seen;
@@ -19,22 +16,12 @@ pub const GROUP: i64 = 1000;
 /// them up again.
 pub fn claims(subject: &Subject<'_>, seen: &Seen) -> Vec<PersistentVolumeClaim> {
     let volumes = subject.object.spec.run.volumes.iter();
-    volumes.map(|it| claim(subject, it, seen)).collect()
+    volumes.map(|it| desired(subject, it, seen)).collect()
 }
 
-/// A claim never asks for less than it has: a release that is gone back to may name a smaller size.
-fn claim(subject: &Subject<'_>, volume: &Volume, seen: &Seen) -> PersistentVolumeClaim {
+fn desired(subject: &Subject<'_>, volume: &Volume, seen: &Seen) -> PersistentVolumeClaim {
     let name = names::volume_claim(subject.name(), &volume.name);
-    let live = seen.claims.iter().find(|claim| claim.name_any() == name);
-    let live = live.and_then(|claim| claim.spec.as_ref());
-    let has = live.and_then(|spec| {
-        let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-        Some(Quantity(size.0.clone()))
-    });
-    let size = match has {
-        Some(has) if has.units() >= volume.size.units() => has,
-        _ => volume.size.clone(),
-    };
+    let live = seen.claim(&name);
     let mut metadata = subject.metadata();
     metadata.name = Some(name);
     if volume.deletion_policy == DeletionPolicy::Retain {
@@ -42,19 +29,11 @@ fn claim(subject: &Subject<'_>, volume: &Volume, seen: &Seen) -> PersistentVolum
     }
     PersistentVolumeClaim {
         metadata,
-        spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".to_owned(), size.to_k8s())])),
-                limits: None,
-            }),
-            // Of a claim that is there it cannot change.
-            storage_class_name: match live {
-                Some(live) => live.storage_class_name.clone(),
-                None => volume.class_name.as_ref().map(ToString::to_string),
-            },
-            ..PersistentVolumeClaimSpec::default()
-        }),
+        spec: Some(claim::spec(
+            live,
+            &volume.size,
+            volume.class_name.as_deref(),
+        )),
         status: None,
     }
 }

@@ -5,11 +5,7 @@ use kube::ResourceExt;
 use trackbed_api::{DeploymentSpec, labels};
 use trackbed_kit::meta;
 
-use super::{
-    order::Order,
-    pod::template,
-    subject::{ROLE, Subject},
-};
+use super::{order::Order, pod::template, subject::Subject};
 
 /// Annotation that counts the tries of a release. A change of it wakes a ReplicaSet that has
 /// backed off, without a new template.
@@ -22,7 +18,7 @@ const MIN_READY_WORKER: i32 = 10;
 /// The workload as the release wants it.
 pub fn desired(subject: &Subject<'_>, attempts: Option<i32>) -> appsv1::Deployment {
     let mut metadata = subject.metadata();
-    meta::insert(&mut metadata.labels, labels::ROLE, ROLE);
+    meta::insert(&mut metadata.labels, labels::ROLE, labels::role::APP);
     meta::insert(
         &mut metadata.labels,
         labels::RELEASE,

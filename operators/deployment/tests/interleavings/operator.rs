@@ -148,6 +148,7 @@ impl World {
         }
         Seen {
             place: Some(Place {
+                preview_of: None,
                 project: "shop".to_owned(),
                 environment: "production".to_owned(),
             }),

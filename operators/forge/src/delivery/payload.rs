@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Change, Event, Format, Push, Refusal, header};
+use super::{Change, Event, Format, Push, Refusal, header, pulls};
 
 /// Reads a verified payload.
 pub(super) fn read(format: Format, headers: &HeaderMap, body: &[u8]) -> Result<Event, Refusal> {
@@ -24,7 +24,11 @@ pub(super) fn read(format: Format, headers: &HeaderMap, body: &[u8]) -> Result<E
         (Format::Bitbucket, "repo:refs_changed") => {
             json::<DataCenter>(body)?.push().map(Event::Push)
         }
-        (Format::Generic, _) => json::<Generic>(body)?.push().map(Event::Push),
+        (Format::Generic, _) => generic(body),
+        (_, event) if pulls::are_of(format, event) => {
+            let form = form(headers, body);
+            pulls::read(format, event, form.as_deref().unwrap_or(body)).map(Event::PullRequest)
+        }
         (_, other) => Ok(Event::Ignored(other.chars().take(64).collect())),
     }
 }
@@ -41,7 +45,7 @@ fn event(format: Format, headers: &HeaderMap) -> &str {
     found.unwrap_or_default()
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::Malformed(error.to_string()))
 }
 
@@ -64,7 +68,7 @@ fn one(urls: Vec<Option<String>>, reference: &str, commit: Option<&str>) -> Resu
     })
 }
 
-fn change(reference: &str, commit: Option<&str>) -> Result<Change, Refusal> {
+pub(super) fn change(reference: &str, commit: Option<&str>) -> Result<Change, Refusal> {
     let plain = reference.starts_with("refs/") && !reference.contains(char::is_control);
     if !plain || reference.len() > 1024 {
         return Err(Refusal::Malformed(
@@ -93,16 +97,21 @@ struct Hub {
 }
 
 #[derive(Deserialize)]
-struct HubRepository {
+pub(super) struct HubRepository {
     clone_url: Option<String>,
     ssh_url: Option<String>,
     html_url: Option<String>,
 }
 
+impl HubRepository {
+    pub(super) fn urls(self) -> Vec<Option<String>> {
+        vec![self.clone_url, self.ssh_url, self.html_url]
+    }
+}
+
 impl Hub {
     fn push(self) -> Result<Push, Refusal> {
-        let it = self.repository;
-        let urls = vec![it.clone_url, it.ssh_url, it.html_url];
+        let urls = self.repository.urls();
         one(urls, &self.r#ref, self.after.as_deref())
     }
 }
@@ -116,16 +125,21 @@ struct Lab {
 }
 
 #[derive(Deserialize)]
-struct LabProject {
+pub(super) struct LabProject {
     git_http_url: Option<String>,
     git_ssh_url: Option<String>,
     web_url: Option<String>,
 }
 
+impl LabProject {
+    pub(super) fn urls(self) -> Vec<Option<String>> {
+        vec![self.git_http_url, self.git_ssh_url, self.web_url]
+    }
+}
+
 impl Lab {
     fn push(self) -> Result<Push, Refusal> {
-        let it = self.project;
-        let urls = vec![it.git_http_url, it.git_ssh_url, it.web_url];
+        let urls = self.project.urls();
         one(urls, &self.r#ref, self.after.as_deref())
     }
 }
@@ -161,8 +175,8 @@ struct CloudTarget {
 }
 
 #[derive(Deserialize)]
-struct CloudRepository {
-    full_name: Option<String>,
+pub(super) struct CloudRepository {
+    pub(super) full_name: Option<String>,
     links: Option<CloudLinks>,
 }
 
@@ -172,18 +186,24 @@ struct CloudLinks {
 }
 
 #[derive(Deserialize)]
-struct Link {
-    href: String,
+pub(super) struct Link {
+    pub(super) href: String,
+}
+
+impl CloudRepository {
+    pub(super) fn urls(self) -> Vec<Option<String>> {
+        let html = self.links.and_then(|it| it.html);
+        let ssh = self.full_name;
+        vec![
+            html.map(|it| it.href),
+            ssh.map(|name| format!("git@bitbucket.org:{name}.git")),
+        ]
+    }
 }
 
 impl Cloud {
     fn push(self) -> Result<Push, Refusal> {
-        let html = self.repository.links.and_then(|it| it.html);
-        let ssh = self.repository.full_name;
-        let urls = [
-            html.map(|it| it.href),
-            ssh.map(|name| format!("git@bitbucket.org:{name}.git")),
-        ];
+        let urls = self.repository.urls();
         let changes = self.push.changes.into_iter().filter_map(|it| {
             let gone = it.new.is_none();
             let at = it.new.or(it.old)?;
@@ -230,8 +250,8 @@ struct DataCenterRepository {
 }
 
 #[derive(Deserialize)]
-struct DataCenterLinks {
-    clone: Option<Vec<Link>>,
+pub(super) struct DataCenterLinks {
+    pub(super) clone: Option<Vec<Link>>,
 }
 
 impl DataCenter {
@@ -250,12 +270,21 @@ impl DataCenter {
 #[derive(Deserialize)]
 struct Generic {
     url: String,
-    r#ref: String,
+    r#ref: Option<String>,
     commit: Option<String>,
+    #[serde(rename = "pullRequest")]
+    pull_request: Option<pulls::Generic>,
 }
 
-impl Generic {
-    fn push(self) -> Result<Push, Refusal> {
-        one(vec![Some(self.url)], &self.r#ref, self.commit.as_deref())
+fn generic(body: &[u8]) -> Result<Event, Refusal> {
+    let it: Generic = json(body)?;
+    match (it.r#ref, it.pull_request) {
+        (Some(reference), None) => {
+            one(vec![Some(it.url)], &reference, it.commit.as_deref()).map(Event::Push)
+        }
+        (None, Some(request)) => request.read(it.url, it.commit).map(Event::PullRequest),
+        _ => Err(Refusal::Malformed(
+            "it must have either ref or pullRequest".to_owned(),
+        )),
     }
 }

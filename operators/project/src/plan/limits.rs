@@ -14,7 +14,13 @@ const NAME: &str = "trackbed";
 
 /// The quota, if the Project has one.
 pub fn quota(place: &Place<'_>) -> Option<ResourceQuota> {
-    let quota = place.project.spec.quota.as_ref()?;
+    let spec = &place.project.spec;
+    let previews = spec
+        .previews
+        .as_ref()
+        .filter(|_| place.preview_of.is_some());
+    let own = previews.and_then(|it| it.quota.as_ref());
+    let quota = own.or(spec.quota.as_ref())?;
     let hard: BTreeMap<String, Quantity> = [
         ("requests.cpu", &quota.cpu),
         ("requests.memory", &quota.memory),

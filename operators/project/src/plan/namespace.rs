@@ -5,7 +5,11 @@ use kube::ResourceExt;
 use trackbed_api::{Project, labels};
 use trackbed_kit::meta;
 
-use super::Place;
+use super::{
+    Place,
+    copies::{self, Copies},
+    previews::Wanted,
+};
 use crate::observe::Environment;
 
 /// Annotation on namespaces that Trackbed made. Others are never deleted.
@@ -23,7 +27,8 @@ pub enum Standing {
 }
 
 /// Whose the namespace of an environment is.
-pub fn standing(object: &Project, environment: &str, live: &Environment) -> Standing {
+pub fn standing(object: &Project, wanted: &Wanted, live: &Environment) -> Standing {
+    let environment = wanted.name.as_str();
     let Some(found) = live.live.as_deref() else {
         return Standing::Ours;
     };
@@ -41,6 +46,12 @@ pub fn standing(object: &Project, environment: &str, live: &Environment) -> Stan
     if meta::is_deleted(found) {
         return Standing::Ending;
     }
+    // What stands in a preview goes with it, and of this one nobody was told so.
+    if wanted.preview.is_some() && meta::label(found, labels::PREVIEW).is_none() {
+        return Standing::Foreign(format!(
+            "environment {environment} is there and is no preview, so it cannot become one: give the preview another name"
+        ));
+    }
     Standing::Ours
 }
 
@@ -51,7 +62,7 @@ pub fn made_by_us(live: &Namespace) -> bool {
 
 /// The namespace. It carries Trackbed's own label last, once the rights in it are given: only then
 /// do the other controllers take it for an environment.
-pub fn desired(place: &Place<'_>, live: Option<&Namespace>) -> Namespace {
+pub fn desired(place: &Place<'_>, live: Option<&Namespace>, copies: &Copies) -> Namespace {
     let mut namespace = Namespace::default();
     let metadata = &mut namespace.metadata;
     metadata.name = Some(place.namespace.to_owned());
@@ -59,11 +70,27 @@ pub fn desired(place: &Place<'_>, live: Option<&Namespace>) -> Namespace {
     let labels = &mut metadata.labels;
     meta::insert(labels, labels::PROJECT, place.project.name_any());
     meta::insert(labels, labels::ENVIRONMENT, place.environment);
+    if let Some(of) = place.preview_of {
+        meta::insert(labels, labels::PREVIEW, of);
+    }
     // https://kubernetes.io/docs/concepts/security/pod-security-standards/
     meta::insert(labels, "pod-security.kubernetes.io/enforce", "baseline");
     meta::insert(labels, "pod-security.kubernetes.io/warn", "restricted");
     if live.is_none_or(made_by_us) {
         meta::insert(&mut metadata.annotations, CREATED, "true");
+    }
+    let secrets = copies.secrets.iter().map(ResourceExt::name_any).collect();
+    let config_maps = copies
+        .config_maps
+        .iter()
+        .map(ResourceExt::name_any)
+        .collect();
+    let lists: [(_, Vec<String>); 2] = [
+        (copies::SECRETS, secrets),
+        (copies::CONFIG_MAPS, config_maps),
+    ];
+    for (annotation, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+        meta::insert(&mut metadata.annotations, annotation, names.join(","));
     }
     namespace
 }

@@ -15,8 +15,6 @@ use trackbed_api::{labels, project::Isolation};
 
 use super::Place;
 
-/// Value of [`labels::ROLE`] on the pods of Builds.
-const BUILD: &str = "build";
 /// Addresses of the machine's own network, among them the metadata services of clouds, which hand
 /// out credentials.
 const LINK_LOCAL: &str = "169.254.0.0/16";
@@ -53,7 +51,7 @@ fn applications(place: &Place<'_>) -> NetworkPolicy {
             match_expressions: Some(vec![LabelSelectorRequirement {
                 key: labels::ROLE.to_owned(),
                 operator: "NotIn".to_owned(),
-                values: Some(vec![BUILD.to_owned()]),
+                values: Some(vec![labels::role::BUILD.to_owned()]),
             }]),
             match_labels: None,
         },
@@ -68,7 +66,7 @@ fn applications(place: &Place<'_>) -> NetworkPolicy {
 /// Builds run code of whoever can push: they reach the internet and nothing of the cluster, and
 /// nothing reaches them.
 fn builds(place: &Place<'_>) -> NetworkPolicy {
-    let role = BTreeMap::from([(labels::ROLE.to_owned(), BUILD.to_owned())]);
+    let role = BTreeMap::from([(labels::ROLE.to_owned(), labels::role::BUILD.to_owned())]);
     policy(
         place,
         "trackbed-builds",

@@ -22,7 +22,8 @@ pub fn desired(place: &Place<'_>) -> Vec<RoleBinding> {
     );
     let here = |member: &&trackbed_api::project::Member| {
         let only = &member.environments;
-        only.is_empty() || only.iter().any(|name| name.as_str() == place.environment)
+        let here = [Some(place.environment), place.preview_of];
+        only.is_empty() || only.iter().any(|it| here.contains(&Some(it.as_str())))
     };
     let members = place
         .project

@@ -7,10 +7,12 @@ use std::{
 
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::watcher::Event};
-use trackbed_api::{Service, build::full_ref, labels};
-use trackbed_forge::delivery::{Change, Push};
+use trackbed_api::{Service, build::full_ref, labels, preview::PullRequest};
+use trackbed_forge::delivery::{self, Change, Push};
 use trackbed_git::Url;
 use trackbed_kit::meta;
+
+use super::pulls;
 
 /// Namespace, and name in it.
 type Key = (String, String);
@@ -42,6 +44,8 @@ struct Follows {
     commit: Option<String>,
     /// What it was told last.
     told: Option<String>,
+    /// The pull requests that it was told of, by the names of their previews, if it has previews.
+    requests: Option<BTreeMap<String, PullRequest>>,
 }
 
 /// A Service that follows what was pushed.
@@ -49,10 +53,10 @@ struct Follows {
 pub(super) struct Target {
     /// Its name.
     pub service: String,
-    /// The ref that moved.
+    /// The ref that moved, or the preview.
     pub reference: String,
-    /// What to tell it. `None`: it knows already.
-    pub value: Option<String>,
+    /// What to tell it: an annotation, and its value or that it goes. `None`: it knows already.
+    pub value: Option<(String, Option<String>)>,
 }
 
 impl Feed {
@@ -109,6 +113,48 @@ impl Index {
         self.hooks.contains_key(&hook)
     }
 
+    /// The Services that have a preview of a pull request, or are to have one.
+    pub(super) fn previews(
+        &self,
+        namespace: &str,
+        secret: &str,
+        told: &delivery::PullRequest,
+        now: Timestamp,
+    ) -> Vec<Target> {
+        let of: Vec<String> = told.urls.iter().filter_map(|url| repository(url)).collect();
+        let hook = (namespace.to_owned(), secret.to_owned());
+        let all = self
+            .hooks
+            .iter()
+            .filter(|((there, _), _)| there == namespace);
+        let all = all.flat_map(|(_, services)| services.values());
+        let shared = all
+            .filter(|it| it.requests.is_some())
+            .all(|it| of.contains(&it.repository));
+        let services = self.hooks.get(&hook).into_iter().flatten();
+        let services = services.filter(|(_, it)| of.contains(&it.repository));
+        // All of them have it under the name that the first was told.
+        let known = services.clone().filter_map(|(_, it)| it.requests.as_ref());
+        let mut known = known.flatten().filter(|(_, it)| it.number == told.number);
+        let given = known.next().map(|(name, _)| name.clone());
+        services
+            .filter_map(|(service, it)| {
+                let requests = it.requests.as_ref()?;
+                let name = match (&given, shared) {
+                    (Some(name), _) => name.clone(),
+                    (None, true) => format!("pr-{}", told.number),
+                    (None, false) => pulls::name(&it.repository, told.number),
+                };
+                let (name, value) = pulls::news(requests, name, told, now);
+                Some(Target {
+                    service: service.clone(),
+                    reference: format!("preview {name}"),
+                    value: value.map(|value| (format!("{}{name}", labels::PULL_REQUEST), value)),
+                })
+            })
+            .collect()
+    }
+
     /// The Services that follow what was pushed.
     pub(super) fn targets(
         &self,
@@ -128,7 +174,9 @@ impl Index {
                 Some(Target {
                     service: service.clone(),
                     reference: change.reference.clone(),
-                    value: follows.news(change, now),
+                    value: follows
+                        .news(change, now)
+                        .map(|value| (labels::RECONCILE_AT.to_owned(), Some(value))),
                 })
             })
             .collect()
@@ -156,6 +204,8 @@ impl Follows {
             reference: named.or_else(|| taken?.r#ref.clone()),
             commit: taken.and_then(|it| it.commit.clone()),
             told: meta::annotation(service, labels::RECONCILE_AT).map(str::to_owned),
+            requests: (webhook.previews && git.tag.is_none())
+                .then(|| PullRequest::of(service).collect()),
         };
         Some((webhook.secret_ref.name.to_string(), follows))
     }
@@ -181,173 +231,4 @@ impl Follows {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use expect_test::{Expect, expect};
-    use std::fmt::Write;
-
-    const OLD: &str = "3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6";
-    const NEW: &str = "a000000000000000000000000000000000000001";
-
-    fn service(name: &str, git: &str, rest: &str) -> Service {
-        serde_saphyr::from_str(&format!(
-            "metadata: {{name: {name}, namespace: shop-production{rest}}}\nspec: {{source: {{git: {{{git}}}}}}}\nstatus: {{source: {{sequence: 1, commit: {OLD}, ref: refs/heads/main}}}}\n"
-        ))
-        .expect("YAML")
-    }
-
-    fn index(services: &[Service]) -> Index {
-        let mut index = Index::default();
-        services.iter().for_each(|it| index.put(it));
-        index
-    }
-
-    fn push(url: &str, reference: &str, commit: Option<&str>) -> Push {
-        Push {
-            urls: vec![url.to_owned()],
-            changes: vec![Change {
-                reference: reference.to_owned(),
-                commit: commit.map(str::to_owned),
-            }],
-        }
-    }
-
-    fn check(index: &Index, push: &Push, expected: &Expect) {
-        let now = Timestamp::from_second(1_700_000_000).expect("a time");
-        let mut text = String::new();
-        for target in index.targets("shop-production", "hook", push, now) {
-            let value = target.value.as_deref().unwrap_or("knows already");
-            writeln!(text, "{}: {value}", target.service).expect("a String takes it");
-        }
-        expected.assert_eq(&text);
-    }
-
-    const HOOK: &str = "webhook: {secretRef: {name: hook}}";
-
-    fn shop() -> Index {
-        let url = "url: 'https://git.example.com/acme/shop'";
-        index(&[
-            service("head", &format!("{url}, {HOOK}"), ""),
-            service("main", &format!("{url}, branch: main, {HOOK}"), ""),
-            service("cart", &format!("{url}, branch: feature/cart, {HOOK}"), ""),
-            service("tag", &format!("{url}, tag: v1, {HOOK}"), ""),
-            service("pinned", &format!("{url}, commit: {OLD}, {HOOK}"), ""),
-            service(
-                "by-ssh",
-                &format!("url: 'git@git.internal:Acme/shop.git', {HOOK}"),
-                "",
-            ),
-            service(
-                "elsewhere",
-                &format!("url: 'https://git.example.com/acme/blog', {HOOK}"),
-                "",
-            ),
-            service(
-                "another-secret",
-                &format!("{url}, webhook: {{secretRef: {{name: other}}}}"),
-                "",
-            ),
-            service("no-webhook", url, ""),
-            service(
-                "told",
-                &format!("{url}, {HOOK}"),
-                &format!(", annotations: {{trackbed.dev/reconcile-at: 'refs/heads/main@{NEW}'}}"),
-            ),
-        ])
-    }
-
-    const SHOP: &str = "https://forge.example.com/acme/shop.git";
-
-    #[test]
-    fn a_push_is_for_those_who_follow_its_repository_and_ref() {
-        let shop = shop();
-        check(
-            &shop,
-            &push(SHOP, "refs/heads/main", Some(NEW)),
-            &expect![[r#"
-            by-ssh: refs/heads/main@a000000000000000000000000000000000000001
-            head: refs/heads/main@a000000000000000000000000000000000000001
-            main: refs/heads/main@a000000000000000000000000000000000000001
-            told: knows already
-        "#]],
-        );
-        check(
-            &shop,
-            &push(SHOP, "refs/heads/feature/cart", Some(NEW)),
-            &expect![[r#"
-            cart: refs/heads/feature/cart@a000000000000000000000000000000000000001
-        "#]],
-        );
-        check(
-            &shop,
-            &push(SHOP, "refs/heads/cart", Some(NEW)),
-            &expect![[""]],
-        );
-        check(
-            &shop,
-            &push(SHOP, "refs/tags/v1", Some(NEW)),
-            &expect![[r#"
-            tag: refs/tags/v1@a000000000000000000000000000000000000001
-        "#]],
-        );
-        check(
-            &shop,
-            &push(
-                "https://forge.example.com/acme/other",
-                "refs/heads/main",
-                Some(NEW),
-            ),
-            &expect![[""]],
-        );
-    }
-
-    #[test]
-    fn a_commit_that_is_taken_up_already_is_no_news() {
-        check(
-            &shop(),
-            &push(SHOP, "refs/heads/main", Some(OLD)),
-            &expect![[r#"
-            by-ssh: knows already
-            head: knows already
-            main: knows already
-            told: knows already
-        "#]],
-        );
-    }
-
-    #[test]
-    fn a_deleted_ref_is_looked_at() {
-        check(
-            &shop(),
-            &push(SHOP, "refs/heads/feature/cart", None),
-            &expect![[r#"
-            cart: refs/heads/feature/cart@2023-11-14T22:13:20Z
-        "#]],
-        );
-    }
-
-    #[test]
-    fn a_list_forgets_what_went_while_nobody_watched() {
-        let url = "url: 'https://git.example.com/acme/shop'";
-        let web = || service("web", &format!("{url}, {HOOK}"), "");
-        let api = || service("api", &format!("{url}, {HOOK}"), "");
-        let mut feed = Feed::default();
-        let list = |feed: &mut Feed, services: Vec<Service>| {
-            feed.apply(Event::Init);
-            services
-                .into_iter()
-                .for_each(|it| feed.apply(Event::InitApply(it)));
-            feed.apply(Event::InitDone);
-        };
-        list(&mut feed, vec![web(), api()]);
-        assert!(feed.now().known("shop-production", "hook"));
-        assert!(!feed.now().known("blog-production", "hook"));
-        list(&mut feed, vec![web()]);
-        assert_eq!(*feed.now(), index(&[web()]));
-        feed.apply(Event::Apply(service("web", url, "")));
-        assert_eq!(*feed.now(), Index::default());
-        feed.apply(Event::Apply(api()));
-        feed.apply(Event::Delete(api()));
-        assert_eq!(*feed.now(), Index::default());
-    }
-}
+mod tests;

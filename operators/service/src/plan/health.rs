@@ -8,10 +8,16 @@ use trackbed_api::{
     deployment::DeploymentPhase,
     reason::{Reason, progress},
 };
-use trackbed_kit::{Fact, Health, Plan as Outcome, conditions::find};
+use trackbed_kit::{
+    Fact, Health, Plan as Outcome,
+    conditions::{find, tail},
+};
 
 use super::{Children, View};
 use crate::source::Look;
+
+/// Lines and bytes of a log that a message has.
+const WORDS: (usize, usize) = (3, 300);
 
 /// A Service outside of every environment.
 pub fn unmanaged(status: ServiceStatus) -> Outcome<ServiceStatus> {
@@ -192,7 +198,8 @@ fn release(view: &View<'_>, release: &Deployment) -> Health {
             Health::Stalled(
                 reason,
                 format!(
-                    "Deployment {name} failed: {message} ('kubectl describe tdep {name}' has the log)"
+                    "Deployment {name} failed: {message}{} ('kubectl describe tdep {name}' has the log)",
+                    last_words(status.log_tail.as_deref())
                 ),
             )
         }
@@ -205,6 +212,17 @@ fn release(view: &View<'_>, release: &Deployment) -> Health {
             }
             (None, None) => Health::Progressing(format!("Deployment {name} is waiting")),
         },
+    }
+}
+
+/// The last lines of a log, in a sentence's words.
+fn last_words(log: Option<&str>) -> String {
+    let lines = log.unwrap_or_default().lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(WORDS.0)..].join(" / ");
+    match tail(&last, WORDS.1) {
+        "" => String::new(),
+        words => format!("; its last words: {words}"),
     }
 }
 
@@ -306,12 +324,17 @@ fn built(view: &View<'_>) -> Fact {
 }
 
 fn available(view: &View<'_>) -> Fact {
+    let spec = &view.object.spec;
+    if spec.cron.is_some() && !spec.suspend && view.active().is_some() {
+        return Fact::new(
+            AVAILABLE,
+            Some(true),
+            progress::READY,
+            "it runs when it is time",
+        );
+    }
     let (available, wanted) = pods(view);
     let message = format!("{available} of {wanted} pods are available");
-    if view.object.spec.cron.is_some() && view.active().is_some() {
-        let message = "it runs when it is time".to_owned();
-        return Fact::new(AVAILABLE, Some(true), progress::READY, message);
-    }
     match (view.active(), available) {
         (Some(_), 1..) => Fact::new(AVAILABLE, Some(true), progress::READY, message),
         (Some(_), _) => Fact::new(AVAILABLE, Some(false), "NoPods", message),

@@ -44,7 +44,9 @@ pub fn builds(view: &View<'_>) -> Vec<Arc<Build>> {
 fn is_released(view: &View<'_>, build: &Build) -> bool {
     let image = build.status.as_ref().and_then(|it| it.image.as_deref());
     let mut releases = view.seen.releases.iter();
-    image.is_some() && releases.any(|release| Some(release.spec.image.as_str()) == image)
+    let here = releases.any(|release| Some(release.spec.image.as_str()) == image);
+    let promoted = view.seen.promoted.iter();
+    image.is_some() && (here || promoted.into_iter().any(|it| Some(it.as_str()) == image))
 }
 
 /// Ended releases beyond the limit. Never the newest, the pinned, the serving one, or the newest

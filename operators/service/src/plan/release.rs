@@ -1,7 +1,11 @@
 //! The next release: of a new image, or of the same image with another configuration.
 
 use trackbed_api::{
-    Build, Deployment, DeploymentSpec, build::BuildPhase, common::SecretReference, labels, names,
+    Build, Deployment, DeploymentSpec,
+    build::BuildPhase,
+    common::SecretReference,
+    labels, names,
+    run::{EnvVar, RunSpec},
 };
 use trackbed_kit::meta;
 
@@ -11,7 +15,9 @@ use super::View;
 pub fn next(view: &View<'_>) -> Option<Deployment> {
     let newest = view.newest().map(|release| &release.spec);
     let released = newest.map_or(0, |spec| spec.sequence);
-    let spec = of_source(view, released).or_else(|| reconfigured(view, newest?))?;
+    let spec = of_source(view, released).or_else(|| reconfigured(view, newest?));
+    let cause = spec.is_none().then(|| cause(&view.seen.rotated));
+    let spec = spec.or_else(|| rotated(view, newest?))?;
     let revision = spec.revision.unsigned_abs();
     let name = names::deployment(&view.name(), spec.sequence.unsigned_abs(), revision);
     let mut release = Deployment::new(&name, spec);
@@ -19,6 +25,9 @@ pub fn next(view: &View<'_>) -> Option<Deployment> {
     let labels = &mut release.metadata.labels;
     meta::insert(labels, labels::SERVICE, view.name());
     meta::insert(labels, labels::PROJECT, &view.place.project);
+    if let Some(cause) = cause {
+        meta::insert(&mut release.metadata.annotations, labels::CAUSE, cause);
+    }
     Some(release)
 }
 
@@ -28,6 +37,7 @@ fn of_source(view: &View<'_>, released: i64) -> Option<DeploymentSpec> {
     if let Some(image) = taken.image.as_deref() {
         return (taken.sequence > released).then(|| DeploymentSpec {
             image: image.into(),
+            commit: taken.commit.clone().map(Into::into),
             sequence: taken.sequence,
             ..blank(view)
         });
@@ -65,6 +75,18 @@ fn reconfigured(view: &View<'_>, newest: &DeploymentSpec) -> Option<DeploymentSp
     })
 }
 
+/// The same again, because what its variables refer to has changed.
+fn rotated(view: &View<'_>, newest: &DeploymentSpec) -> Option<DeploymentSpec> {
+    (!view.seen.rotated.is_empty()).then(|| DeploymentSpec {
+        revision: newest.revision.saturating_add(1),
+        ..newest.clone()
+    })
+}
+
+fn cause(rotated: &[String]) -> String {
+    format!("the content of {} changed", rotated.join(", "))
+}
+
 /// The image of a Build that succeeded.
 fn image(build: &Build) -> Option<&str> {
     let status = build.status.as_ref()?;
@@ -83,8 +105,34 @@ fn blank(view: &View<'_>) -> DeploymentSpec {
         commit: None,
         sequence: 0,
         revision: 1,
-        run: view.object.spec.run.clone(),
+        run: RunSpec {
+            env: env(view),
+            ..view.object.spec.run.clone()
+        },
     }
+}
+
+/// The variables of a release: the Service's own, then what its environment (and the one that it is
+/// a preview of) and its Project say of others.
+fn env(view: &View<'_>) -> Vec<EnvVar> {
+    let project = view.seen.project.as_deref().map(|project| &project.spec);
+    let here = [
+        Some(&view.place.environment),
+        view.place.preview_of.as_ref(),
+    ];
+    let environment = here.into_iter().flatten().flat_map(|name| {
+        let mut environments = project.iter().flat_map(|it| &it.environments);
+        let found = environments.find(|it| it.name.as_str() == name);
+        found.into_iter().flat_map(|it| &it.env)
+    });
+    let everywhere = project.iter().flat_map(|it| &it.env);
+    let mut env = view.object.spec.run.env.clone();
+    for shared in environment.chain(everywhere) {
+        if env.iter().all(|known| known.name != shared.name) {
+            env.push(shared.clone());
+        }
+    }
+    env
 }
 
 fn pull_secret(view: &View<'_>) -> Option<SecretReference> {

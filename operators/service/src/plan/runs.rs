@@ -4,14 +4,11 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use trackbed_api::{
     common::condition::LAST_RUN_SUCCEEDED,
-    service::{RunResult, RunStatus},
+    cron::{RunResult, RunStatus},
 };
-use trackbed_kit::Fact;
+use trackbed_kit::{Fact, job};
 
 use super::View;
-
-/// Value of the role's label on the Jobs.
-pub const ROLE: &str = "cron";
 
 /// The last run. What was seen of it stays when its Job is gone.
 pub fn last(view: &View<'_>) -> Option<RunStatus> {
@@ -26,25 +23,21 @@ pub fn last(view: &View<'_>) -> Option<RunStatus> {
     }
 }
 
-fn status(job: &Job) -> RunStatus {
-    let status = job.status.as_ref();
-    let conditions = status.and_then(|it| it.conditions.as_ref());
-    let ended = conditions.into_iter().flatten().find(|condition| {
-        condition.status == "True" && matches!(condition.type_.as_str(), "Complete" | "Failed")
-    });
+fn status(run: &Job) -> RunStatus {
+    let end = job::ended(run);
     RunStatus {
-        job: job.name_any(),
-        result: match ended.map(|it| it.type_.as_str()) {
+        job: run.name_any(),
+        result: match end.map(job::succeeded) {
             None => RunResult::Running,
-            Some("Complete") => RunResult::Succeeded,
-            Some(_) => RunResult::Failed,
+            Some(true) => RunResult::Succeeded,
+            Some(false) => RunResult::Failed,
         },
-        start_time: status.and_then(|it| it.start_time.clone()),
-        completion_time: ended.and_then(|it| it.last_transition_time.clone()),
+        start_time: run.status.as_ref().and_then(|it| it.start_time.clone()),
+        completion_time: end.and_then(|it| it.last_transition_time.clone()),
     }
 }
 
-/// How the last run that ended went.
+/// How the last run goes, or went.
 pub fn fact(view: &View<'_>) -> Option<Fact> {
     let cron = view.object.spec.cron.as_ref()?;
     let Some(run) = &view.status.last_run else {

@@ -1,143 +1,204 @@
-//! Requests at a steady rate, however fast they are answered.
+//! Requests at a steady rate, begun by the clock, however slowly others are answered.
 
 use std::{
-    collections::BTreeMap,
+    error::Error as StdError,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
-/// Requests a second, all senders together.
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, body::Bytes, header};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{
+    runtime::Runtime,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+    time::{Instant as Clock, sleep_until, timeout_at},
+};
+
+use super::tally::{Sample, Tally};
+use crate::error::{Doing, Result};
+
+/// Requests a second.
 const RATE: u32 = 200;
-/// Senders. Each waits for its answers, so there have to be more than are slow at a time.
-const SENDERS: u32 = 40;
+/// Connections that are kept, for every other request. The rest open one each.
+const KEPT: u32 = 20;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of a number of requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    /// Times from the moment a request was due until its answer was read, in milliseconds.
-    pub millis: Vec<u128>,
-    /// What went wrong, and how often.
-    pub failures: BTreeMap<String, usize>,
+type Http = Client<HttpConnector, Empty<Bytes>>;
+
+/// Where to ask, and for what.
+pub(super) struct Target {
+    pub url: String,
+    pub host: String,
+    pub good: Good,
 }
 
-impl Tally {
-    /// How many failed.
-    pub(super) fn failed(&self) -> usize {
-        self.failures.values().sum()
+/// Good bodies, by their first line.
+pub(super) enum Good {
+    /// One of these.
+    Lines(Vec<String>),
+    /// One that begins like this.
+    Begins(&'static str),
+}
+
+impl Good {
+    /// How many kinds of them there are.
+    pub(super) fn kinds(&self) -> usize {
+        match self {
+            Self::Lines(lines) => lines.len(),
+            Self::Begins(_) => 1,
+        }
     }
 
-    /// The time within which so many of a hundred were answered.
-    pub(super) fn percentile(&self, percent: usize) -> u128 {
-        let mut sorted = self.millis.clone();
-        sorted.sort_unstable();
-        let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-        sorted.get(at).copied().unwrap_or_default()
-    }
-
-    fn add(&mut self, other: Self) {
-        self.millis.extend(other.millis);
-        for (what, count) in other.failures {
-            *self.failures.entry(what).or_default() += count;
+    /// Which of them a line is.
+    fn find(&self, line: &str) -> Option<usize> {
+        match self {
+            Self::Lines(lines) => lines.iter().position(|it| it == line),
+            Self::Begins(text) => line.starts_with(text).then_some(0),
         }
     }
 }
 
 /// Requests that are being sent.
 pub(super) struct Load {
-    senders: Vec<JoinHandle<Tally>>,
-    sent: Arc<AtomicUsize>,
+    runtime: Runtime,
+    clock: JoinHandle<()>,
+    samples: UnboundedReceiver<Sample>,
+    answered: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
 impl Load {
-    /// Begins to ask `url` for `host`. An answer is good if its body has `words`.
-    pub(super) fn begin(url: &str, host: &str, words: &'static str) -> Self {
-        let sent = Arc::new(AtomicUsize::new(0));
-        let stop = Arc::new(AtomicBool::new(false));
-        let begun = Instant::now();
-        let senders = (0..SENDERS).map(|at| {
-            let (url, host) = (url.to_owned(), host.to_owned());
-            let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
-            thread::spawn(move || {
-                // Every other one opens a connection for each request.
-                let agent = agent(at % 2 == 0);
-                let mut tally = Tally::default();
-                let mut due = begun + Duration::from_secs(1) * at / RATE;
-                while !stop.load(Ordering::Relaxed) {
-                    thread::sleep(due.saturating_duration_since(Instant::now()));
-                    if let Err(what) = ask(&agent, &url, &host, words) {
-                        *tally.failures.entry(what).or_default() += 1;
-                    }
-                    tally.millis.push(due.elapsed().as_millis());
-                    sent.fetch_add(1, Ordering::Relaxed);
-                    due += Duration::from_secs(1) * SENDERS / RATE;
-                }
-                tally
-            })
-        });
-        Self {
-            senders: senders.collect(),
-            sent,
+    /// Begins to ask.
+    pub(super) fn begin(target: Target) -> Result<Self> {
+        let runtime = Runtime::new().doing(|| "starting threads".to_owned())?;
+        let (sender, samples) = unbounded_channel();
+        let (answered, stop) = (Arc::default(), Arc::default());
+        let clock = {
+            let (answered, stop) = (Arc::clone(&answered), Arc::clone(&stop));
+            runtime.spawn(send(Arc::new(target), sender, answered, stop))
+        };
+        Ok(Self {
+            runtime,
+            clock,
+            samples,
+            answered,
             stop,
-        }
+        })
     }
 
-    /// Waits until so many requests were answered since the beginning.
+    /// Waits until so many requests were answered, or failed, since the beginning.
     pub(super) fn reach(&self, count: usize) {
-        while self.sent() < count {
+        while self.answered() < count && !self.clock.is_finished() {
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// How many were answered by now.
-    pub(super) fn sent(&self) -> usize {
-        self.sent.load(Ordering::Relaxed)
+    /// How many were answered, or failed, by now.
+    pub(super) fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
     }
 
-    /// Ends, and tells what came of it all.
-    pub(super) fn end(self) -> Tally {
+    /// Ends, waits for what is under way, and tells what came of it all.
+    pub(super) fn end(mut self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
-        let mut all = Tally::default();
-        for sender in self.senders {
-            match sender.join() {
-                Ok(tally) => all.add(tally),
-                Err(panic) => std::panic::resume_unwind(panic),
+        let mut all = Vec::new();
+        self.runtime.block_on(async {
+            while let Some(sample) = self.samples.recv().await {
+                all.push(sample);
             }
+        });
+        Tally::of(all)
+    }
+}
+
+/// Begins a request whenever one is due.
+async fn send(
+    target: Arc<Target>,
+    samples: UnboundedSender<Sample>,
+    answered: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+) {
+    let kept: Vec<_> = (0..KEPT).map(|_| client(true)).collect();
+    let fresh = client(false);
+    let begun = Instant::now();
+    for number in 0_u32.. {
+        let after = Duration::from_secs(1) * number / RATE;
+        let due = begun + after;
+        sleep_until(Clock::from_std(due)).await;
+        if stop.load(Ordering::Relaxed) {
+            return;
         }
-        all
+        let http = match number % 2 {
+            0 => kept[(number / 2 % KEPT) as usize].clone(),
+            _ => fresh.clone(),
+        };
+        let (target, samples) = (Arc::clone(&target), samples.clone());
+        let answered = Arc::clone(&answered);
+        tokio::spawn(async move {
+            let late = due.elapsed();
+            let answer = timeout_at(Clock::from_std(due + PATIENCE), ask(&http, &target)).await;
+            let sample = Sample {
+                due: after,
+                late,
+                took: due.elapsed(),
+                outcome: answer.unwrap_or_else(|_| Err("no answer in time".to_owned())),
+            };
+            // Who listens waits until all have sent theirs.
+            let _ = samples.send(sample);
+            answered.fetch_add(1, Ordering::Relaxed);
+        });
     }
 }
 
-fn agent(keeps: bool) -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(PATIENCE))
-        .max_idle_connections(if keeps { 1 } else { 0 })
-        .proxy(None)
-        .build()
-        .into()
+/// Never asks twice: what fails is told.
+fn client(keeps: bool) -> Http {
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(usize::from(keeps))
+        .retry_canceled_requests(false)
+        .build_http()
 }
 
-fn ask(agent: &ureq::Agent, url: &str, host: &str, words: &str) -> Result<(), String> {
-    let mut answer = agent
-        .get(url)
-        .header("host", host)
-        .call()
-        .map_err(|error| error.to_string())?;
+/// Which of the bodies the answer has.
+async fn ask(http: &Http, target: &Target) -> std::result::Result<usize, String> {
+    let request = Request::get(&target.url)
+        .header(header::HOST, &target.host)
+        .body(Empty::new())
+        .map_err(|error| innermost(&error))?;
+    let answer = http.request(request).await;
+    let answer = answer.map_err(|error| innermost(&error))?;
     let status = answer.status().as_u16();
-    let body = answer.body_mut().read_to_string();
-    let body = body.map_err(|error| format!("status {status}, then {error}"))?;
-    match (status, body.contains(words)) {
-        (200, true) => Ok(()),
-        (200, false) => Err("another body".to_owned()),
-        (status, _) => Err(format!("status {status}")),
+    let body = answer.into_body().collect().await;
+    let body = body.map_err(|error| format!("status {status}, then {}", innermost(&error)))?;
+    judge(status, &body.to_bytes(), &target.good)
+}
+
+/// Which of the good bodies an answer has. The first line is what counts.
+fn judge(status: u16, body: &[u8], good: &Good) -> std::result::Result<usize, String> {
+    if status != 200 {
+        return Err(format!("status {status}"));
     }
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().next().unwrap_or_default();
+    good.find(line).ok_or_else(|| "another body".to_owned())
+}
+
+/// The words of the error that all others come from: they name no addresses, and so can be counted.
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 #[cfg(test)]
@@ -145,18 +206,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tallies_add_up() {
-        let one = |millis: &[u128], failure: &str| Tally {
-            millis: millis.to_vec(),
-            failures: BTreeMap::from([(failure.to_owned(), 1)]),
-        };
-        let mut all = one(&[5, 1], "status 502");
-        all.add(one(&[9], "status 502"));
-        all.add(one(&[2], "another body"));
-        assert_eq!(all.failed(), 3);
-        assert_eq!(all.failures["status 502"], 2);
-        let at = [1, 50, 75, 99, 100].map(|percent| all.percentile(percent));
-        assert_eq!(at, [1, 2, 5, 9, 9]);
-        assert_eq!(Tally::default().percentile(99), 0);
+    fn answers_are_good_with_one_of_the_bodies() {
+        let bodies = Good::Lines(vec!["Hello 1".to_owned(), "Hello 2".to_owned()]);
+        assert_eq!(judge(200, b"Hello 1\ninstance 7\n", &bodies), Ok(0));
+        assert_eq!(judge(200, b"Hello 2", &bodies), Ok(1));
+        for body in ["Hello 12", "", "\nHello 1", "not Hello 1"] {
+            let judged = judge(200, body.as_bytes(), &bodies);
+            assert_eq!(judged, Err("another body".to_owned()), "{body}");
+        }
+        assert_eq!(
+            judge(502, b"Hello 1", &bodies),
+            Err("status 502".to_owned())
+        );
+        let begins = Good::Begins("{");
+        assert_eq!(judge(200, b"{}", &begins), Ok(0));
+        assert!(judge(200, b"null", &begins).is_err());
+    }
+
+    #[test]
+    fn errors_are_told_by_their_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("asking 10.0.0.1:80")]
+        struct Outer(#[source] std::io::Error);
+        let refused = std::io::Error::other("refused");
+        assert_eq!(innermost(&Outer(refused)), "refused");
     }
 }

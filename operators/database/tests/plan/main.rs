@@ -1,8 +1,11 @@
 //! Plans of a Database: YAML in (the Database and what is there), children out.
 
+mod parameters;
+
 use std::{fmt::Write, sync::Arc};
 
 use expect_test::{Expect, expect};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use trackbed_api::Database;
 use trackbed_database::{
@@ -27,6 +30,7 @@ fn seen() -> Seen {
         project: Some("shop".to_owned()),
         fresh: Fresh {
             password: "fresh-password".to_owned(),
+            standby: "fresh-standby".to_owned(),
             identity: "fresh-identity".to_owned(),
         },
         ..Seen::default()
@@ -48,7 +52,11 @@ fn claim(size: &str) -> Option<Arc<PersistentVolumeClaim>> {
 }
 
 fn decide(object: &Database, seen: &Seen) -> Plan {
-    plan(object, seen, &Config::example())
+    plan(object, seen, &Config::example(), now())
+}
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
 }
 
 fn children(object: &Database, seen: &Seen) -> Children {
@@ -112,7 +120,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
         template:
           metadata:
             annotations:
-              trackbed.dev/settings: ca84a5c2d47a277f
+              trackbed.dev/settings: a6030225fd2abfa8
             labels:
               app.kubernetes.io/managed-by: trackbed
               trackbed.dev/database: db
@@ -179,6 +187,9 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               - mountPath: /etc/trackbed/credentials
                 name: credentials
                 readOnly: true
+              - mountPath: /etc/trackbed/standby
+                name: standby
+                readOnly: true
               - mountPath: /etc/trackbed/state
                 name: settings
                 readOnly: true
@@ -225,6 +236,11 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               secret:
                 defaultMode: 288
                 secretName: db-credentials
+            - name: standby
+              secret:
+                defaultMode: 288
+                optional: true
+                secretName: db-standby
             - configMap:
                 name: db-settings
               name: settings
@@ -236,7 +252,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
             - emptyDir: {}
               name: bin
     "#]]
-    .assert_eq(&serde_saphyr::to_string(&children.set.spec).expect("YAML"));
+    .assert_eq(&serde_saphyr::to_string(&children.set.expect("a server").spec).expect("YAML"));
     let settings = children.settings.data.expect("settings");
     expect![[r#"
         identity: fresh-identity
@@ -339,40 +355,39 @@ fn an_upgrade_of_the_operator_restarts_nothing() {
     let mut seen = seen();
     let first = children(&postgres(), &seen);
     seen.secret = Some(first.secret);
-    seen.set = Some(Arc::new(first.set.clone()));
+    seen.set = first.set.map(Arc::new);
     seen.pod = pod("{conditions: [{type: Ready, status: 'True'}]}");
     let mut upgraded = Config::example();
     upgraded.images.operator = "docker.io/trackbed/operator:2".to_owned();
-    let same = plan(&postgres(), &seen, &upgraded)
-        .children
-        .expect("children")
-        .set;
-    assert_eq!(same.spec, first.set.spec);
+    let server = |spec: &str, seen: &Seen| {
+        let plan = plan(&database(spec), seen, &upgraded, now());
+        let set = plan.children.expect("children").set?;
+        let pod = set.spec?.template.spec?;
+        pod.init_containers?.swap_remove(0).image
+    };
+    let new = Some("docker.io/trackbed/operator:2".to_owned());
+    let spec = "{engine: Postgres, version: '17', storage: {size: 1Gi}}";
+    assert_eq!(server(spec, &seen), None, "it is left alone");
+    let same = "{engine: Postgres, version: '17', resources: {limits: {cpu: 1000m}}}";
+    assert_eq!(server(same, &seen), None, "the same amount");
+    let reloads = "{engine: Postgres, version: '17', parameters: {work_mem: 8MB}}";
+    assert_eq!(server(reloads, &seen), None, "it reads that again");
+    for change in [
+        "parameters: {max_connections: '50'}",
+        "resources: {limits: {cpu: 1500m}}",
+        "suspend: true",
+    ] {
+        let spec = format!("{{engine: Postgres, version: '17', {change}}}");
+        assert_eq!(server(&spec, &seen), new, "{change}: it restarts anyway");
+    }
+    let rotate = "{engine: Postgres, version: '17', credentials: {rotate: today}}";
+    assert_eq!(server(rotate, &seen), new, "its supervisor knows one user");
     let mut broken = seen.clone();
     broken.pod = None;
-    let replaced = plan(&postgres(), &broken, &upgraded)
-        .children
-        .expect("children")
-        .set;
-    assert_ne!(
-        replaced.spec, first.set.spec,
-        "one that does not run is replaced"
-    );
-    let changed = database(
-        "{engine: Postgres, version: '17', storage: {size: 1Gi}, parameters: {work_mem: 8MB}}",
-    );
-    let changed = plan(&changed, &seen, &upgraded)
-        .children
-        .expect("children")
-        .set;
-    let template = changed.spec.expect("a spec").template.spec.expect("a pod");
-    let image = template.init_containers.expect("a supervisor")[0]
-        .image
-        .clone();
     assert_eq!(
-        image.as_deref(),
-        Some("docker.io/trackbed/operator:2"),
-        "it restarts anyway"
+        server(spec, &broken),
+        new,
+        "one that does not run is replaced"
     );
 }
 

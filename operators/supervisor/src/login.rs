@@ -1,0 +1,174 @@
+//! Whom the server lets in: the user that applications are told of and the one in reserve, as two
+//! mounted Secrets say. kubelet keeps the files up to date, and the server follows them.
+
+use std::{
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{Error, Options};
+
+/// How often the files are looked at.
+pub(crate) const EVERY: Duration = Duration::from_secs(3);
+
+/// A user and its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// User.
+    pub(crate) username: String,
+    /// Password.
+    pub(crate) password: String,
+}
+
+impl Options {
+    /// All users, that of the applications first.
+    ///
+    /// # Errors
+    /// That a file is missing or could not stand in a line of SQL or of a configuration.
+    pub(crate) fn logins(&self) -> Result<Vec<Login>, Error> {
+        let mut logins = vec![read(&self.credentials)?];
+        if self.standby.join("username").exists() {
+            let standby = read(&self.standby)?;
+            // In the middle of a change both may say the same for a moment.
+            if standby.username != logins[0].username {
+                logins.push(standby);
+            }
+        }
+        Ok(logins)
+    }
+
+    /// One of the mounted credentials.
+    ///
+    /// # Errors
+    /// That it is missing or could not stand in a line of SQL or of a configuration.
+    pub(crate) fn credential(&self, name: &str) -> Result<String, Error> {
+        text(&self.credentials, name)
+    }
+}
+
+fn read(folder: &Path) -> Result<Login, Error> {
+    let folder = snapshot(folder);
+    Ok(Login {
+        username: text(&folder, "username")?,
+        password: text(&folder, "password")?,
+    })
+}
+
+/// The files of one moment: kubelet replaces all of a Secret's files by one link.
+fn snapshot(folder: &Path) -> PathBuf {
+    fs::canonicalize(folder.join("..data")).unwrap_or_else(|_| folder.to_owned())
+}
+
+fn text(folder: &Path, name: &str) -> Result<String, Error> {
+    let path = folder.join(name);
+    let text = fs::read_to_string(&path)
+        .map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(Error::Credential(name.to_owned()));
+    }
+    Ok(text)
+}
+
+/// Looks at the files `every` so often and tells the server of each change, for ever.
+pub(crate) async fn follow<F>(
+    options: &Options,
+    mut known: Vec<Login>,
+    every: Duration,
+    tell: impl Fn(Vec<Login>) -> F,
+) -> Infallible
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    loop {
+        tokio::time::sleep(every).await;
+        // Files that are being replaced are read the next time.
+        let Ok(found) = options.logins() else {
+            continue;
+        };
+        if found == known {
+            continue;
+        }
+        match tell(found.clone()).await {
+            Ok(()) => {
+                println!("trackbed: the credentials changed, and the server knows them");
+                known = found;
+            }
+            Err(error) => eprintln!("trackbed: the server is not told of new credentials: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, username: &str, password: &str) {
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(folder.join("username"), username).expect("a file");
+        fs::write(folder.join("password"), password).expect("a file");
+    }
+
+    #[test]
+    fn both_users_are_read_and_one_name_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            credentials: folder.path().join("credentials"),
+            standby: folder.path().join("standby"),
+            ..Options::test()
+        };
+        let names = || {
+            let logins = options.logins().expect("logins").into_iter();
+            let texts = logins.map(|login| format!("{}:{}", login.username, login.password));
+            texts.collect::<Vec<_>>()
+        };
+        assert!(options.logins().is_err(), "no credentials at all");
+        write(&options.credentials, "app", "one");
+        assert_eq!(names(), ["app:one"]);
+        write(&options.standby, "app_2", "two");
+        assert_eq!(names(), ["app:one", "app_2:two"]);
+        write(&options.standby, "app", "three");
+        assert_eq!(names(), ["app:one"]);
+    }
+
+    #[test]
+    fn files_are_read_of_one_moment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = folder.path().join("credentials");
+        write(&mounted.join("..new"), "app_2", "two");
+        std::os::unix::fs::symlink("..new", mounted.join("..data")).expect("a link");
+        write(&mounted, "app", "one");
+        let login = read(&mounted).expect("a login");
+        assert_eq!(
+            (login.username.as_str(), login.password.as_str()),
+            ("app_2", "two")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_server_is_told_of_each_change_until_it_has_heard() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            credentials: folder.path().to_owned(),
+            standby: folder.path().join("standby"),
+            ..Options::test()
+        };
+        write(folder.path(), "app", "one");
+        let known = options.logins().expect("logins");
+        write(folder.path(), "app", "two");
+        let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let tell = |logins: Vec<Login>| {
+            let _open = said.send(logins[0].password.clone());
+            async { Err(Error::NoAnswer("busy".to_owned())) }
+        };
+        let listens = async {
+            assert_eq!(heard.recv().await.as_deref(), Some("two"));
+            assert_eq!(heard.recv().await.as_deref(), Some("two"), "it was busy");
+        };
+        tokio::select! {
+            never = follow(&options, known, Duration::ZERO, tell) => match never {},
+            () = listens => {}
+        }
+    }
+}
