@@ -91,7 +91,7 @@ fn initialise(options: &Options, identity: &str) -> Result<(), Error> {
     marker::publish(&draft, &options.data.join(FOLDER))
 }
 
-/// The user's settings first, so that ours win.
+/// What is only our choice, the user's settings, and what has to be as it is: the last word counts.
 fn configuration(options: &Options, admin: &Login, logins: &[Login]) -> String {
     let given = fs::read_to_string(options.state.join("redis.conf")).unwrap_or_default();
     let everything = ["~*", "&*", "+@all"];
@@ -107,7 +107,7 @@ fn configuration(options: &Options, admin: &Login, logins: &[Login]) -> String {
     };
     let users: String = users.map(line).collect();
     format!(
-        "{given}\nbind * -::*\nprotected-mode yes\nport {}\ndaemonize no\ndir \"{}\"\nappendonly yes\nappendfsync everysec\n{nobody}{users}",
+        "appendfsync everysec\n{given}\nbind * -::*\nprotected-mode yes\nport {}\ndaemonize no\ndir \"{}\"\nappendonly yes\n{nobody}{users}",
         port(options),
         options.data.join(FOLDER).display(),
     )
@@ -201,10 +201,25 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_every_write_on_disk_gets_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let given = folder.path().join("redis.conf");
+        fs::write(given, "appendfsync always\nappendonly no\n").expect("a file");
+        let options = Options {
+            state: folder.path().to_owned(),
+            ..Options::test()
+        };
+        let text = configuration(&options, &login("trackbed"), &[login("app")]);
+        let last = |name: &str| text.lines().rfind(|line| line.starts_with(name));
+        assert_eq!(last("appendfsync "), Some("appendfsync always"));
+        assert_eq!(last("appendonly "), Some("appendonly yes"));
+    }
+
+    #[test]
     fn nobody_enters_without_a_name() {
         let users = |logins: &[Login]| {
             let text = configuration(&Options::test(), &login("trackbed"), logins);
-            let (_, users) = text.split_once("everysec\n").expect("users");
+            let (_, users) = text.split_once("appendonly yes\n").expect("users");
             users.to_owned()
         };
         expect_test::expect![[r#"
