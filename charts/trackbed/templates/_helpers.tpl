@@ -25,6 +25,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "baseDomain" .Values.baseDomain
   "urlScheme" .Values.urlScheme
   "ingressNamespace" (include "trackbed.filled" .Values.ingressNamespace | fromYaml)
+  "monitoringNamespace" (include "trackbed.filled" .Values.monitoringNamespace | fromYaml)
   "clusterCidrs" .Values.clusterCidrs
   "clusterDomain" .Values.clusterDomain
   "registry" (set (include "trackbed.filled" .Values.registry | fromYaml) "removeImages" .Values.registry.removeImages)

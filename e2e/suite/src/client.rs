@@ -1,6 +1,11 @@
 //! An application of a Database as small as can be: the engine's own client, given the binding
 //! Secret when it starts, like every pod.
 
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
 use crate::{Cluster, eventually};
 
 /// A pod with a client.
@@ -58,7 +63,39 @@ spec:
     }
 }
 
+/// What a client wrote and the server acknowledged: the numbers from 1 on, in order.
+#[derive(Debug)]
+pub struct Writes {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    last: u64,
+}
+
 impl Client {
+    /// Has a script of the client's shell write numbers and print each one that is acknowledged.
+    ///
+    /// # Panics
+    /// If kubectl cannot be started.
+    #[track_caller]
+    pub fn write(&self, script: &str) -> Writes {
+        let exec = ["exec", "-n", &self.namespace, &self.pod, "--"];
+        let mut child = Command::new(&self.cluster.kubectl)
+            .env("KUBECONFIG", &self.cluster.kubeconfig)
+            .args(exec)
+            .args(["sh", "-c", script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("kubectl starts");
+        let output = child.stdout.take().expect("a pipe");
+        Writes {
+            child,
+            lines: BufReader::new(output).lines(),
+            last: 0,
+        }
+    }
+
     /// What the server answers to a statement or command.
     ///
     /// # Errors
@@ -74,5 +111,42 @@ impl Client {
             true => Ok(text(&output.stdout)),
             false => Err(text(&[output.stdout, output.stderr].concat())),
         }
+    }
+}
+
+impl Writes {
+    /// Waits until so many more are acknowledged.
+    ///
+    /// # Panics
+    /// If the writing ends before.
+    #[track_caller]
+    pub fn acknowledged(&mut self, more: u64) {
+        let enough = self.last + more;
+        while self.last < enough {
+            assert!(self.next(), "the writing ended after {}", self.last);
+        }
+    }
+
+    /// Waits until the server takes no more, and gives the last number that it acknowledged.
+    ///
+    /// # Panics
+    /// If kubectl cannot be waited for.
+    #[track_caller]
+    pub fn end(mut self) -> u64 {
+        while self.next() {}
+        self.child.wait().expect("kubectl ends");
+        self.last
+    }
+
+    /// Reads the next acknowledgement.
+    fn next(&mut self) -> bool {
+        let line = self.lines.next().and_then(Result::ok);
+        let number = line.and_then(|line| line.trim().parse().ok());
+        let Some(number) = number else {
+            return false;
+        };
+        assert_eq!(number, self.last + 1, "acknowledged in order");
+        self.last = number;
+        true
     }
 }

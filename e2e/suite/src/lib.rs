@@ -21,7 +21,7 @@ pub mod stub;
 
 use std::{env, path::PathBuf};
 
-pub use client::Client;
+pub use client::{Client, Writes};
 pub use environment::Environment;
 pub use git::Credentials;
 pub use http::{Answer, eventually};

@@ -1,6 +1,6 @@
-//! The node goes down in the middle of a build, as in a power cut: its kubelet, its container runtime
-//! and all that runs in containers die at once. The cluster's supervisor starts kubelet and runtime
-//! again.
+//! The node goes down in the middle of a build and while a database is written to, as in a power cut:
+//! its kubelet, its container runtime and all that runs in containers die at once. The cluster's
+//! supervisor starts kubelet and runtime again.
 
 use std::{
     fs,
@@ -9,6 +9,9 @@ use std::{
 };
 
 use suite::{Cluster, Value, builds::condition, eventually, stub::Silent};
+
+/// Writes row after row, each one a transaction, and prints it when it is acknowledged.
+const INSERTS: &str = r#"seq 1000000 | sed 's/.*/insert into log values (&) returning n;/' | psql "$uri" --no-psqlrc -v ON_ERROR_STOP=1 -Atq"#;
 
 /// A process of this machine.
 struct Process {
@@ -95,6 +98,12 @@ fn whole(cluster: &Cluster) {
 fn a_build_survives_a_power_cut() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("power-cut");
+    cluster.apply(&format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Postgres, version: \"17\"}}\n"
+    ));
+    cluster.wait("database", &namespace, "db", "condition=Ready", 180);
+    let client = cluster.client(&namespace, "db", "client");
+    client.ask("create table log (n int)").expect("a table");
     let gate = Silent::start();
     let dockerfile = format!("FROM busybox:1.36\n{}CMD [\"true\"]\n", gate.gate());
     let commit = cluster.commit("power-cut", &[("Dockerfile", &dockerfile)]);
@@ -104,6 +113,8 @@ fn a_build_survives_a_power_cut() {
         _ => Ok(()),
     });
 
+    let mut writes = client.write(INSERTS);
+    writes.acknowledged(100);
     let doomed = doomed(&cluster);
     let killed = Command::new("kill").arg("-KILL").args(&doomed).status();
     // Some of them end before their turn, by the others' death.
@@ -119,5 +130,9 @@ fn a_build_survives_a_power_cut() {
     let build = cluster.phase(&namespace, "cut", "Succeeded", 240);
     assert_eq!(build["status"]["attempts"], 2, "{build:#}");
     whole(&cluster);
+    let acknowledged = writes.end();
+    let count = format!("select count(*) from log where n <= {acknowledged}");
+    let found = eventually(120, || client.ask(&count));
+    assert_eq!(found, acknowledged.to_string(), "no row is lost");
     cluster.next_build_works(&namespace);
 }

@@ -50,7 +50,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("trackbed-deployment", &["trackbed-api", "trackbed-kit"]),
-    ("trackbed-database", &["trackbed-api", "trackbed-kit"]),
+    (
+        "trackbed-database",
+        &["trackbed-api", "trackbed-kit", "trackbed-http"],
+    ),
 ];
 
 #[test]

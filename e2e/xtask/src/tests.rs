@@ -140,9 +140,11 @@ fn variables(name: Name, keep: bool) -> Result<Vec<(&'static str, String)>> {
     let credentials = Credentials::read(&paths)?;
     let login = |login: &Login| format!("{}:{}", login.user, login.password);
     let kubectl = tools::KUBERNETES.path("kubectl")?;
+    let helm = tools::HELM.path("helm")?;
     let keep = keep.then(|| ("TRACKBED_E2E_KEEP", "1".to_owned()));
     let mut variables = vec![
         ("TRACKBED_E2E_KUBECTL", kubectl.display().to_string()),
+        ("TRACKBED_E2E_HELM", helm.display().to_string()),
         (
             "TRACKBED_E2E_KUBECONFIG",
             paths.kubeconfig().display().to_string(),

@@ -137,6 +137,8 @@ pub mod condition {
     pub const LAST_RUN_SUCCEEDED: &str = "LastRunSucceeded";
     /// Service: the forge knows what became of the commit.
     pub const COMMIT_STATUS_POSTED: &str = "CommitStatusPosted";
+    /// Database: there is room on its volume.
+    pub const STORAGE_AMPLE: &str = "StorageAmple";
     /// Build: ended well (True), ended badly (False), not ended (Unknown).
     pub const SUCCEEDED: &str = "Succeeded";
 }

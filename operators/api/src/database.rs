@@ -23,7 +23,8 @@ use crate::{
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
-    printcolumn(name = "Storage", type_ = "string", json_path = ".spec.storage.size"),
+    printcolumn(name = "Storage", type_ = "string", json_path = ".status.storage"),
+    printcolumn(name = "Used", type_ = "string", json_path = ".status.storageUsed"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.binding.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
@@ -201,6 +202,9 @@ pub struct DatabaseStatus {
     /// Size that the volume really has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<String>,
+    /// How much of it is taken, in steps of 5%. The condition `StorageAmple` warns from 85% on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_used: Option<String>,
     /// Data were written: an empty volume is refused from now on instead of initialised.
     #[serde(default)]
     pub initialised: bool,

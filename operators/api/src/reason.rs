@@ -278,6 +278,9 @@ reasons! {
         /// Stored credentials are missing while data exist.
         CredentialsMissing: retryable = false, again = No,
             help = "Data exist and the Secret with their password does not. Restore the Secret `NAME-credentials`.";
+        /// The volume is full, and the server cannot write.
+        StorageFull: retryable = false, again = No,
+            help = "The volume is full, and the server cannot write. Raise `storage.size`; where the class cannot grow volumes, make room, or move the data to a Database with a larger one. The server goes on by itself.";
         /// The storage class cannot grow the volume.
         StorageCannotGrow: retryable = false, again = No,
             help = "The storage class cannot expand volumes.";

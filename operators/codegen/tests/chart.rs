@@ -23,6 +23,7 @@ fn settings(values: &Value) -> Value {
         "urlPort",
         "ingressClass",
         "ingressNamespace",
+        "monitoringNamespace",
         "clusterCidrs",
         "clusterDomain",
         "registry",

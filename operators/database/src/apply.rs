@@ -5,14 +5,18 @@ use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Secret},
 };
 use kube::{Api, Resource, ResourceExt, runtime::events::EventType};
-use trackbed_api::{Database, labels, names, project::DeletionPolicy};
+use trackbed_api::{Database, labels, names};
 use trackbed_kit::{
     Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
     claim, events, finalizer, meta,
 };
 
-use crate::{FINALIZER, observe::Seen, plan::Children};
+use crate::{
+    FINALIZER,
+    observe::Seen,
+    plan::{Children, deletion::Data},
+};
 
 /// Writes everything: what holds data first, the server last.
 ///
@@ -89,29 +93,31 @@ pub(crate) async fn remove(
     context: &Context,
     api: &Api<Database>,
     object: &Database,
-    in_preview: bool,
+    data: Data,
 ) -> Result<(), Error> {
     if !object.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(());
     }
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let gives_up = object.gives_up_data(in_preview);
-    if gives_up {
-        let claims: Api<PersistentVolumeClaim> =
-            Api::namespaced(context.client.clone(), &namespace);
-        let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-        purge(context, object, &claims, &names::data_claim(&name)).await?;
-        purge(context, object, &secrets, &names::standby(&name)).await?;
-        purge(context, object, &secrets, &names::credentials(&name)).await?;
-    }
-    if !gives_up && object.spec.deletion_policy == DeletionPolicy::Delete {
-        let note = format!(
-            "claim {} and Secret {} are kept: the deletion of data was not confirmed by the annotation {}={name}. Create the Database again to take them up, or delete them yourself",
-            names::data_claim(&name),
-            names::credentials(&name),
-            labels::CONFIRM_DELETION,
-        );
-        events::publish(context, object, EventType::Warning, "DataKept", &note).await;
+    match data {
+        Data::Kept | Data::WithNamespace => {}
+        Data::GivenUp => {
+            let claims: Api<PersistentVolumeClaim> =
+                Api::namespaced(context.client.clone(), &namespace);
+            let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+            purge(context, object, &claims, &names::data_claim(&name)).await?;
+            purge(context, object, &secrets, &names::standby(&name)).await?;
+            purge(context, object, &secrets, &names::credentials(&name)).await?;
+        }
+        Data::Unconfirmed => {
+            let note = format!(
+                "claim {} and Secret {} are kept: the deletion of data was not confirmed by the annotation {}={name}. Create the Database again to take them up, or delete them yourself",
+                names::data_claim(&name),
+                names::credentials(&name),
+                labels::CONFIRM_DELETION,
+            );
+            events::publish(context, object, EventType::Warning, "DataKept", &note).await;
+        }
     }
     finalizer::release(api, object, FINALIZER).await
 }

@@ -6,6 +6,7 @@
 mod apply;
 pub mod observe;
 pub mod plan;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -16,15 +17,19 @@ use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
 };
-use kube::{Api, ResourceExt, runtime::controller::Action};
+use kube::{
+    Api, ResourceExt,
+    runtime::{controller::Action, events::EventType, reflector::ObjectRef},
+};
 use trackbed_api::{Database, labels};
 use trackbed_kit::{
-    Caches, Context, Error, Health, Plan as Outcome, finalizer, finish, harness, meta,
+    Caches, Context, Error, Health, Plan as Outcome, events, finalizer, finish, harness, meta,
     rbac::{Right, Scope, WATCH},
 };
 
 use observe::{Stores, observe};
 use plan::plan;
+use volumes::Volumes;
 
 /// Finalizer of Databases: what a deletion does to data is decided once, by the policy at that time.
 pub const FINALIZER: &str = "trackbed.dev/database";
@@ -85,7 +90,9 @@ pub fn start(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let stores = Stores::new(caches);
+    let (volumes, changed) = Volumes::new();
     let controller = harness::controller::<Database>(caches)
+        .reconcile_on(changed)
         .reconcile_on(harness::owners(caches.changes::<StatefulSet>()))
         .reconcile_on(harness::owners(caches.changes::<Service>()))
         .reconcile_on(harness::owners(caches.changes::<NetworkPolicy>()))
@@ -96,22 +103,28 @@ pub fn start(
         .reconcile_on(harness::labelled(caches.changes::<Pod>(), labels::DATABASE));
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
-        let (context, stores) = (shared.clone(), stores.clone());
-        async move { reconcile(&context, &stores, &object).await }
+        let (context, stores, volumes) = (shared.clone(), stores.clone(), volumes.clone());
+        async move { reconcile(&context, &stores, &volumes, &object).await }
     })
     .boxed()
 }
 
-async fn reconcile(context: &Context, stores: &Stores, object: &Database) -> Result<Action, Error> {
+async fn reconcile(
+    context: &Context,
+    stores: &Stores,
+    volumes: &Arc<Volumes>,
+    object: &Database,
+) -> Result<Action, Error> {
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Database> = Api::namespaced(context.client.clone(), &namespace);
     if meta::is_deleted(object) {
-        let place = trackbed_kit::place(&stores.namespaces, &namespace);
-        let in_preview = place.is_some_and(|place| place.preview_of.is_some());
-        apply::remove(context, &api, object, in_preview).await?;
+        let namespace = stores.namespaces.get_cluster(&namespace);
+        let data = plan::deletion::data(object, namespace.as_deref());
+        apply::remove(context, &api, object, data).await?;
+        volumes.forget(&ObjectRef::from_obj(object));
         return Ok(Action::await_change());
     }
-    let seen = match observe(context, stores, object).await {
+    let seen = match observe(context, stores, volumes, object).await {
         Ok(seen) => seen,
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
@@ -119,6 +132,10 @@ async fn reconcile(context: &Context, stores: &Stores, object: &Database) -> Res
     // Held before anything is made.
     if plan.children.is_some() && finalizer::hold(&api, object, FINALIZER).await? {
         return Ok(Action::await_change());
+    }
+    if let Some(full) = plan::storage::warning(object.status.as_ref(), &plan.outcome.facts) {
+        let warning = EventType::Warning;
+        events::publish(context, object, warning, &full.reason, &full.message).await;
     }
     let done = match plan.children {
         Some(children) => apply::apply(context, object, &seen, children).await,

@@ -1,17 +1,20 @@
 //! Every read of a reconcile: from the caches, and by GET what nobody watches.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service},
     networking::v1::NetworkPolicy,
 };
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt, runtime::reflector::ObjectRef};
 use trackbed_api::{Database, labels, names};
 use trackbed_kit::{Cache, Caches, Context, Error, meta};
 
-use crate::plan;
+use crate::{
+    plan::{self, storage::Volume},
+    volumes::Volumes,
+};
 
 /// The caches that the controller reads.
 #[derive(Clone)]
@@ -71,6 +74,8 @@ pub struct Seen {
     pub headless: Option<Arc<Service>>,
     /// Who may connect.
     pub policy: Option<Arc<NetworkPolicy>>,
+    /// What its supervisor says of the volume.
+    pub volume: Option<Volume>,
     /// The server's pod.
     pub pod: Option<Arc<Pod>>,
     /// For what has none yet.
@@ -81,7 +86,12 @@ pub struct Seen {
 ///
 /// # Errors
 /// The API server's, of the GETs.
-pub async fn observe(context: &Context, stores: &Stores, object: &Database) -> Result<Seen, Error> {
+pub async fn observe(
+    context: &Context,
+    stores: &Stores,
+    volumes: &Arc<Volumes>,
+    object: &Database,
+) -> Result<Seen, Error> {
     let namespace = object.namespace().unwrap_or_default();
     let name = object.name_any();
     let project = stores
@@ -92,6 +102,11 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Database) -> R
         return Ok(Seen::default());
     }
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    let pod = stores.pods.get(&namespace, &format!("{name}-0"));
+    let volume = volumes.look(
+        &ObjectRef::from_obj(object),
+        pod.as_deref().and_then(address),
+    );
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     Ok(Seen {
         project,
@@ -103,13 +118,21 @@ pub async fn observe(context: &Context, stores: &Stores, object: &Database) -> R
         service: stores.services.get(&namespace, &name),
         headless: stores.services.get(&namespace, &names::headless(&name)),
         policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
-        pod: stores.pods.get(&namespace, &format!("{name}-0")),
+        pod,
+        volume,
         fresh: Fresh {
             password: random(32),
             standby: random(32),
             identity: random(16),
         },
     })
+}
+
+/// Where a pod that runs can be asked.
+fn address(pod: &Pod) -> Option<IpAddr> {
+    let status = pod.status.as_ref()?;
+    let runs = status.phase.as_deref() == Some("Running") && !meta::is_deleted(pod);
+    status.pod_ip.as_ref()?.parse().ok().filter(|_| runs)
 }
 
 async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>

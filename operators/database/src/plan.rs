@@ -1,6 +1,7 @@
 //! What a Database needs next, from what was seen. No I/O and no clock.
 
 pub mod claim;
+pub mod deletion;
 pub mod health;
 pub mod parameters;
 pub mod policy;
@@ -9,6 +10,7 @@ pub mod secret;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod storage;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -141,18 +143,27 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     }
     let logins = rotation::logins(&place, seen, now);
     let settings = settings::desired(&place, &secret::identity(seen), initialised);
+    let size = claim::capacity(seen).or_else(|| before.storage.clone());
+    let usage = storage::usage(seen.volume.as_ref(), size.as_deref());
+    let health = health::of(&place, seen);
+    let health = match &usage {
+        Some(usage) => usage.health(health),
+        None => health,
+    };
     let faults = parameters::faults(&object.spec);
     let (settings, health) = match (faults.is_empty(), &seen.settings) {
-        (true, _) => (settings, health::of(&place, seen)),
+        (true, _) => (settings, health),
         (false, Some(live)) => (
             settings::kept(settings, live),
-            health::faulty(&faults, &health::of(&place, seen)),
+            health::faulty(&faults, &health),
         ),
         (false, None) => {
             let health = Health::Stalled(Reason::InvalidParameter, faults.join("; "));
             return of(before, health, None, None);
         }
     };
+    let facts = storage::fact(usage.as_ref(), size.as_deref(), &before);
+    let facts = facts.into_iter().collect();
     let mut secret = secret::desired(&place, seen, &logins.current, initialised);
     logins.mark(&mut secret);
     let children = Children {
@@ -173,16 +184,15 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         host: Some(place.host()),
         port: Some(object.spec.engine.port()),
         claim: Some(names::data_claim(&place.name)),
-        storage: claim::capacity(seen).or_else(|| before.storage.clone()),
+        storage: size,
+        storage_used: usage.map(|it| it.used()).or(before.storage_used),
         initialised,
         ..before
     };
-    of(
-        status,
-        health,
-        Some(children),
-        Some(logins.again.map_or(SECRET, |again| again.min(SECRET))),
-    )
+    let again = logins.again.map_or(SECRET, |again| again.min(SECRET));
+    let mut plan = of(status, health, Some(children), Some(again));
+    plan.outcome.facts = facts;
+    plan
 }
 
 /// Whether data were written: once the server was ready, or the retained Secret says so.

@@ -44,6 +44,9 @@ pub struct Config {
     pub served: Served,
     /// Labels of the namespace that the ingress controller runs in.
     pub ingress_namespace: BTreeMap<String, String>,
+    /// Labels of the namespace that Prometheus runs in. Empty: it reads no database's metrics.
+    #[serde(default)]
+    pub monitoring_namespace: BTreeMap<String, String>,
     /// Address ranges of pods and Services: not part of "the internet" that pods may reach.
     #[serde(default)]
     pub cluster_cidrs: Vec<String>,
@@ -292,6 +295,7 @@ impl Config {
                 "kubernetes.io/metadata.name".into(),
                 "ingress".into(),
             )]),
+            monitoring_namespace: BTreeMap::new(),
             cluster_cidrs: vec!["10.201.0.0/16".into(), "10.202.0.0/16".into()],
             cluster_domain: "cluster.local".into(),
             registry: Registry {

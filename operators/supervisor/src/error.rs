@@ -26,6 +26,17 @@ pub enum Error {
         /// Of the server.
         wanted: String,
     },
+    /// The server needs more room than there is.
+    #[error(
+        "the volume of {} MiB is full, and the server cannot go on: raise storage.size. Nothing is lost ({how})",
+        size >> 20
+    )]
+    StorageFull {
+        /// Bytes of the volume.
+        size: u64,
+        /// What happened.
+        how: String,
+    },
     /// A credential has characters that cannot be.
     #[error("{0} of the credentials must be one line of text")]
     Credential(String),
@@ -67,6 +78,7 @@ impl Error {
             Self::DataBelongsToAnother { .. } => "DataBelongsToAnother",
             Self::DataMissing => "DataMissing",
             Self::MajorVersionMismatch { .. } => "MajorVersionMismatch",
+            Self::StorageFull { .. } => "StorageFull",
             Self::Credential(_) => "CredentialsMissing",
             Self::Program { .. } | Self::NoAnswer(_) | Self::Io { .. } => "DatabaseNotReady",
         }

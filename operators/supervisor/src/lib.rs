@@ -8,10 +8,12 @@
 mod error;
 mod login;
 mod marker;
+pub mod observe;
 mod postgres;
 mod probe;
 mod process;
 mod redis;
+mod storage;
 
 use std::{
     fs,
@@ -102,8 +104,8 @@ const TERMINATION: &str = "/dev/termination-log";
 pub fn run(command: Cli) -> ExitCode {
     let result = match &command {
         Cli::Install { to } => install(to).map(|()| 0),
-        Cli::Postgres(options) => postgres::run(options),
-        Cli::Redis(options) => redis::run(options),
+        Cli::Postgres(options) => guarded(options, postgres::run),
+        Cli::Redis(options) => guarded(options, redis::run),
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };
     match result {
@@ -116,6 +118,11 @@ pub fn run(command: Cli) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a server, and looks at its volume when it ends.
+fn guarded(options: &Options, run: impl Fn(&Options) -> Result<u8, Error>) -> Result<u8, Error> {
+    storage::explain(run(options), storage::Room::of(&options.data))
 }
 
 fn report(error: &Error) {

@@ -15,6 +15,7 @@ use crate::{
     Error, Options,
     login::{self, Login},
     marker::{self, Decision, Marker},
+    observe::{Load, observe},
     process, write_secret,
 };
 
@@ -24,6 +25,9 @@ const FOLDER: &str = "pgdata";
 const SETTINGS: &str = "postgresql.conf";
 /// The super-user: only through the socket, which is in the pod's memory.
 const ADMIN: &str = "postgres";
+
+/// Clients, and most of them that may be.
+const LOAD: &str = "select count(*), current_setting('max_connections') from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
 
 /// Where the official image has the programs of a major version.
 fn programs(options: &Options) -> String {
@@ -50,6 +54,8 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         let id = child.id();
         let guarded = process::guard(child, Signal::INT);
         tokio::pin!(guarded);
+        let asked = options.clone();
+        tokio::spawn(observe(options.clone(), move || load(asked.clone())));
         // Settings need the server; a server that ends before them needs no settings.
         tokio::select! {
             ended = &mut guarded => return ended,
@@ -64,6 +70,32 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         }
     })?;
     Ok(process::code(status))
+}
+
+/// How busy the server is.
+async fn load(options: Options) -> Result<Load, Error> {
+    let mut ask = psql(&options);
+    ask.args(["--username", ADMIN, "--tuples-only", "--no-align"])
+        .args(["--command", LOAD])
+        .env("PGDATABASE", "postgres")
+        .env("PGCONNECT_TIMEOUT", "3")
+        .arg("--host")
+        .arg(&options.run);
+    let output = tokio::process::Command::from(ask)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .await
+        .map_err(|error| Error::io("starting psql", error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers = text.trim().split_once('|');
+    let load = numbers.and_then(|(connections, most)| {
+        Some(Load {
+            connections: connections.parse().ok()?,
+            connections_max: most.parse().ok()?,
+        })
+    });
+    load.ok_or_else(|| Error::NoAnswer("the server does not say how busy it is".to_owned()))
 }
 
 /// The server's settings, as the file has them.

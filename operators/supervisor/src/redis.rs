@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::Command,
     time::Duration,
@@ -16,6 +16,7 @@ use crate::{
     Error, Options,
     login::{self, Login},
     marker::{self, Decision, Marker},
+    observe::{Load, observe},
     process, write_secret,
 };
 
@@ -28,6 +29,8 @@ const ADMIN: &str = "trackbed";
 const DEFAULT: &str = "default";
 /// What applications may: all but to run the server.
 const APPLICATION: &[&str] = &["~*", "&*", "+@all", "-@admin", "+config|get"];
+/// Longest text that is read of the server, in bytes.
+const LONGEST: usize = 64 << 10;
 /// Longest wait for an answer of the probe.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -72,6 +75,16 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
                     .unwrap_or_else(|error| Err(Error::NoAnswer(error.to_string())))
             }
         };
+        let (asked, port) = (admin.clone(), port(options));
+        tokio::spawn(observe(options.clone(), move || {
+            let admin = asked.clone();
+            let asked = tokio::task::spawn_blocking(move || load(port, &admin));
+            async {
+                asked
+                    .await
+                    .unwrap_or_else(|error| Err(Error::NoAnswer(error.to_string())))
+            }
+        }));
         tokio::select! {
             ended = process::guard(child, Signal::TERM) => ended,
             never = login::follow(options, logins.clone(), login::EVERY, tell) => match never {},
@@ -146,6 +159,24 @@ fn introduce(port: u16, admin: &Login, logins: &[Login]) -> Result<(), Error> {
     Ok(())
 }
 
+/// How busy the server is: <https://redis.io/docs/latest/commands/info/>.
+fn load(port: u16, admin: &Login) -> Result<Load, Error> {
+    let text = Client::enter(port, admin)?.ask(&["INFO", "clients"])?;
+    let number = |name: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(key, _)| *key == name)?;
+        found.1.trim().parse::<u64>().ok()
+    };
+    // Itself is one of them.
+    let connections = number("connected_clients").map(|it| it.saturating_sub(1));
+    let load = connections.zip(number("maxclients"));
+    let load = load.map(|(connections, connections_max)| Load {
+        connections,
+        connections_max,
+    });
+    load.ok_or_else(|| Error::NoAnswer("redis does not say how busy it is".to_owned()))
+}
+
 /// Whether it lets a user in.
 pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
     Client::enter(port(options), login)?.say(&["PING"], "+PONG")
@@ -171,7 +202,28 @@ impl Client {
         Ok(client)
     }
 
+    /// Sends a command whose answer is one line.
     fn say(&mut self, words: &[&str], expected: &str) -> Result<(), Error> {
+        match self.line(words)? {
+            answer if answer == expected => Ok(()),
+            answer => Err(Error::NoAnswer(format!("redis says {answer}"))),
+        }
+    }
+
+    /// Sends a command whose answer is a text.
+    fn ask(&mut self, words: &[&str]) -> Result<String, Error> {
+        let line = self.line(words)?;
+        let length = line.strip_prefix('$').and_then(|it| it.parse().ok());
+        let length: usize = length
+            .filter(|it| *it <= LONGEST)
+            .ok_or_else(|| Error::NoAnswer(format!("redis says {line}")))?;
+        let mut text = vec![0; length];
+        let read = self.reader.read_exact(&mut text);
+        read.map_err(|error| Error::io("asking redis", error))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn line(&mut self, words: &[&str]) -> Result<String, Error> {
         let mut text = format!("*{}\r\n", words.len());
         for word in words {
             text += &format!("${}\r\n{word}\r\n", word.len());
@@ -182,10 +234,7 @@ impl Client {
             self.reader.read_line(&mut line)
         };
         ask().map_err(|error| Error::io("asking redis", error))?;
-        match line.trim() {
-            answer if answer == expected => Ok(()),
-            answer => Err(Error::NoAnswer(format!("redis says {answer}"))),
-        }
+        Ok(line.trim().to_owned())
     }
 }
 

@@ -196,15 +196,20 @@ fn registry(paths: &Paths, name: &str, address: &str, asks: bool) -> String {
     pretty(&config)
 }
 
-/// Every request of the operator's, and the writes of anybody to its own kinds.
+/// Every request of the operator's, the writes of anybody to its own kinds, and who deletes what may
+/// hold data. What the operator deletes is told with the preconditions that it asks for.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1",
   "kind": "Policy",
   "omitStages": ["RequestReceived"],
   "rules": [
+    {"level": "Request", "userGroups": ["system:serviceaccounts:trackbed-system"],
+     "verbs": ["delete", "deletecollection"]},
     {"level": "Metadata", "userGroups": ["system:serviceaccounts:trackbed-system"]},
     {"level": "Metadata", "resources": [{"group": "trackbed.dev"}],
      "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+    {"level": "Metadata", "resources": [{"group": "", "resources": ["persistentvolumeclaims", "secrets"]}],
+     "verbs": ["delete", "deletecollection"]},
     {"level": "None"}
   ]
 }

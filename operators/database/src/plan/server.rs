@@ -27,6 +27,8 @@ use crate::observe::Seen;
 pub const RESOURCES: ResourceDefaults = ["100m", "256Mi", "1", "512Mi"];
 /// User and group of the servers in both official images.
 const USER: i64 = 999;
+/// Port on which the supervisor tells how the server and its volume are.
+pub const METRICS: i32 = 9187;
 /// Annotation on the pod: hash of the settings that it was started with.
 const SETTINGS: &str = "trackbed.dev/settings";
 /// The supervisor in the pod.
@@ -189,12 +191,10 @@ fn server(place: &Place<'_>) -> Container {
         name: engine.clone(),
         image: Some(format!("{repository}:{}", spec.version)),
         command: command(&[&engine, &version]),
-        ports: Some(vec![ContainerPort {
-            container_port: spec.engine.port(),
-            name: Some(engine.clone()),
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        }]),
+        ports: Some(vec![
+            port(&engine, spec.engine.port()),
+            port("metrics", METRICS),
+        ]),
         resources: Some(spec.resources.with_defaults(RESOURCES)),
         volume_mounts: Some(vec![
             mount("data", "/data", false),
@@ -220,6 +220,15 @@ fn server(place: &Place<'_>) -> Container {
         }),
         security_context: Some(unprivileged()),
         ..Container::default()
+    }
+}
+
+fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        container_port: number,
+        name: Some(name.to_owned()),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Plans of a Database: YAML in (the Database and what is there), children out.
 
+mod deletion;
 mod parameters;
+mod storage;
 
 use std::{fmt::Write, sync::Arc};
 
@@ -145,6 +147,9 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               ports:
               - containerPort: 5432
                 name: postgres
+                protocol: TCP
+              - containerPort: 9187
+                name: metrics
                 protocol: TCP
               readinessProbe:
                 exec:

@@ -1,0 +1,144 @@
+//! How full a volume is.
+
+use trackbed_api::{
+    common::condition::STORAGE_AMPLE, database::DatabaseStatus, reason::Reason, scalar::Quantity,
+};
+use trackbed_kit::{Fact, Health, conditions::find};
+
+/// Part of the volume that may be taken before it is warned of, in percent.
+const AMPLE: u64 = 85;
+/// Steps in which it is told, in percent: each is a write to the API server.
+const STEP: u64 = 5;
+/// Less than this left is full, in bytes: Postgres ends without room for the next segment of its log.
+const FULL: u64 = 16 << 20;
+
+/// Growth of a server's files that is told, in bytes.
+const GROWTH: u64 = 16 << 20;
+
+/// What a supervisor says of its volume, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// What the server's files take.
+    data: u64,
+    /// Size of the file system.
+    size: u64,
+    /// What is left on it.
+    available: u64,
+}
+
+impl Volume {
+    /// Reads metrics. `None`: they do not say it.
+    pub fn read(metrics: &str) -> Option<Self> {
+        let number = |name: &str| {
+            let mut lines = metrics.lines();
+            let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+            value.trim().parse::<u64>().ok()
+        };
+        Some(Self {
+            data: number("trackbed_database_data_bytes")?,
+            size: number("trackbed_database_volume_bytes")?,
+            available: number("trackbed_database_volume_available_bytes")?,
+        })
+    }
+
+    /// Whether the difference is worth a look. A server that works writes all the time.
+    pub fn differs(&self, other: &Self) -> bool {
+        let left = self.available.abs_diff(other.available);
+        let full = |it: &Self| it.available < FULL;
+        full(self) != full(other)
+            || self.size != other.size
+            || left.saturating_mul(100) >= self.size
+            || self.data.abs_diff(other.data) >= GROWTH
+    }
+
+    /// How much of what was asked for is taken, in percent. A volume may be a folder of a file system
+    /// that others write to as well: then its own files count, and nobody sees to its size.
+    fn percent(&self, claimed: Option<u64>) -> u64 {
+        let shared = claimed.filter(|claimed| self.size > claimed.saturating_mul(3) / 2);
+        let (taken, of) = match shared {
+            Some(claimed) => (self.data, claimed),
+            None => (self.size.saturating_sub(self.available), self.size),
+        };
+        taken.saturating_mul(100) / of.max(1)
+    }
+}
+
+/// How full the volume is, in words. `None`: nobody knows.
+pub struct Usage {
+    percent: u64,
+    left: u64,
+    full: bool,
+}
+
+/// How full the volume is of a Database that has that much of it.
+pub fn usage(volume: Option<&Volume>, capacity: Option<&str>) -> Option<Usage> {
+    let volume = volume?;
+    let claimed = capacity.and_then(|it| Quantity::from(it).units());
+    let percent = volume.percent(claimed.and_then(|it| u64::try_from(it).ok()));
+    Some(Usage {
+        percent: percent / STEP * STEP,
+        left: volume.available >> 20,
+        full: volume.available < FULL,
+    })
+}
+
+impl Usage {
+    /// For status.
+    pub fn used(&self) -> String {
+        format!("{}%", self.percent)
+    }
+
+    fn fact(&self, size: &str) -> Fact {
+        let Self { percent, .. } = self;
+        match self.full || *percent >= AMPLE {
+            false => Fact::new(
+                STORAGE_AMPLE,
+                Some(true),
+                "StorageAmple",
+                format!("less than {AMPLE}% of {size} are taken"),
+            ),
+            true => Fact::new(
+                STORAGE_AMPLE,
+                Some(false),
+                "StorageAlmostFull",
+                format!("{percent}% of {size} are taken: raise storage.size, or make room"),
+            ),
+        }
+    }
+
+    /// Health of a Database that would be well but for its volume.
+    pub fn health(&self, health: Health) -> Health {
+        match health {
+            Health::Ready(_) if self.full => Health::Stalled(
+                Reason::StorageFull,
+                format!(
+                    "{} MiB are left on the volume, and the server takes no more: raise storage.size, or make room",
+                    self.left
+                ),
+            ),
+            health => health,
+        }
+    }
+}
+
+/// The condition; as long as nobody knows, what it said before.
+pub fn fact(usage: Option<&Usage>, size: Option<&str>, before: &DatabaseStatus) -> Option<Fact> {
+    let known = || {
+        let said = find(&before.conditions, STORAGE_AMPLE)?;
+        let status = said.status == "True";
+        let (reason, message) = (said.reason.clone(), said.message.clone());
+        Some(Fact::new(STORAGE_AMPLE, Some(status), reason, message))
+    };
+    match usage {
+        Some(usage) => Some(usage.fact(size.unwrap_or("the volume"))),
+        None => known(),
+    }
+}
+
+/// What an Event is to say: that the volume is almost full, which it was not before.
+pub fn warning<'a>(before: Option<&DatabaseStatus>, facts: &'a [Fact]) -> Option<&'a Fact> {
+    let fact = facts.iter().find(|it| it.kind == STORAGE_AMPLE)?;
+    let before = before.and_then(|it| find(&it.conditions, STORAGE_AMPLE));
+    let warned = before.is_some_and(|it| it.status == "False");
+    (fact.status == Some(false) && !warned).then_some(fact)
+}

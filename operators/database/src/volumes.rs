@@ -1,0 +1,127 @@
+//! How full volumes are, asked of the supervisors beside the reconciles, which a change wakes.
+//!
+//! Nothing of it is stored: after a restart all are asked at once.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::Stream;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::{Semaphore, mpsc};
+use trackbed_api::Database;
+use trackbed_http::{Network, begin, client};
+
+use crate::plan::{server::METRICS, storage::Volume};
+
+/// Until a volume is asked for again.
+const EVERY: Duration = Duration::from_secs(60);
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest answer that is read, in bytes.
+const LONGEST: usize = 64 << 10;
+/// So many are asked at once.
+const AT_ONCE: usize = 16;
+
+#[derive(Default)]
+struct Entry {
+    /// Where the supervisor is.
+    address: Option<IpAddr>,
+    /// What it said last, or before it stopped answering.
+    volume: Option<Volume>,
+}
+
+/// What supervisors said of their volumes.
+pub struct Volumes {
+    http: Option<reqwest::Client>,
+    entries: Mutex<HashMap<ObjectRef<Database>, Entry>>,
+    places: Semaphore,
+    wake: mpsc::UnboundedSender<ObjectRef<Database>>,
+}
+
+impl Volumes {
+    /// Nobody asked yet, and the stream of Databases whose volume is fuller or emptier than before.
+    pub fn new() -> (
+        Arc<Self>,
+        impl Stream<Item = ObjectRef<Database>> + Send + 'static,
+    ) {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        // In the cluster there is no proxy, and no certificate to trust.
+        let http = client(&Network::default())
+            .inspect_err(|error| tracing::warn!(%error, "volumes cannot be asked for"))
+            .ok();
+        let volumes = Arc::new(Self {
+            http,
+            entries: Mutex::default(),
+            places: Semaphore::new(AT_ONCE),
+            wake,
+        });
+        let changed = futures::stream::poll_fn(move |context| woken.poll_recv(context));
+        (volumes, changed)
+    }
+
+    /// What was said last. From now on the supervisor at that address is asked again and again;
+    /// without an address nobody is.
+    pub(crate) fn look(
+        self: &Arc<Self>,
+        who: &ObjectRef<Database>,
+        address: Option<IpAddr>,
+    ) -> Option<Volume> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.entry(who.clone()).or_default();
+        if entry.address != address {
+            entry.address = address;
+            if let Some(address) = address {
+                tokio::spawn(self.clone().follow(who.clone(), address));
+            }
+        }
+        entry.volume
+    }
+
+    /// The Database is gone.
+    pub(crate) fn forget(&self, who: &ObjectRef<Database>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.remove(who);
+    }
+
+    /// Asks until the Database has another address or none.
+    async fn follow(self: Arc<Self>, who: ObjectRef<Database>, address: IpAddr) {
+        loop {
+            let answer = {
+                // Nobody closes it.
+                let _place = self.places.acquire().await;
+                self.ask(address).await
+            };
+            {
+                let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+                let entry = entries.get_mut(&who);
+                let Some(entry) = entry.filter(|it| it.address == Some(address)) else {
+                    return;
+                };
+                let known = entry.volume.as_ref();
+                if answer.is_some_and(|it| known.is_none_or(|known| it.differs(known))) {
+                    entry.volume = answer;
+                    // A closed channel is a controller that has stopped.
+                    let _closed = self.wake.send(who.clone());
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn ask(&self, address: IpAddr) -> Option<Volume> {
+        let url = match address {
+            IpAddr::V4(it) => format!("http://{it}:{METRICS}/metrics"),
+            IpAddr::V6(it) => format!("http://[{it}]:{METRICS}/metrics"),
+        };
+        let answer = async {
+            let answer = self.http.as_ref()?.get(url).send().await.ok()?;
+            Some(begin(answer, LONGEST).await)
+        };
+        let text = tokio::time::timeout(PATIENCE, answer).await.ok()??;
+        Volume::read(&String::from_utf8_lossy(&text))
+    }
+}

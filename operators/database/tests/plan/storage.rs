@@ -1,0 +1,81 @@
+//! How full a volume is, and what is said of it.
+
+use trackbed_api::{DatabaseStatus, common::condition::STORAGE_AMPLE};
+use trackbed_database::plan::storage::{Volume, fact, usage, warning};
+use trackbed_kit::Health;
+
+const MIB: u64 = 1 << 20;
+
+fn volume(data: u64, size: u64, available: u64) -> Volume {
+    let text = format!(
+        "# HELP trackbed_database_data_bytes What the server's files take on disk.\n# TYPE trackbed_database_data_bytes gauge\ntrackbed_database_data_bytes {}\ntrackbed_database_volume_bytes {}\ntrackbed_database_volume_available_bytes {}\n# EOF\n",
+        data * MIB,
+        size * MIB,
+        available * MIB
+    );
+    Volume::read(&text).expect("metrics")
+}
+
+fn said(data: u64, size: u64, available: u64) -> (String, Option<bool>, String) {
+    let volume = volume(data, size, available);
+    let usage = usage(Some(&volume), Some("1Gi")).expect("it is known");
+    let before = DatabaseStatus::default();
+    let fact = fact(Some(&usage), Some("1Gi"), &before).expect("a condition");
+    let health = usage.health(Health::Ready("it answers".to_owned()));
+    let (_, reason, _) = health.ready();
+    (usage.used(), fact.status, reason.to_owned())
+}
+
+#[test]
+fn a_volume_of_its_own_is_as_full_as_its_file_system() {
+    let told = |used: &str, ample, reason: &str| (used.to_owned(), Some(ample), reason.to_owned());
+    assert_eq!(said(300, 1000, 600), told("40%", true, "Ready"));
+    assert_eq!(said(300, 1000, 151), told("80%", true, "Ready"));
+    assert_eq!(said(800, 1000, 150), told("85%", false, "Ready"));
+    assert_eq!(said(900, 1000, 15), told("95%", false, "StorageFull"));
+}
+
+#[test]
+fn a_folder_of_a_file_system_of_others_is_as_full_as_its_files() {
+    let told = |used: &str, ample, reason: &str| (used.to_owned(), Some(ample), reason.to_owned());
+    assert_eq!(said(512, 200_000, 90_000), told("50%", true, "Ready"));
+    assert_eq!(said(2048, 200_000, 90_000), told("200%", false, "Ready"));
+    assert_eq!(said(512, 200_000, 3), told("50%", false, "StorageFull"));
+}
+
+#[test]
+fn small_changes_wake_nobody() {
+    let before = volume(300, 1000, 600);
+    assert!(!volume(301, 1000, 599).differs(&before));
+    assert!(volume(301, 1000, 590).differs(&before), "one percent");
+    assert!(volume(316, 1000, 600).differs(&before), "its files grew");
+    assert!(volume(300, 2000, 1600).differs(&before), "it was grown");
+    assert!(
+        volume(300, 1000, 15).differs(&volume(300, 1000, 17)),
+        "full"
+    );
+    assert_eq!(Volume::read("trackbed_database_up 1\n"), None);
+}
+
+#[test]
+fn a_warning_is_given_once_and_what_was_said_holds_until_more_is_known() {
+    let full = volume(900, 1000, 100);
+    let usage = usage(Some(&full), Some("1Gi")).expect("it is known");
+    let mut status = DatabaseStatus::default();
+    let facts: Vec<_> = fact(Some(&usage), Some("1Gi"), &status)
+        .into_iter()
+        .collect();
+    assert!(warning(Some(&status), &facts).is_some());
+    assert_eq!(fact(None, Some("1Gi"), &status), None);
+    status.conditions = trackbed_kit::conditions::conditions(
+        &[],
+        Some(1),
+        &Health::Ready("it answers".to_owned()),
+        &facts,
+        super::now(),
+    );
+    assert_eq!(warning(Some(&status), &facts), None);
+    let kept = fact(None, Some("1Gi"), &status).expect("what was said");
+    assert_eq!(kept, facts[0]);
+    assert_eq!(kept.kind, STORAGE_AMPLE);
+}
