@@ -76,7 +76,7 @@ pub(crate) fn chart() -> Result<()> {
         .args(["lint", "--strict"])
         .arg(&chart)
         .check_visible()?;
-    let optional = "splitControllers=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true,webhooks.enabled=true,webhooks.host=hooks.example.com";
+    let optional = "splitControllers=true,podDisruptionBudget.enabled=true,serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true,dashboard.enabled=true,webhooks.enabled=true,webhooks.host=hooks.example.com";
     for values in ["", optional] {
         let text = Command::new(&helm)
             .args(["template", "trackbed", "--namespace", "trackbed-system"])
