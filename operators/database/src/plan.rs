@@ -145,7 +145,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let settings = settings::desired(&place, &secret::identity(seen), initialised);
     let size = claim::capacity(seen).or_else(|| before.storage.clone());
     let usage = storage::usage(seen.volume.as_ref(), size.as_deref());
-    let health = health::of(&place, seen);
+    let health = health::of(&place, seen, now);
     let health = match &usage {
         Some(usage) => usage.health(health),
         None => health,

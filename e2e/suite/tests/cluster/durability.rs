@@ -1,7 +1,7 @@
 //! What was acknowledged is there after a server died in the middle of writing, and a server that
 //! finds other data than its own, or none, touches nothing.
 
-use suite::{Client, Cluster, eventually};
+use suite::{Client, Cluster, Value, eventually};
 
 const NAMESPACE: &str = "durability-production";
 
@@ -56,11 +56,12 @@ spec:
   containers:
     - name: meddle
       image: {}
-      command: [sh, -ec, "{command}"]
+      command: [sh, -ec, {}]
       volumeMounts: [{}]
   volumes: [{}]
 "#,
         cluster.busybox(),
+        Value::from(command),
         mounts.join(", "),
         volumes.join(", "),
     ));
@@ -168,24 +169,15 @@ fn acknowledged_writes_survive_and_foreign_data_are_not_touched() {
         &["redis-data", "other-data"],
         exchange,
     );
-    let version = r#"mv /pg-data/away /pg-data/pgdata; sed -i 's/\"17\"/\"16\"/' /pg-data/pgdata/trackbed.json"#;
-    meddle(
-        &cluster,
-        "version",
-        &["pg-data"],
-        &version.replace('"', "\\\""),
-    );
+    let version =
+        r#"mv /pg-data/away /pg-data/pgdata; sed -i 's/"17"/"16"/' /pg-data/pgdata/trackbed.json"#;
+    meddle(&cluster, "version", &["pg-data"], version);
     suspend(&cluster, &databases, false);
     let message = cluster.wait_reason("database", NAMESPACE, "pg", "MajorVersionMismatch", 120);
     assert!(message.contains("set version back to 16"), "{message}");
     suspend(&cluster, &["pg"], true);
     let version = r#"sed -i 's/"16"/"17"/' /pg-data/pgdata/trackbed.json"#;
-    meddle(
-        &cluster,
-        "version",
-        &["pg-data"],
-        &version.replace('"', "\\\""),
-    );
+    meddle(&cluster, "version", &["pg-data"], version);
     suspend(&cluster, &["pg"], false);
     there();
 }

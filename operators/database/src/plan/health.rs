@@ -1,5 +1,6 @@
 //! How a Database is, in the words of its conditions.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde::Deserialize;
 use trackbed_api::reason::Reason;
@@ -7,6 +8,9 @@ use trackbed_kit::Health;
 
 use super::Place;
 use crate::observe::Seen;
+
+/// Longest look of a supervisor at its volume, before it starts a server or refuses to.
+const LOOK: SignedDuration = SignedDuration::from_secs(5);
 
 /// What the supervisor says when it refuses to start a server.
 #[derive(Deserialize)]
@@ -25,7 +29,7 @@ pub fn is_ready(pod: &Pod) -> bool {
 }
 
 /// Health.
-pub fn of(place: &Place<'_>, seen: &Seen) -> Health {
+pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Health {
     let spec = &place.object.spec;
     let what = format!("{} {}", spec.engine.as_str(), spec.version);
     let Some(pod) = seen.pod.as_deref() else {
@@ -40,7 +44,7 @@ pub fn of(place: &Place<'_>, seen: &Seen) -> Health {
     if is_ready(pod) && pod.metadata.deletion_timestamp.is_none() {
         return Health::Ready(format!("{what} answers at {}", place.host()));
     }
-    unready(pod, &what)
+    unready(pod, &what, now)
 }
 
 /// Health of a Database with parameters that its server would not take: it runs on without them.
@@ -55,7 +59,7 @@ pub fn faulty(faults: &[String], health: &Health) -> Health {
     )
 }
 
-fn unready(pod: &Pod, what: &str) -> Health {
+fn unready(pod: &Pod, what: &str, now: Timestamp) -> Health {
     let status = pod.status.clone().unwrap_or_default();
     let unscheduled = status
         .conditions
@@ -76,7 +80,7 @@ fn unready(pod: &Pod, what: &str) -> Health {
         .chain(&status.container_statuses)
         .flatten()
         .collect();
-    let failed = containers.iter().find_map(|it| refusal(it));
+    let failed = containers.iter().find_map(|it| refusal(it, now));
     if let Some(health) = failed {
         return health;
     }
@@ -96,7 +100,7 @@ fn unready(pod: &Pod, what: &str) -> Health {
 }
 
 /// The reason for which a container ended badly, now or before its restart.
-fn refusal(container: &ContainerStatus) -> Option<Health> {
+fn refusal(container: &ContainerStatus, now: Timestamp) -> Option<Health> {
     let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
         state
             .as_ref()?
@@ -104,11 +108,13 @@ fn refusal(container: &ContainerStatus) -> Option<Health> {
             .clone()
             .filter(|it| it.exit_code != 0)
     };
-    // One that runs again may well come up this time.
-    let running = container
-        .state
-        .as_ref()
-        .is_some_and(|it| it.running.is_some());
+    // One that runs again may well come up this time, if it does for longer than it takes to look at
+    // the volume.
+    let running = container.state.as_ref().is_some_and(|it| {
+        let running = it.running.as_ref();
+        let since = running.and_then(|it| it.started_at.as_ref());
+        running.is_some() && since.is_none_or(|since| now.duration_since(since.0) > LOOK)
+    });
     let end =
         ended(&container.state).or_else(|| ended(&container.last_state).filter(|_| !running))?;
     let words = end.message.unwrap_or_default();

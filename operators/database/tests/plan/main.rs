@@ -433,6 +433,27 @@ fn health_follows_the_pod() {
         Ready=False DataMissing: the volume is empty
     "#]],
     );
+    // It is the same while the supervisor looks again.
+    let again = |since: &str| {
+        let running = format!("state: {{running: {{startedAt: '{since}'}}}}");
+        refused.replace("state: {waiting: {reason: CrashLoopBackOff}}", &running)
+    };
+    seen.pod = pod(&again("2025-12-31T23:59:58Z"));
+    health(
+        &postgres(),
+        &seen,
+        &expect![[r#"
+        Ready=False DataMissing: the volume is empty
+    "#]],
+    );
+    seen.pod = pod(&again("2025-12-31T23:59:50Z"));
+    health(
+        &postgres(),
+        &seen,
+        &expect![[r#"
+        Ready=False Progressing: Postgres 17 is starting
+    "#]],
+    );
     let crashed = "{containerStatuses: [{name: postgres, image: i, imageID: i, ready: false, restartCount: 2, state: {terminated: {exitCode: 137, reason: OOMKilled}}}]}";
     seen.pod = pod(crashed);
     health(
