@@ -152,8 +152,9 @@ impl Engine {
     validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0").message("size can grow, not shrink: data could be lost")
 )]
 pub struct Storage {
-    /// Size of the volume. Grows where the storage class allows it, never shrinks.
+    /// Size of the volume, at least 64Mi. Grows where the storage class allows it, never shrinks.
     #[serde(default = "default_size")]
+    #[x_kube(validation = Rule::new("quantity(string(self)).compareTo(quantity('64Mi')) >= 0").message("size must be at least 64Mi, like '10Gi': without a unit it is bytes, and an empty Postgres takes 40Mi"))]
     pub size: Quantity,
     /// Storage class. Default: the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -264,6 +264,18 @@ const DATABASES: &[(&str, &str)] = &[
         "{engine: Postgres, version: '17', storage: {size: big}}",
         "amount above zero",
     ),
+    (
+        "{engine: Redis, version: '7', storage: {size: 10}}",
+        "at least 64Mi",
+    ),
+    (
+        "{engine: Postgres, version: '17', credentials: {keep: 5s}}",
+        "between 1m and 720h",
+    ),
+    (
+        "{engine: Postgres, version: '17', parameters: {port: '1'}}",
+        "leave addresses, paths, access and commands to Trackbed",
+    ),
 ];
 
 const PROJECTS: &[(&str, &str)] = &[
