@@ -11,7 +11,10 @@ use std::{
 
 use futures::Stream;
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::AbortHandle,
+};
 use trackbed_api::Database;
 use trackbed_http::{Network, begin, client};
 
@@ -30,8 +33,19 @@ const AT_ONCE: usize = 16;
 struct Entry {
     /// Where the supervisor is.
     address: Option<IpAddr>,
+    /// Who asks it.
+    task: Option<AbortOnDrop>,
     /// What it said last, or before it stopped answering.
     volume: Option<Volume>,
+}
+
+/// A task that ends with whoever holds this.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What supervisors said of their volumes.
@@ -74,9 +88,10 @@ impl Volumes {
         let entry = entries.entry(who.clone()).or_default();
         if entry.address != address {
             entry.address = address;
-            if let Some(address) = address {
-                tokio::spawn(self.clone().follow(who.clone(), address));
-            }
+            entry.task = address.map(|address| {
+                let task = tokio::spawn(self.clone().follow(who.clone(), address));
+                AbortOnDrop(task.abort_handle())
+            });
         }
         entry.volume
     }
@@ -87,7 +102,7 @@ impl Volumes {
         entries.remove(who);
     }
 
-    /// Asks until the Database has another address or none.
+    /// Asks again and again.
     async fn follow(self: Arc<Self>, who: ObjectRef<Database>, address: IpAddr) {
         loop {
             let answer = {
@@ -97,8 +112,7 @@ impl Volumes {
             };
             {
                 let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-                let entry = entries.get_mut(&who);
-                let Some(entry) = entry.filter(|it| it.address == Some(address)) else {
+                let Some(entry) = entries.get_mut(&who) else {
                     return;
                 };
                 let known = entry.volume.as_ref();
