@@ -24,6 +24,7 @@ fn text(value: &Value) -> &str {
 /// no controller knows another.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("trackbed-api", &[]),
+    ("trackbed-backup", &[]),
     ("trackbed-detect", &[]),
     ("trackbed-forge", &["trackbed-http"]),
     ("trackbed-git", &[]),
