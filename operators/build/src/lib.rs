@@ -95,6 +95,7 @@ pub fn start(
         .reconcile_on(woken)
         .reconcile_on(answered)
         .reconcile_on(superseded)
+        .reconcile_on(harness::residents(caches))
         .reconcile_on(futures::stream::select(builds, projects))
         .reconcile_on(harness::owners(caches.changes::<Job>()))
         .reconcile_on(harness::labelled(caches.changes::<Pod>(), labels::BUILD));

@@ -93,6 +93,7 @@ pub fn start(
     let (volumes, changed) = Volumes::new();
     let controller = harness::controller::<Database>(caches)
         .reconcile_on(changed)
+        .reconcile_on(harness::residents(caches))
         .reconcile_on(harness::owners(caches.changes::<StatefulSet>()))
         .reconcile_on(harness::owners(caches.changes::<Service>()))
         .reconcile_on(harness::owners(caches.changes::<NetworkPolicy>()))

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, Stream, StreamExt};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use futures::{FutureExt, Stream, StreamExt, stream};
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Resource, ResourceExt,
     core::object::HasStatus,
@@ -134,6 +134,19 @@ where
             .zip(child.namespace())
             .map(|(name, namespace)| ObjectRef::new(name).within(&namespace));
         futures::future::ready(found)
+    })
+}
+
+/// Names the objects of kind `K` in each namespace that changes: it becomes an environment of a
+/// Project, or ceases to be one.
+pub fn residents<K: Kind>(
+    caches: &mut Caches,
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
+    let all = caches.all::<K>();
+    caches.changes::<Namespace>().flat_map(move |namespace| {
+        let here = all.list(&namespace.name_any(), |_| true);
+        let references = here.iter().map(|it| ObjectRef::from_obj(it.as_ref()));
+        stream::iter(references.collect::<Vec<_>>())
     })
 }
 

@@ -287,4 +287,41 @@ fn an_object_outside_of_every_project() {
     runs(&cluster, "default", "stray", WELL, "");
     cluster.wait_reason("service", "default", "stray", "NamespaceNotManaged", 60);
     cluster.delete("service", "default", "stray");
+
+    // What was there before its namespace became an environment goes on by itself then.
+    cluster.run(&["create", "namespace", "late-production"], "");
+    let commit = cluster.commit("late", &[("Dockerfile", "FROM busybox:1.36\n")]);
+    cluster.build("late-production", "early", &commit, "", "timeout: 5m");
+    cluster.apply(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {name: early, namespace: late-production}\nspec: {engine: Redis, version: \"7\"}\n",
+    );
+    runs(&cluster, "late-production", "early", WELL, "");
+    for kind in ["build", "database", "service"] {
+        let reason = "NamespaceNotManaged";
+        cluster.wait_reason(kind, "late-production", "early", reason, 60);
+    }
+    cluster.apply(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Project\nmetadata: {name: late}\nspec: {environments: [{name: production}]}\n",
+    );
+    let message = cluster.wait_reason("project", "", "late", "NamespaceConflict", 60);
+    assert!(message.contains("kubectl label namespace"), "{message}");
+    let label = [
+        "label",
+        "namespace",
+        "late-production",
+        "trackbed.dev/project=late",
+    ];
+    cluster.run(
+        &[&label[..], &["trackbed.dev/environment=production"]].concat(),
+        "",
+    );
+    cluster.wait("project", "", "late", "condition=Ready", 120);
+    for kind in ["build", "database", "service"] {
+        cluster.wait(kind, "late-production", "early", "condition=Ready", 300);
+    }
+    // It was there before, so the Project leaves it behind.
+    cluster.delete("project", "", "late");
+    let confirm = "trackbed.dev/confirm-deletion=late-production";
+    cluster.run(&["annotate", "namespace", "late-production", confirm], "");
+    cluster.run(&["delete", "namespace", "late-production"], "");
 }
