@@ -1,5 +1,5 @@
 //! What is deleted while no operator runs, or while Trackbed is not even installed, is decided when
-//! one is there again, by the same rules; and databases serve meanwhile.
+//! one is there again, by the same rules; and databases serve meanwhile, and while it is upgraded.
 
 use std::{fs, process::Command};
 
@@ -178,4 +178,33 @@ fn what_is_deleted_without_an_operator_loses_no_more() {
     cluster.ready("database", NAMESPACE, "kept", 60);
     there();
     assert_eq!(server(), before, "its server was left alone");
+
+    // Another version of the operator, as far as names tell, has looked at the Database when it has
+    // made what is missing.
+    let operator = cluster.list("pods", SYSTEM[1]);
+    let image = operator[0]["status"]["containerStatuses"][0]["imageID"].as_str();
+    let image = format!("images.operator={}", image.expect("an image"));
+    let upgrade = ["upgrade", "trackbed", &chart, "--values", &values];
+    helm.run(&[&upgrade[..], &["--set", &image, "--wait", "--timeout=3m"]].concat());
+    eventually(60, || {
+        let pods = cluster.list("pods", SYSTEM[1]);
+        let leases = cluster.list("lease", SYSTEM[1]);
+        let holder = leases[0]["spec"]["holderIdentity"].as_str();
+        let pod = pods[0]["metadata"]["name"].as_str();
+        match pods.len() == 1 && holder == pod {
+            true => Ok(()),
+            false => Err(format!("{holder:?} leads, {pod:?} is there")),
+        }
+    });
+    cluster.delete("networkpolicy", NAMESPACE, "kept-database");
+    eventually(60, || {
+        let get = ["get", "networkpolicy", "kept-database", "-n", NAMESPACE];
+        match cluster.kubectl(&get, "").status.success() {
+            true => Ok(()),
+            false => Err("the operator has not looked".to_owned()),
+        }
+    });
+    cluster.ready("database", NAMESPACE, "kept", 60);
+    there();
+    assert_eq!(server(), before, "an upgrade restarts no server");
 }
