@@ -295,10 +295,15 @@ fn an_object_outside_of_every_project() {
     cluster.apply(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {name: early, namespace: late-production}\nspec: {engine: Redis, version: \"7\"}\n",
     );
-    runs(&cluster, "late-production", "early", WELL, "");
-    for kind in ["build", "database", "service"] {
+    runs(&cluster, "late-production", "web", WELL, "");
+    let early = [
+        ("build", "early"),
+        ("database", "early"),
+        ("service", "web"),
+    ];
+    for (kind, name) in early {
         let reason = "NamespaceNotManaged";
-        cluster.wait_reason(kind, "late-production", "early", reason, 60);
+        cluster.wait_reason(kind, "late-production", name, reason, 60);
     }
     cluster.apply(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Project\nmetadata: {name: late}\nspec: {environments: [{name: production}]}\n",
@@ -316,8 +321,8 @@ fn an_object_outside_of_every_project() {
         "",
     );
     cluster.wait("project", "", "late", "condition=Ready", 120);
-    for kind in ["build", "database", "service"] {
-        cluster.wait(kind, "late-production", "early", "condition=Ready", 300);
+    for (kind, name) in early {
+        cluster.wait(kind, "late-production", name, "condition=Ready", 300);
     }
     // It was there before, so the Project leaves it behind.
     cluster.delete("project", "", "late");
