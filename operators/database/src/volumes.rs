@@ -122,7 +122,9 @@ impl Volumes {
                     let _closed = self.wake.send(who.clone());
                 }
             }
-            tokio::time::sleep(EVERY).await;
+            // A supervisor that has just begun, or that the network does not know yet, soon answers.
+            let pause = if answer.is_some() { EVERY } else { PATIENCE };
+            tokio::time::sleep(pause).await;
         }
     }
 
