@@ -134,15 +134,18 @@ async fn reconcile(
     if plan.children.is_some() && finalizer::hold(&api, object, FINALIZER).await? {
         return Ok(Action::await_change());
     }
-    if let Some(full) = plan::storage::warning(object.status.as_ref(), &plan.outcome.facts) {
-        let warning = EventType::Warning;
-        events::publish(context, object, warning, &full.reason, &full.message).await;
-    }
+    let full = plan::storage::warning(object.status.as_ref(), &plan.outcome.facts).cloned();
     let done = match plan.children {
         Some(children) => apply::apply(context, object, &seen, children).await,
         None => Ok(()),
     };
-    finish(context, &api, object, plan.outcome, done).await
+    let next = finish(context, &api, object, plan.outcome, done).await?;
+    // Once the status says so: until then it would be told again with each attempt.
+    if let Some(full) = full {
+        let warning = EventType::Warning;
+        events::publish(context, object, warning, &full.reason, &full.message).await;
+    }
+    Ok(next)
 }
 
 /// What stays said of a Database that cannot be looked at; the error says the rest.

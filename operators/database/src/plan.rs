@@ -150,6 +150,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         Some(usage) => usage.health(health),
         None => health,
     };
+    let facts = storage::fact(usage.as_ref(), &health, size.as_deref(), &before);
     let faults = parameters::faults(&object.spec);
     let (settings, health) = match (faults.is_empty(), &seen.settings) {
         (true, _) => (settings, health),
@@ -162,8 +163,6 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
             return of(before, health, None, None);
         }
     };
-    let facts = storage::fact(usage.as_ref(), size.as_deref(), &before);
-    let facts = facts.into_iter().collect();
     let mut secret = secret::desired(&place, seen, &logins.current, initialised);
     logins.mark(&mut secret);
     let children = Children {
@@ -191,7 +190,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     };
     let again = logins.again.map_or(SECRET, |again| again.min(SECRET));
     let mut plan = of(status, health, Some(children), Some(again));
-    plan.outcome.facts = facts;
+    plan.outcome.facts = facts.into_iter().collect();
     plan
 }
 

@@ -112,6 +112,18 @@ spec:
     println!("{message}");
     let shown = cluster.run(&["get", "tdb", "db", "-n", NAMESPACE], "");
     println!("{shown}");
+    // The condition is there even if nobody could ask the supervisor while there was time.
+    let what = "condition=StorageAmple=false";
+    cluster.wait("database", NAMESPACE, "db", what, 120);
+    let warned = || {
+        let events = cluster.list("events", NAMESPACE);
+        let warned = events.iter().any(|it| it["reason"] == "StorageAlmostFull");
+        warned
+            .then_some(())
+            .ok_or_else(|| "no Event says so".to_owned())
+    };
+    eventually(60, warned);
+
     // Less is refused, more is asked for, and the provider gives it.
     let smaller = cluster.refused(&format!(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {NAMESPACE}}}\nspec: {{engine: Postgres, version: \"17\", storage: {{size: 100Mi, className: e2e-played}}}}\n"

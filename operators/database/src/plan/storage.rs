@@ -88,24 +88,6 @@ impl Usage {
         format!("{}%", self.percent)
     }
 
-    fn fact(&self, size: &str) -> Fact {
-        let Self { percent, .. } = self;
-        match self.full || *percent >= AMPLE {
-            false => Fact::new(
-                STORAGE_AMPLE,
-                Some(true),
-                "StorageAmple",
-                format!("less than {AMPLE}% of {size} are taken"),
-            ),
-            true => Fact::new(
-                STORAGE_AMPLE,
-                Some(false),
-                "StorageAlmostFull",
-                format!("{percent}% of {size} are taken: raise storage.size, or make room"),
-            ),
-        }
-    }
-
     /// Health of a Database that would be well but for its volume.
     pub fn health(&self, health: Health) -> Health {
         match health {
@@ -121,18 +103,46 @@ impl Usage {
     }
 }
 
-/// The condition; as long as nobody knows, what it said before.
-pub fn fact(usage: Option<&Usage>, size: Option<&str>, before: &DatabaseStatus) -> Option<Fact> {
-    let known = || {
-        let said = find(&before.conditions, STORAGE_AMPLE)?;
-        let status = said.status == "True";
-        let (reason, message) = (said.reason.clone(), said.message.clone());
-        Some(Fact::new(STORAGE_AMPLE, Some(status), reason, message))
+/// The condition. A server that ended for want of room counts more than what its supervisor, who may
+/// not answer any more, said before; as long as nobody knows, what was said holds.
+pub fn fact(
+    usage: Option<&Usage>,
+    health: &Health,
+    size: Option<&str>,
+    before: &DatabaseStatus,
+) -> Option<Fact> {
+    let size = size.unwrap_or("the volume");
+    let ended = health.ready().1 == Reason::StorageFull.as_str();
+    let taken = match usage {
+        Some(usage) if ended || usage.full || usage.percent >= AMPLE => {
+            format!("{}% of {size} are taken", usage.percent)
+        }
+        None if ended => format!("no room is left on {size}"),
+        Some(_) => {
+            let message = format!("less than {AMPLE}% of {size} are taken");
+            return Some(Fact::new(
+                STORAGE_AMPLE,
+                Some(true),
+                "StorageAmple",
+                message,
+            ));
+        }
+        None => return said(before),
     };
-    match usage {
-        Some(usage) => Some(usage.fact(size.unwrap_or("the volume"))),
-        None => known(),
-    }
+    let message = format!("{taken}: raise storage.size, or make room");
+    Some(Fact::new(
+        STORAGE_AMPLE,
+        Some(false),
+        "StorageAlmostFull",
+        message,
+    ))
+}
+
+fn said(before: &DatabaseStatus) -> Option<Fact> {
+    let said = find(&before.conditions, STORAGE_AMPLE)?;
+    let status = said.status == "True";
+    let (reason, message) = (said.reason.clone(), said.message.clone());
+    Some(Fact::new(STORAGE_AMPLE, Some(status), reason, message))
 }
 
 /// What an Event is to say: that the volume is almost full, which it was not before.

@@ -1,6 +1,6 @@
 //! How full a volume is, and what is said of it.
 
-use trackbed_api::{DatabaseStatus, common::condition::STORAGE_AMPLE};
+use trackbed_api::{DatabaseStatus, common::condition::STORAGE_AMPLE, reason::Reason};
 use trackbed_database::plan::storage::{Volume, fact, usage, warning};
 use trackbed_kit::Health;
 
@@ -16,12 +16,16 @@ fn volume(data: u64, size: u64, available: u64) -> Volume {
     Volume::read(&text).expect("metrics")
 }
 
+fn well() -> Health {
+    Health::Ready("it answers".to_owned())
+}
+
 fn said(data: u64, size: u64, available: u64) -> (String, Option<bool>, String) {
     let volume = volume(data, size, available);
     let usage = usage(Some(&volume), Some("1Gi")).expect("it is known");
     let before = DatabaseStatus::default();
-    let fact = fact(Some(&usage), Some("1Gi"), &before).expect("a condition");
-    let health = usage.health(Health::Ready("it answers".to_owned()));
+    let health = usage.health(well());
+    let fact = fact(Some(&usage), &health, Some("1Gi"), &before).expect("a condition");
     let (_, reason, _) = health.ready();
     (usage.used(), fact.status, reason.to_owned())
 }
@@ -62,20 +66,33 @@ fn a_warning_is_given_once_and_what_was_said_holds_until_more_is_known() {
     let full = volume(900, 1000, 100);
     let usage = usage(Some(&full), Some("1Gi")).expect("it is known");
     let mut status = DatabaseStatus::default();
-    let facts: Vec<_> = fact(Some(&usage), Some("1Gi"), &status)
+    let facts: Vec<_> = fact(Some(&usage), &well(), Some("1Gi"), &status)
         .into_iter()
         .collect();
     assert!(warning(Some(&status), &facts).is_some());
-    assert_eq!(fact(None, Some("1Gi"), &status), None);
-    status.conditions = trackbed_kit::conditions::conditions(
-        &[],
-        Some(1),
-        &Health::Ready("it answers".to_owned()),
-        &facts,
-        super::now(),
-    );
+    assert_eq!(fact(None, &well(), Some("1Gi"), &status), None);
+    status.conditions =
+        trackbed_kit::conditions::conditions(&[], Some(1), &well(), &facts, super::now());
     assert_eq!(warning(Some(&status), &facts), None);
-    let kept = fact(None, Some("1Gi"), &status).expect("what was said");
+    let kept = fact(None, &well(), Some("1Gi"), &status).expect("what was said");
     assert_eq!(kept, facts[0]);
     assert_eq!(kept.kind, STORAGE_AMPLE);
+}
+
+#[test]
+fn a_server_that_ended_for_want_of_room_tells_it_by_itself() {
+    let ended = Health::Stalled(Reason::StorageFull, "no room".to_owned());
+    let nothing = DatabaseStatus::default();
+    let told = fact(None, &ended, Some("1Gi"), &nothing).expect("a condition");
+    assert_eq!(told.status, Some(false));
+    assert_eq!(told.reason, "StorageAlmostFull");
+    assert_eq!(
+        told.message,
+        "no room is left on 1Gi: raise storage.size, or make room"
+    );
+    assert!(warning(Some(&nothing), std::slice::from_ref(&told)).is_some());
+
+    let before = usage(Some(&volume(300, 1000, 600)), Some("1Gi"));
+    let told = fact(before.as_ref(), &ended, Some("1Gi"), &nothing).expect("a condition");
+    assert_eq!(told.status, Some(false), "whatever was said before");
 }
