@@ -104,6 +104,7 @@ impl Volumes {
 
     /// Asks again and again.
     async fn follow(self: Arc<Self>, who: ObjectRef<Database>, address: IpAddr) {
+        let mut pause = PATIENCE;
         loop {
             let answer = {
                 // Nobody closes it.
@@ -122,9 +123,13 @@ impl Volumes {
                     let _closed = self.wake.send(who.clone());
                 }
             }
-            // A supervisor that has just begun, or that the network does not know yet, soon answers.
-            let pause = if answer.is_some() { EVERY } else { PATIENCE };
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(if answer.is_some() { EVERY } else { pause }).await;
+            // A supervisor that has just begun, or that the network does not know yet, soon answers; an
+            // older one never does.
+            pause = match answer {
+                Some(_) => PATIENCE,
+                None => EVERY.min(pause * 2),
+            };
         }
     }
 
