@@ -5,10 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::Stream;
+use futures::{Stream, channel::mpsc};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use tokio::sync::mpsc;
 use trackbed_api::Build;
 use trackbed_kit::Config;
 
@@ -39,13 +38,12 @@ struct State {
 impl Places {
     /// A queue, and the Builds that are to be reconciled because of it.
     pub fn new(stores: Stores) -> (Arc<Self>, impl Stream<Item = ObjectRef<Build>> + Send) {
-        let (wake, mut woken) = mpsc::unbounded_channel();
+        let (wake, woken) = mpsc::unbounded();
         let places = Self {
             stores,
             state: Mutex::default(),
             wake,
         };
-        let woken = futures::stream::poll_fn(move |context| woken.poll_recv(context));
         (Arc::new(places), woken)
     }
 
@@ -94,7 +92,9 @@ impl Places {
             if state.turns.get(key) != Some(turn) {
                 let (namespace, name) = key;
                 // Nobody listens any more only when the controller has ended.
-                let _ended = self.wake.send(ObjectRef::new(name).within(namespace));
+                let _ended = self
+                    .wake
+                    .unbounded_send(ObjectRef::new(name).within(namespace));
             }
         }
         state.turns = next;

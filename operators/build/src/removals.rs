@@ -6,10 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::Stream;
+use futures::{Stream, channel::mpsc};
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use trackbed_api::Build;
 
 use crate::registry::Answer;
@@ -34,13 +34,12 @@ pub(crate) struct Removals {
 impl Removals {
     /// None yet, and the Builds that have an answer.
     pub(crate) fn new() -> (Arc<Self>, impl Stream<Item = ObjectRef<Build>> + Send) {
-        let (wake, mut woken) = mpsc::unbounded_channel();
+        let (wake, woken) = mpsc::unbounded();
         let removals = Self {
             entries: Mutex::default(),
             places: Semaphore::new(AT_ONCE),
             wake,
         };
-        let woken = futures::stream::poll_fn(move |context| woken.poll_recv(context));
         (Arc::new(removals), woken)
     }
 
@@ -77,7 +76,7 @@ impl Removals {
                 entry.1 = Some(answer);
             }
             // Nobody listens any more only when the controller has ended.
-            let _ended = removals.wake.send(who);
+            let _ended = removals.wake.unbounded_send(who);
         });
         Err(now)
     }

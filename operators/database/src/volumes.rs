@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
-use futures::Stream;
+use futures::{Stream, channel::mpsc};
 use kube::runtime::reflector::ObjectRef;
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::AbortHandle,
-};
+use tokio::{sync::Semaphore, task::AbortHandle};
 use trackbed_api::Database;
 use trackbed_http::{Network, begin, client};
 
@@ -62,7 +59,7 @@ impl Volumes {
         Arc<Self>,
         impl Stream<Item = ObjectRef<Database>> + Send + 'static,
     ) {
-        let (wake, mut woken) = mpsc::unbounded_channel();
+        let (wake, changed) = mpsc::unbounded();
         // In the cluster there is no proxy, and no certificate to trust.
         let http = client(&Network::default())
             .inspect_err(|error| tracing::warn!(%error, "volumes cannot be asked for"))
@@ -73,7 +70,6 @@ impl Volumes {
             places: Semaphore::new(AT_ONCE),
             wake,
         });
-        let changed = futures::stream::poll_fn(move |context| woken.poll_recv(context));
         (volumes, changed)
     }
 
@@ -120,7 +116,7 @@ impl Volumes {
                 if answer.is_some_and(|it| known.is_none_or(|known| it.differs(known))) {
                     entry.volume = answer;
                     // A closed channel is a controller that has stopped.
-                    let _closed = self.wake.send(who.clone());
+                    let _closed = self.wake.unbounded_send(who.clone());
                 }
             }
             tokio::time::sleep(if answer.is_some() { EVERY } else { pause }).await;

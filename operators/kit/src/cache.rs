@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{Stream, StreamExt, future::BoxFuture};
+use futures::{Stream, StreamExt, channel::mpsc, future::BoxFuture};
 use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
@@ -20,7 +20,6 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 
 /// What a kind must be to be watched.
 pub trait Watched:
@@ -139,11 +138,11 @@ impl Caches {
 
     /// Every object of an already requested cache that appears, changes or goes, as last seen.
     pub fn changes<K: Watched>(&mut self) -> impl Stream<Item = Arc<K>> + Send + use<K> {
-        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded();
         self.pending::<K>(watcher::Config::default())
             .subscribers
             .push(sender);
-        futures::stream::poll_fn(move |context| receiver.poll_recv(context))
+        receiver
     }
 
     /// Starts all watches. The first future ends only when all watches do, the second when all
@@ -194,7 +193,7 @@ async fn run<K: Watched>(client: Client, pending: Pending<K>) {
     let notify = |object: Arc<K>| {
         for subscriber in &subscribers {
             // A closed channel is a controller that has stopped.
-            let _closed = subscriber.send(object.clone());
+            let _closed = subscriber.unbounded_send(object.clone());
         }
     };
     while let Some(event) = events.next().await {

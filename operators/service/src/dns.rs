@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::Stream;
+use futures::{Stream, channel::mpsc};
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use trackbed_api::{Service, expose::Resolves};
 
 /// The DNS is asked for so many hosts at once.
@@ -44,13 +44,12 @@ impl Names {
         Arc<Self>,
         impl Stream<Item = ObjectRef<Service>> + Send + 'static,
     ) {
-        let (wake, mut woken) = mpsc::unbounded_channel();
+        let (wake, answered) = mpsc::unbounded();
         let names = Arc::new(Self {
             entries: Mutex::default(),
             places: Semaphore::new(AT_ONCE),
             wake,
         });
-        let answered = futures::stream::poll_fn(move |context| woken.poll_recv(context));
         (names, answered)
     }
 
@@ -116,7 +115,7 @@ impl Names {
             entry.answer = answer;
             entry.until = Some(Instant::now() + again);
             // A closed channel is a controller that has stopped.
-            let _closed = self.wake.send(who);
+            let _closed = self.wake.unbounded_send(who);
         }
     }
 }

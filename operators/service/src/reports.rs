@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::Stream;
+use futures::{Stream, channel::mpsc};
 use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use trackbed_api::{
     Service,
     reason::Reason,
@@ -66,7 +66,7 @@ impl Reports {
         Arc<Self>,
         impl Stream<Item = ObjectRef<Service>> + Send + 'static,
     ) {
-        let (wake, mut woken) = mpsc::unbounded_channel();
+        let (wake, told) = mpsc::unbounded();
         let http = status::client(&network::of(&context.config.build.environment));
         let reports = Arc::new(Self {
             secrets: Secrets::new(context.client.clone()),
@@ -75,7 +75,6 @@ impl Reports {
             places: Semaphore::new(AT_ONCE),
             wake,
         });
-        let told = futures::stream::poll_fn(move |context| woken.poll_recv(context));
         (reports, told)
     }
 
@@ -142,7 +141,7 @@ impl Reports {
             entry.until = Instant::now() + pause(entry.failures);
             entry.outcome = Some(outcome);
             // A closed channel is a controller that has stopped.
-            let _closed = self.wake.send(who);
+            let _closed = self.wake.unbounded_send(who);
         }
     }
 

@@ -18,9 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::Stream;
+use futures::{Stream, channel::mpsc};
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use trackbed_api::{Project, Service, reason::Reason};
 use trackbed_git::Touched;
 use trackbed_kit::{Cache, Config, Context};
@@ -123,7 +123,7 @@ impl Sources {
         Arc<Self>,
         impl Stream<Item = ObjectRef<Service>> + Send + 'static,
     ) {
-        let (wake, mut woken) = mpsc::unbounded_channel();
+        let (wake, answered) = mpsc::unbounded();
         let sources = Arc::new(Self {
             secrets: Secrets::new(context.client.clone()),
             context,
@@ -133,7 +133,6 @@ impl Sources {
             comparisons: Semaphore::new(COMPARISONS),
             wake,
         });
-        let answered = futures::stream::poll_fn(move |context| woken.poll_recv(context));
         (sources, answered)
     }
 
@@ -233,7 +232,7 @@ impl Sources {
             let entry = state.entries.entry(key.clone()).or_default();
             for who in entry.take(answer, now) {
                 // A closed channel is a controller that has stopped.
-                let _closed = self.wake.send(who);
+                let _closed = self.wake.unbounded_send(who);
             }
             if entry.waiting.is_empty() {
                 return;
