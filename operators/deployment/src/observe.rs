@@ -90,10 +90,7 @@ impl Stores {
             crons: caches.managed(),
             scalers: caches.managed(),
             ingresses: caches.managed(),
-            routes: match served.gateways {
-                true => caches.managed(),
-                false => Cache::empty(),
-            },
+            routes: caches.managed_if(served.gateways),
             policies: caches.managed(),
             budgets: caches.managed(),
             pods: caches.managed(),

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
     apps::v1 as appsv1,
     autoscaling::v2::HorizontalPodAutoscaler,
     batch::v1::{CronJob, Job},
-    core::v1::{self as corev1, Namespace, PersistentVolumeClaim, Pod},
+    core::v1::{self as corev1, PersistentVolumeClaim, Pod},
     networking::v1::{Ingress, NetworkPolicy},
     policy::v1::PodDisruptionBudget,
 };
@@ -22,7 +22,9 @@ use trackbed_api::{
     labels::{self, role},
     run::ValueFrom,
 };
-use trackbed_kit::{Cache, Caches, cache::Watched, config::Served, gateway::HttpRoute, meta};
+use trackbed_kit::{
+    Cache, Caches, cache::Watched, config::Served, gateway::HttpRoute, harness, meta,
+};
 
 use crate::observe::Stores;
 
@@ -140,11 +142,7 @@ fn surroundings(
     caches: &mut Caches,
     stores: &Stores,
 ) -> Controller<Deployment> {
-    let all = stores.releases.clone();
-    let controller = controller.reconcile_on(each(caches.changes::<Namespace>(), move |changed| {
-        let name = changed.name_any();
-        refs(all.list(&name, |_| true))
-    }));
+    let controller = controller.reconcile_on(harness::residents(caches));
     let all = stores.releases.clone();
     let namespaces = stores.namespaces.clone();
     controller.reconcile_on(each(caches.changes::<Project>(), move |changed| {

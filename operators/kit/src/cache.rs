@@ -46,7 +46,7 @@ impl<K: Watched> Clone for Cache<K> {
 
 impl<K: Watched> Cache<K> {
     /// The cache of a kind that the cluster does not serve: nobody watches it.
-    pub fn empty() -> Self {
+    fn empty() -> Self {
         Self {
             store: reflector::store().0,
         }
@@ -134,6 +134,14 @@ impl Caches {
         self.pending::<K>(watcher::Config::default().labels(&selector))
             .cache
             .clone()
+    }
+
+    /// The same of a kind that not every cluster serves. Where it does not, nobody watches it.
+    pub fn managed_if<K: Watched>(&mut self, served: bool) -> Cache<K> {
+        match served {
+            true => self.managed(),
+            false => Cache::empty(),
+        }
     }
 
     /// Every object of an already requested cache that appears, changes or goes, as last seen.

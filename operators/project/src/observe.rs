@@ -226,9 +226,6 @@ async fn base(context: &Context, stores: &Stores, object: &Project) -> Result<Ba
         databases: stores.databases.list(namespace, |it| !meta::is_deleted(it)),
         ..Base::default()
     };
-    // A cache has no order, and what is written is to have one.
-    base.services.sort_by_key(|it| it.name_any());
-    base.databases.sort_by_key(|it| it.name_any());
     let secrets = previews.secrets.iter().map(|it| it.as_str());
     base.secrets = by_name(context, namespace, secrets).await?;
     let config_maps = previews.config_maps.iter().map(|it| it.as_str());

@@ -68,18 +68,9 @@ impl Stores {
     /// Asks for the caches.
     pub fn new(caches: &mut Caches, served: Served) -> Self {
         Self {
-            gateways: match served.gateways {
-                true => caches.managed(),
-                false => Cache::empty(),
-            },
-            routes: match served.gateways {
-                true => caches.managed(),
-                false => Cache::empty(),
-            },
-            certificates: match served.certificates {
-                true => caches.managed(),
-                false => Cache::empty(),
-            },
+            gateways: caches.managed_if(served.gateways),
+            routes: caches.managed_if(served.gateways),
+            certificates: caches.managed_if(served.certificates),
             services: caches.all(),
             builds: caches.all(),
             releases: caches.all(),

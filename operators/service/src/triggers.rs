@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::{
-    apps::v1 as appsv1,
-    autoscaling::v2::HorizontalPodAutoscaler,
-    batch::v1::Job,
-    core::v1::{self as corev1, Namespace},
+    apps::v1 as appsv1, autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job,
+    core::v1 as corev1,
 };
 use kube::{
     ResourceExt,
@@ -52,10 +50,6 @@ pub(crate) fn add(
                 .namespace()
                 .is_some_and(|namespace| names.contains(&namespace))
         }))
-    });
-    let there: Cache<Service> = stores.services.clone();
-    let namespaces = every(caches.changes::<Namespace>(), move |changed: &Namespace| {
-        references(there.list(&changed.name_any(), |_| true))
     });
     let controller = match served.certificates {
         true => controller.reconcile_on(harness::labelled(
@@ -103,7 +97,7 @@ pub(crate) fn add(
         ))
         .reconcile_on(every(caches.changes::<Job>(), ran))
         .reconcile_on(projects)
-        .reconcile_on(namespaces)
+        .reconcile_on(harness::residents(caches))
 }
 
 /// Services that were refused a host: it may be free now. And those that have one which the changed
