@@ -14,7 +14,7 @@ use kube::{
 };
 use trackbed_api::{Build, Deployment, Project, Service, labels, names};
 use trackbed_git::{Credentials, Url};
-use trackbed_kit::{Cache, Caches, Config, Context, Error, meta};
+use trackbed_kit::{Cache, Caches, Config, Context, Error, meta, read};
 
 use crate::{
     places::Places,
@@ -321,9 +321,7 @@ fn wrong_kind(credentials: &Credentials, url: &str) -> Option<String> {
 async fn secret(context: &Context, object: &Build, name: &str) -> Result<Option<Secret>, Error> {
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    api.get_opt(name)
-        .await
-        .map_err(|source| Error::api(format!("get Secret {name}"), source))
+    read::get(&api, name).await
 }
 
 /// What the cluster complained of last about an object.

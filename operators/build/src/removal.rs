@@ -12,7 +12,7 @@ use trackbed_api::{Build, environment::BuildEnvironment, names::IMAGE_FINALIZER}
 use trackbed_kit::{
     Context, Error, apply,
     docker::{self, Login},
-    events, finalizer,
+    events, finalizer, read,
 };
 
 use crate::{
@@ -125,10 +125,8 @@ impl Question {
             return Ok(None);
         };
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let found = api.get_opt(name).await.map_err(|error| {
-            let words = Error::api(format!("get Secret {name}"), error);
-            Answer::Unavailable(words.to_string())
-        })?;
+        let found = read::get(&api, name).await;
+        let found = found.map_err(|error| Answer::Unavailable(error.to_string()))?;
         let data = found.and_then(|it| it.data).unwrap_or_default();
         let Some(configuration) = data.get(".dockerconfigjson") else {
             return Ok(None);

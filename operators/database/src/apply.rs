@@ -9,7 +9,7 @@ use trackbed_api::{Database, labels, names};
 use trackbed_kit::{
     Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
-    claim, events, finalizer, meta,
+    claim, events, finalizer, meta, read,
 };
 
 use crate::{
@@ -129,11 +129,7 @@ async fn purge<K: Child>(
     api: &Api<K>,
     name: &str,
 ) -> Result<(), Error> {
-    let found = api
-        .get_opt(name)
-        .await
-        .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))?;
-    match found {
+    match read::get(api, name).await? {
         Some(live)
             if meta::is_managed(&live)
                 && meta::label(&live, labels::DATABASE) == Some(object.name_any().as_str()) =>

@@ -7,9 +7,9 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service},
     networking::v1::NetworkPolicy,
 };
-use kube::{Api, Resource, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
 use trackbed_api::{Database, labels, names};
-use trackbed_kit::{Cache, Caches, Context, Error, meta};
+use trackbed_kit::{Cache, Caches, Context, Error, meta, read::get};
 
 use crate::{
     plan::{self, storage::Volume},
@@ -133,15 +133,6 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     let status = pod.status.as_ref()?;
     let runs = status.phase.as_deref() == Some("Running") && !meta::is_deleted(pod);
     status.pod_ip.as_ref()?.parse().ok().filter(|_| runs)
-}
-
-async fn get<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
-where
-    K: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    api.get_opt(name)
-        .await
-        .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))
 }
 
 /// Letters and digits, which stand anywhere without quotes. 32 of them hold 190 bits.

@@ -10,7 +10,7 @@ use trackbed_kit::{
     Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete},
     claim::refused,
-    meta,
+    meta, read,
 };
 
 use crate::{
@@ -164,11 +164,7 @@ impl<'a> To<'a> {
             // The cache has only what Trackbed wrote. Look before creating.
             None => {
                 let name = desired.name_any();
-                let found = api
-                    .get_opt(&name)
-                    .await
-                    .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))?;
-                if let Some(found) = found {
+                if let Some(found) = read::get(&api, &name).await? {
                     self.check(&found)?;
                     return Err(Error::Transient(format!(
                         "{} {name} exists and is not seen yet",

@@ -26,7 +26,7 @@ use trackbed_kit::{
     config::Served,
     contents::{Contents, Values},
     gateway::HttpRoute,
-    meta, place,
+    meta, place, read,
 };
 
 use crate::plan::{
@@ -289,11 +289,7 @@ async fn find_holder(context: &Context, object: &Deployment, seen: &mut Seen) ->
     };
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Deployment> = Api::namespaced(context.client.clone(), &namespace);
-    let found = api
-        .get_opt(holder)
-        .await
-        .map_err(|source| Error::api(format!("get Deployment {namespace}/{holder}"), source))?;
-    if let Some(found) = found
+    if let Some(found) = read::get(&api, holder).await?
         && !meta::is_deleted(&found)
         && found.spec.service == object.spec.service
     {

@@ -13,7 +13,7 @@ use k8s_openapi::{
 use kube::{Api, Client};
 use trackbed_api::run::{Copied, EnvVar};
 
-use crate::Error;
+use crate::{Error, read};
 
 /// Values by key. What is printed of it are the keys.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -66,9 +66,7 @@ impl Contents {
         let slot = match self.known.entry(("Secret", name.to_owned())) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
-                let found = self.secrets.get_opt(name).await;
-                let found =
-                    found.map_err(|source| Error::api(format!("get Secret {name}"), source))?;
+                let found = read::get(&self.secrets, name).await?;
                 vacant.insert(found.map(|found| Values(found.data.unwrap_or_default())))
             }
         };
@@ -84,9 +82,7 @@ impl Contents {
         let slot = match self.known.entry(("ConfigMap", name.to_owned())) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => {
-                let found = self.config_maps.get_opt(name).await;
-                let found =
-                    found.map_err(|source| Error::api(format!("get ConfigMap {name}"), source))?;
+                let found = read::get(&self.config_maps, name).await?;
                 let text = |(key, text): (String, String)| (key, ByteString(text.into_bytes()));
                 let data = found.map(|found| found.data.unwrap_or_default());
                 vacant.insert(data.map(|data| Values(data.into_iter().map(text).collect())))

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod network;
 pub mod place;
 pub mod rbac;
+pub mod read;
 pub mod status;
 
 pub use cache::{Cache, Caches};

@@ -15,14 +15,14 @@ use k8s_openapi::{
 };
 use kube::{Api, ResourceExt};
 use trackbed_api::{Database, Project, Service, labels, names};
-use trackbed_kit::{Cache, Caches, Context, Error, cache::Watched, meta};
+use trackbed_kit::{Cache, Caches, Context, Error, cache::Watched, meta, read::get};
 
 use crate::{
     plan::{
         copies,
         previews::{self, Wanted},
     },
-    read::{by_name, get, list},
+    read::{by_name, list},
 };
 
 /// The caches that the controller reads.
@@ -180,7 +180,7 @@ pub async fn observe(
         let namespace = names::namespace(&name, &wanted.name);
         let mut environment = cached(stores, &namespace);
         if environment.live.is_none() {
-            environment.live = get(Api::<Namespace>::all(context.client.clone()), &namespace)
+            environment.live = get(&Api::<Namespace>::all(context.client.clone()), &namespace)
                 .await?
                 .map(Arc::new);
         }
@@ -331,7 +331,7 @@ async fn source(context: &Context, name: Option<&str>) -> Result<Source, Error> 
     };
     let namespace = &context.config.operator_namespace;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let Some(secret) = get(api, name).await? else {
+    let Some(secret) = get(&api, name).await? else {
         return Ok(Source::Missing(format!(
             "Secret {name} with the registry's credentials does not exist in namespace {namespace}: create it with 'kubectl create secret docker-registry'"
         )));

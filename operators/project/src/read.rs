@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
-use trackbed_kit::{Context, Error};
+use trackbed_kit::{Context, Error, read::get};
 
 /// What a kind must be to be read.
 pub(crate) trait Read:
@@ -44,7 +44,7 @@ where
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let mut found = BTreeMap::new();
     for name in names.collect::<BTreeSet<_>>() {
-        match get(api.clone(), name).await {
+        match get(&api, name).await {
             Ok(Some(object)) => {
                 found.insert(name.to_owned(), object);
             }
@@ -60,14 +60,4 @@ where
 /// Whether the API server says that we may not.
 pub(crate) fn forbidden(error: &Error) -> bool {
     matches!(error, Error::Api { source: kube::Error::Api(status), .. } if status.code == 403)
-}
-
-/// One object, if it is there.
-pub(crate) async fn get<K>(api: Api<K>, name: &str) -> Result<Option<K>, Error>
-where
-    K: Read,
-{
-    api.get_opt(name)
-        .await
-        .map_err(|source| Error::api(format!("get {} {name}", K::kind(&())), source))
 }
