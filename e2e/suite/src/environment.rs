@@ -148,6 +148,9 @@ impl Environment {
             folder.join("events.yaml"),
             ask(&["get", "events", "-o", "yaml"]),
         )?;
+        // Whether the others had left it room.
+        let nodes = self.cluster.kubectl(&["describe", "nodes"], "");
+        fs::write(folder.join("nodes.txt"), nodes.stdout)?;
         let pods = ask(&["get", "pods", "-o", "name"]);
         for pod in String::from_utf8_lossy(&pods).lines() {
             let log = ask(&["logs", pod, "--all-containers", "--prefix", "--tail=-1"]);

@@ -14,6 +14,7 @@ mod git;
 pub mod http;
 mod https;
 mod kubectl;
+mod last_words;
 mod operator;
 mod probe;
 mod proxy;
@@ -49,6 +50,7 @@ impl Cluster {
     /// # Panics
     /// If the environment does not describe one: these tests are not run without a cluster.
     pub fn connect() -> Self {
+        last_words::keep();
         let variable = |name: &str| {
             env::var(name).unwrap_or_else(|_| {
                 panic!("{name} is not set: run these tests with 'cargo xtask e2e'")

@@ -33,6 +33,7 @@ const QUESTIONS: &[(&str, &[&str])] = &[
             "--sort-by=.lastTimestamp",
         ],
     ),
+    ("nodes.txt", &["describe", "nodes"]),
     (
         "pods.txt",
         &["get", "pods", "--all-namespaces", "--output=wide"],
@@ -111,6 +112,29 @@ pub(crate) fn failure(name: Name) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// What each failed test said, shortened: the whole is in the output and in the folder.
+pub(crate) fn said() -> String {
+    let files = fs::read_dir(folder().join("said")).into_iter().flatten();
+    let mut files: Vec<_> = files.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let told = files.iter().filter_map(|file| {
+        let test = file.file_stem()?.to_string_lossy().into_owned();
+        Some(shortened(&test, &fs::read_to_string(file).ok()?))
+    });
+    told.collect()
+}
+
+fn shortened(test: &str, words: &str) -> String {
+    const LINES: usize = 6;
+    const WIDTH: usize = 600;
+    let mut text = format!("{test}:\n");
+    for line in words.lines().take(LINES) {
+        let line: String = line.chars().take(WIDTH).collect();
+        text += &format!("    {line}\n");
+    }
+    text
+}
+
 fn ask(client: &Client, words: &[&str]) -> String {
     client
         .kubectl()
@@ -120,4 +144,17 @@ fn ask(client: &Client, words: &[&str]) -> String {
 
 fn save(path: &Path, content: &str) -> Result<()> {
     fs::write(path, content).doing(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod unit {
+    #[test]
+    fn a_test_says_its_first_lines() {
+        let words = format!("place\n{}\n2\n3\n4\n5\n6\n", "x".repeat(700));
+        let told = super::shortened("a::b", &words);
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines[..2], ["a::b:", "    place"]);
+        assert_eq!(lines[2].len(), 604);
+        assert_eq!(lines[3..], ["    2", "    3", "    4", "    5"]);
+    }
 }

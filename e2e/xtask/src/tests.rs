@@ -27,6 +27,8 @@ pub(crate) struct Options {
 #[derive(Debug, Default)]
 struct Report {
     parts: Vec<(&'static str, Duration, Option<String>)>,
+    /// What the failed tests said.
+    said: String,
 }
 
 impl Report {
@@ -47,6 +49,9 @@ impl Report {
     fn finish(self) -> ExitCode {
         println!("\n=== summary");
         print!("{}", self.summary());
+        if !self.said.is_empty() {
+            print!("\n=== what failed\n{}", self.said);
+        }
         if self.parts.iter().all(|(_, _, failure)| failure.is_none()) {
             ExitCode::SUCCESS
         } else {
@@ -108,6 +113,7 @@ fn cluster_parts(report: &mut Report, filter: Option<&str>, keep: bool) {
             check::suite(&variables(name, keep)?, filter)
         });
         if !passed {
+            report.said = collect::said();
             match collect::failure(name) {
                 Ok(folder) => println!("what the cluster looked like: {}", folder.display()),
                 Err(error) => eprintln!("error: {error}"),

@@ -26,6 +26,7 @@ const EXAMPLES: [(&str, &str, &str, &str); 11] = [
     ("dockerfile", ".", "dockerfile", "HELLO FROM A DOCKERFILE"),
 ];
 
+/// They stay until the last of them answers, and must leave the node's cores to the tests beside.
 #[test]
 fn the_examples_are_built_and_answer() {
     let cluster = Cluster::connect();
@@ -36,7 +37,7 @@ fn the_examples_are_built_and_answer() {
         let url = cluster.git_url(name);
         write!(
             manifests,
-            "---\napiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\", path: {path}}}}}, build: {{resources: {{requests: {{cpu: 50m}}}}}}}}\n"
+            "---\napiVersion: trackbed.dev/v1alpha1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{source: {{git: {{url: \"{url}\", path: {path}}}}}, build: {{resources: {{requests: {{cpu: 50m}}}}}}, run: {{resources: {{requests: {{cpu: 20m}}}}}}}}\n"
         )
         .expect("a String takes it");
     }
