@@ -59,6 +59,14 @@ pub(crate) fn has_codegen() -> bool {
     repository("operators/codegen/Cargo.toml").exists()
 }
 
+/// Whether the generated files are those that follow from the types.
+///
+/// As a test of the workspace, whose crates are compiled by then: alone, the generator has fewer
+/// features of many of them, which would all be compiled again.
+pub(crate) fn generated() -> Result<()> {
+    Ok(cargo(&["test", "--quiet", "--workspace", "--test", "drift"]).check_visible()?)
+}
+
 pub(crate) fn codegen(check: bool) -> Result<()> {
     let mut command = cargo(&["run", "--quiet", "--package", "trackbed-codegen", "--"]);
     if check {

@@ -79,7 +79,7 @@ pub(crate) fn all() -> Result<ExitCode> {
     report.part("unit tests", check::unit);
     report.part("generated Dockerfiles", check::dockerfiles);
     if check::has_codegen() {
-        report.part("generated files", || check::codegen(true));
+        report.part("generated files", check::generated);
     }
     if operator::exists() {
         report.part("chart", check::chart);
