@@ -139,6 +139,8 @@ pub mod condition {
     pub const COMMIT_STATUS_POSTED: &str = "CommitStatusPosted";
     /// Database: there is room on its volume.
     pub const STORAGE_AMPLE: &str = "StorageAmple";
+    /// Database: the last backup was taken, and proven by a restore.
+    pub const BACKUP_READY: &str = "BackupReady";
     /// Build: ended well (True), ended badly (False), not ended (Unknown).
     pub const SUCCEEDED: &str = "Succeeded";
 }

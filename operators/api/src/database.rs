@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
+    backup::{Backup, BackupStatus, Restore},
     common::{Resources, conditions_schema},
     labels,
     project::DeletionPolicy,
@@ -25,6 +26,7 @@ use crate::{
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Storage", type_ = "string", json_path = ".status.storage"),
     printcolumn(name = "Used", type_ = "string", json_path = ".status.storageUsed"),
+    printcolumn(name = "Last Backup", type_ = "date", json_path = ".status.backup.last"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.binding.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
@@ -35,7 +37,9 @@ use crate::{
     validation = Rule::new("self.engine == oldSelf.engine").message("engine cannot be changed: create another Database and move the data"),
     validation = Rule::new("self.version == oldSelf.version").message("version cannot be changed in place: create another Database with the new version and move the data"),
     validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
-    validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)")
+    validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
+    validation = Rule::new("self.engine == 'Postgres' || !(has(self.backup) || has(self.restore))").message("backup and restore are there for Postgres alone so far: remove them"),
+    validation = Rule::new("!has(self.restore) || has(oldSelf.restore)").message("restore says what a new Database begins with: create another Database with it")
 )]
 pub struct DatabaseSpec {
     /// Which server.
@@ -60,6 +64,12 @@ pub struct DatabaseSpec {
     /// The application's user and password.
     #[serde(default)]
     pub credentials: Credentials,
+    /// Copies of its data, and when they are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// The backup that it begins with. Of a Database that has data it changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
     /// Run no pod; data are kept.
     #[serde(default)]
     pub suspend: bool,
@@ -206,6 +216,12 @@ pub struct DatabaseStatus {
     /// How much of it is taken, in steps of 5%. The condition `StorageAmple` warns from 85% on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_used: Option<String>,
+    /// Whose data they are, as the volume and the backups say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// How its backups are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
     /// Data were written: an empty volume is refused from now on instead of initialised.
     #[serde(default)]
     pub initialised: bool,

@@ -34,6 +34,10 @@ pub mod role {
     pub const CRON: &str = "cron";
     /// Builds an image.
     pub const BUILD: &str = "build";
+    /// Takes a backup.
+    pub const BACKUP: &str = "backup";
+    /// Restores one.
+    pub const RESTORE: &str = "restore";
 }
 
 /// Annotation on children: hash of what was last applied, so that nothing is sent when nothing

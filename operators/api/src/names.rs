@@ -53,6 +53,26 @@ pub fn data_claim(database: &str) -> String {
     format!("{database}-data")
 }
 
+/// The claim that holds a Database's backups, where they are on a volume.
+pub fn backup_claim(database: &str) -> String {
+    format!("{database}-backups")
+}
+
+/// The CronJob that takes a Database's backups.
+pub fn backups(database: &str) -> String {
+    format!("{database}-backup")
+}
+
+/// The Job that takes a Database's backup because somebody asked for it by this text.
+pub fn requested_backup(database: &str, request: &str) -> String {
+    format!("{database}-backup-{}", &hash(request.as_bytes())[..8])
+}
+
+/// The Job that restores the backup that a Database begins with.
+pub fn restore(database: &str) -> String {
+    format!("{database}-restore")
+}
+
 /// The claim of a Service's volume.
 pub fn volume_claim(service: &str, volume: &str) -> String {
     format!("{service}-vol-{volume}")

@@ -284,6 +284,48 @@ reasons! {
         /// The storage class cannot grow the volume.
         StorageCannotGrow: retryable = false, again = No,
             help = "The storage class cannot expand volumes.";
+        /// A backup could not be taken.
+        BackupFailed: retryable = true, again = Yes,
+            help = "The last backup could not be taken; the message says why. Those of before are untouched. It is tried again when it is time for the next, or when `backup.request` gets another text.";
+        /// A backup took longer than it may.
+        BackupTimeout: retryable = true, again = Yes,
+            help = "A backup, with the restore that proves it, took longer than `backup.timeout`. Raise it.";
+        /// A backup was taken, and did not come back whole when it was restored to prove it.
+        BackupUnverified: retryable = true, again = Yes,
+            help = "The last backup was taken, and the restore that was to prove it failed; the message says why. Rely on the one of `status.backup.lastVerified`.";
+        /// There is no such backup.
+        BackupMissing: retryable = false, again = No,
+            help = "There is no such backup at the destination. `status.backup.newest` of the Database has the names of those that there are.";
+        /// A backup is of another database.
+        BackupForeign: retryable = false, again = No,
+            help = "The backup is of another Database, and was not read. Name one of this Database.";
+        /// A backup's data are shorter than they were written.
+        BackupTruncated: retryable = false, again = No,
+            help = "The data of the backup are shorter than they were. Use another, and find out what happened to the destination.";
+        /// A backup's data are not those that were written.
+        BackupTampered: retryable = false, again = No,
+            help = "The data of the backup are not those that were written. Use another, and find out who or what can write to the destination.";
+        /// A backup is none that this version can read.
+        BackupUnreadable: retryable = false, again = No,
+            help = "What lies there is no backup that this version can read.";
+        /// A backup's destination refuses the credentials.
+        BackupRefused: retryable = true, again = Yes,
+            help = "The destination refuses the credentials, or does not let them write. Mend the Secret that `secretRef` names, or the bucket's rules.";
+        /// A backup's destination cannot be reached.
+        DestinationUnreachable: retryable = true, again = Yes,
+            help = "The destination of backups does not answer, or its bucket does not exist.";
+        /// A backup's destination cannot be as it is described.
+        DestinationInvalid: retryable = false, again = No,
+            help = "The destination of backups cannot be as it is described; the message says what is wrong, and its Secret may lack a key.";
+        /// A backup's destination has no room.
+        DestinationFull: retryable = true, again = Yes,
+            help = "The destination of backups has no room. Raise `backup.destination.volume.size`, keep fewer by `backup.retain`, or make room in the bucket.";
+        /// A backup is larger than its destination takes.
+        BackupTooLarge: retryable = false, again = No,
+            help = "The backup is larger than an object in a bucket may be.";
+        /// The backup that a new database begins with could not be restored.
+        RestoreFailed: retryable = true, again = Yes,
+            help = "The backup could not be restored; the message says why, and nothing was written. Create the Database again with another one in `restore.backup`, or without `restore`.";
     }
     Project "Project and everything" {
         /// A namespace of that name exists and does not belong to this Project.

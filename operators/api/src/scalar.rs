@@ -190,6 +190,36 @@ text!(
     ("self.matches('^[^\\\\x00-\\\\x1f\\\\x7f]+$')", "must be one line without control characters, like 'npm run build'"),
 );
 text!(
+    /// The name of a bucket (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+    BucketName, max = 63,
+    ("self.matches('^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$') && !self.contains('..')",
+     "must be the name of a bucket, without scheme, host or path, like 'acme-backups'"),
+);
+text!(
+    /// What the names of objects in a bucket begin with.
+    BucketPrefix, max = 255,
+    ("self.matches('^[A-Za-z0-9_][-A-Za-z0-9_.]*(/[A-Za-z0-9_][-A-Za-z0-9_.]*)*$')",
+     "must be a path inside the bucket, without a leading or trailing '/' and without '..', like 'backups/production'"),
+);
+text!(
+    /// URL of a server that speaks S3, without path or password.
+    EndpointUrl, max = 512,
+    ("self.matches('^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/?$')",
+     "must be the https:// or http:// URL of the server alone, without bucket, path or password, like 'https://s3.example.com'"),
+);
+text!(
+    /// The name of a backup.
+    BackupName, max = 63,
+    ("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+     "must be the name of a backup, as status.backup.newest of its Database has it, like '20260301-020000-k3v9'"),
+);
+text!(
+    /// Whose data some are.
+    IdentityText, max = 63,
+    ("self.matches('^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$')",
+     "must be the identity of a Database, as its status.identity has it, and the name of a folder at the destination"),
+);
+text!(
     /// A length of time in Go's notation.
     Duration, max = 32,
     ("self.matches('^([0-9]+(s|m|h))+$')", "must be a length of time in whole hours, minutes and seconds, like '90s', '20m' or '1h30m'"),

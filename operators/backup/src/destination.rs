@@ -83,6 +83,11 @@ impl Destination {
         }
     }
 
+    /// What all backups begin with.
+    pub(crate) fn root(&self) -> &Path {
+        &self.prefix
+    }
+
     /// What all backups of an identity begin with. Both have to be checked before.
     pub(crate) fn folder(&self, identity: &str) -> Path {
         self.prefix.clone().join(identity)

@@ -147,6 +147,27 @@ impl Destination {
         Ok(())
     }
 
+    /// Whose backups may be here: the folders that have the names of identities, in the alphabet's
+    /// order.
+    ///
+    /// # Errors
+    /// What the destination says.
+    pub async fn identities(&self) -> Result<Vec<String>, Error> {
+        if let Some(volume) = &self.volume {
+            let present = volume.present().await;
+            present.map_err(|error| self.label.explain_io(error))?;
+        }
+        let listed = self.store.list_with_delimiter(Some(self.root())).await;
+        let listed = listed.map_err(|error| self.explain(&error))?;
+        let names = listed.common_prefixes.iter().filter_map(Path::filename);
+        let mut names: Vec<String> = names
+            .filter(|name| check_identity(name).is_ok())
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// What lies beside each other under an identity and has the name of a backup.
     async fn names(&self, identity: &str) -> Result<Vec<String>, Error> {
         check_identity(identity)?;

@@ -116,6 +116,19 @@ async fn backups_are_listed_by_age_and_by_identity() {
 }
 
 #[tokio::test]
+async fn whose_backups_there_are_is_found() {
+    let volume = Volume::new();
+    let found = || volume.destination.identities();
+    assert!(found().await.expect("a list").is_empty());
+    volume.backup("daily", b"data").await;
+    for folder in ["another", "lost+found", ".trash"] {
+        std::fs::create_dir_all(volume.path(folder).join("x")).expect("a folder");
+    }
+    std::fs::write(volume.path("file"), "").expect("a file");
+    assert_eq!(found().await.expect("a list"), ["another", "ours"]);
+}
+
+#[tokio::test]
 async fn a_backup_is_never_written_over() {
     let volume = Volume::new();
     let manifest = volume.backup("daily", b"first").await;
