@@ -53,6 +53,34 @@ pub enum Error {
     /// The server does not answer.
     #[error("{0}")]
     NoAnswer(String),
+    /// There are data where a backup was to be restored.
+    #[error(
+        "the volume holds data already, and a backup is restored into an empty one alone: nothing was touched. Create another Database with this restore"
+    )]
+    DataPresent,
+    /// The backup is of a server that this one cannot read.
+    #[error(
+        "the backup {name} is of {found}, which {wanted} does not read: restore it into a Database of that engine and of the same version or a later one"
+    )]
+    Unsuited {
+        /// Of the backup.
+        name: String,
+        /// What it is of.
+        found: String,
+        /// What it was to be for.
+        wanted: String,
+    },
+    /// What was loaded is not what was counted when the backup was taken.
+    #[error("the backup {name} did not come back whole: {how}")]
+    Differs {
+        /// Of the backup.
+        name: String,
+        /// Which table, and its rows.
+        how: String,
+    },
+    /// Something about a backup or its destination.
+    #[error(transparent)]
+    Backup(#[from] trackbed_backup::Error),
     /// The disk or the system.
     #[error("{what}: {source}")]
     Io {
@@ -72,6 +100,28 @@ impl Error {
         }
     }
 
+    /// Whether the same thing tried again would end like this again.
+    pub fn is_lasting(&self) -> bool {
+        use trackbed_backup::Error as Backup;
+        match self {
+            Self::DataBelongsToAnother { .. }
+            | Self::DataMissing
+            | Self::DataPresent
+            | Self::MajorVersionMismatch { .. }
+            | Self::Unsuited { .. }
+            | Self::Differs { .. } => true,
+            Self::Backup(error) => !matches!(
+                error,
+                Backup::NotReachable { .. } | Backup::Full { .. } | Backup::Source(_)
+            ),
+            Self::StorageFull { .. }
+            | Self::Credential(_)
+            | Self::Program { .. }
+            | Self::NoAnswer(_)
+            | Self::Io { .. } => false,
+        }
+    }
+
     /// The reason as it stands in conditions.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -80,7 +130,38 @@ impl Error {
             Self::MajorVersionMismatch { .. } => "MajorVersionMismatch",
             Self::StorageFull { .. } => "StorageFull",
             Self::Credential(_) => "CredentialsMissing",
+            Self::DataPresent => "RestoreFailed",
+            Self::Unsuited { .. } => "BackupUnreadable",
+            Self::Differs { .. } => "BackupTampered",
+            Self::Backup(error) => error.reason(),
             Self::Program { .. } | Self::NoAnswer(_) | Self::Io { .. } => "DatabaseNotReady",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let place = || "the bucket b".to_owned();
+        let why = || "no answer".to_owned();
+        let backup = |error| Error::Backup(error).is_lasting();
+        assert!(!backup(trackbed_backup::Error::NotReachable {
+            place: place(),
+            why: why()
+        }));
+        assert!(backup(trackbed_backup::Error::Refused {
+            place: place(),
+            why: why()
+        }));
+        assert!(backup(trackbed_backup::Error::Truncated {
+            name: "daily".to_owned(),
+            expected: 2,
+            found: 1
+        }));
+        assert!(Error::DataPresent.is_lasting());
+        assert!(!Error::NoAnswer(why()).is_lasting());
     }
 }

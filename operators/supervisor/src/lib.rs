@@ -5,6 +5,7 @@
 //! server only starts on data that carry its Database's identity. Passwords come from mounted files
 //! and go to the servers by files and standard input, never as arguments or variables.
 
+pub mod backup;
 mod error;
 mod login;
 mod marker;
@@ -25,10 +26,11 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use backup::{At, Retain};
 pub use error::Error;
 pub use marker::{Decision, Found, Marker, State, decide};
 
-/// Commands that run inside a database's pod.
+/// Commands that run inside a database's pod. `--version` is the server's there, not the program's.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Cli {
     /// Copy this program to a volume that the server's container sees
@@ -38,10 +40,52 @@ pub enum Cli {
         to: PathBuf,
     },
     /// Guard and run Postgres
+    #[command(disable_version_flag = true)]
     Postgres(Options),
     /// Guard and run Redis
+    #[command(disable_version_flag = true)]
     Redis(Options),
+    /// Take a backup of Postgres, and remove those that are too many
+    #[command(disable_version_flag = true)]
+    Backup {
+        /// Where backups are
+        #[command(flatten)]
+        at: At,
+        /// How many stay
+        #[command(flatten)]
+        retain: Retain,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Restore the backup that was just taken into a server of its own, to prove it
+    #[command(disable_version_flag = true)]
+    Prove {
+        /// Where backups are
+        #[command(flatten)]
+        at: At,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Restore a backup of Postgres into an empty volume
+    #[command(disable_version_flag = true)]
+    Restore {
+        /// Where backups are
+        #[command(flatten)]
+        at: At,
+        /// Whose. Default: whose there are, if they are of one Database
+        #[arg(long)]
+        identity: Option<String>,
+        /// Its name. Default: the newest
+        #[arg(long)]
+        backup: Option<String>,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
     /// Ask a server on this machine whether it answers with the credentials
+    #[command(disable_version_flag = true)]
     Probe {
         /// Which server
         #[arg(value_enum)]
@@ -97,6 +141,9 @@ struct Refusal {
     message: String,
 }
 
+/// Exit code of a command that would end like this again: no Job needs to try.
+pub const LASTING: u8 = 3;
+
 /// Where the kubelet reads a container's last words.
 const TERMINATION: &str = "/dev/termination-log";
 
@@ -106,6 +153,18 @@ pub fn run(command: Cli) -> ExitCode {
         Cli::Install { to } => install(to).map(|()| 0),
         Cli::Postgres(options) => guarded(options, postgres::run),
         Cli::Redis(options) => guarded(options, redis::run),
+        Cli::Backup {
+            at,
+            retain,
+            options,
+        } => backup::take(options, at, *retain).map(|it| tell(&it)),
+        Cli::Prove { at, options } => backup::prove(options, at).map(|it| tell(&it)),
+        Cli::Restore {
+            at,
+            identity,
+            backup,
+            options,
+        } => restored(options, at, identity.as_deref(), backup.as_deref()),
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };
     match result {
@@ -115,7 +174,10 @@ pub fn run(command: Cli) -> ExitCode {
             if !matches!(command, Cli::Probe { .. }) {
                 report(&error);
             }
-            ExitCode::FAILURE
+            match error.is_lasting() {
+                true => ExitCode::from(LASTING),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -125,16 +187,32 @@ fn guarded(options: &Options, run: impl Fn(&Options) -> Result<u8, Error>) -> Re
     storage::explain(run(options), storage::Room::of(&options.data))
 }
 
+/// Restores, and looks at the volume when it fails.
+fn restored(
+    options: &Options,
+    at: &At,
+    identity: Option<&str>,
+    backup: Option<&str>,
+) -> Result<u8, Error> {
+    let restored = backup::restore(options, at, identity, backup).map(|it| tell(&it));
+    storage::explain(restored, storage::Room::of(&options.data))
+}
+
 fn report(error: &Error) {
-    let refusal = Refusal {
+    tell(&Refusal {
         reason: error.reason(),
         message: error.to_string(),
-    };
-    let text = serde_json::to_vec(&refusal).unwrap_or_default();
+    });
+}
+
+/// Says something to the controller.
+fn tell(what: &impl Serialize) -> u8 {
+    let text = serde_json::to_vec(what).unwrap_or_default();
     // Outside of a pod there is nobody to tell.
     if Path::new(TERMINATION).exists() {
         let _unheard = fs::write(TERMINATION, text);
     }
+    0
 }
 
 fn install(to: &Path) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::{Error, Options, storage};
 
 /// Port that they are told at.
-const PORT: u16 = 9187;
+pub const PORT: u16 = 9187;
 /// Until the server and its volume are looked at again.
 const EVERY: Duration = Duration::from_secs(30);
 /// What the names of metrics begin with.
@@ -99,8 +99,8 @@ where
     let told = tokio::spawn(tell(Arc::new(gauges.register())));
     while !told.is_finished() {
         gauges.set_load(load().await);
-        gauges.look_at_volume(&options).await;
         tokio::time::sleep(EVERY).await;
+        gauges.look_at_volume(&options).await;
     }
 }
 

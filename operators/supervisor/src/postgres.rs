@@ -1,5 +1,10 @@
 //! Postgres, as in the official image: <https://hub.docker.com/_/postgres>.
 
+mod dump;
+mod psql;
+mod scratch;
+mod sql;
+
 use std::{
     convert::Infallible,
     fs,
@@ -9,7 +14,8 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::AsyncWriteExt;
+use scratch::{Use, load};
+use trackbed_backup::{Destination, Manifest};
 
 use crate::{
     Error, Options,
@@ -34,8 +40,53 @@ fn programs(options: &Options) -> String {
     format!("/usr/lib/postgresql/{}/bin", options.version)
 }
 
+pub(crate) use dump::take;
+
+/// Where the data are.
+pub(crate) fn folder(options: &Options) -> PathBuf {
+    options.data.join(FOLDER)
+}
+
+/// Loads a backup into a server that is thrown away.
+///
+/// # Errors
+/// That it does not come back whole.
+pub(crate) async fn prove(
+    options: &Options,
+    destination: &Destination,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let draft = draft(options)?;
+    make(options, &draft)?;
+    let proven = load(options, &draft, destination, manifest, Use::Proof).await;
+    // The room is its pod's, which may be tried again.
+    let _left = fs::remove_dir_all(&draft);
+    proven
+}
+
+/// Loads a backup into an empty volume. Data are there when all of them are.
+///
+/// # Errors
+/// That it does not come back whole.
+pub(crate) async fn restore(
+    options: &Options,
+    destination: &Destination,
+    manifest: &Manifest,
+    identity: &str,
+) -> Result<(), Error> {
+    let draft = draft(options)?;
+    make(options, &draft)?;
+    let restored = load(options, &draft, destination, manifest, Use::Keep).await;
+    if restored.is_err() {
+        // The next try would remove it, too; until then it would take room for nothing.
+        let _left = fs::remove_dir_all(&draft);
+        return restored;
+    }
+    publish(options, &draft, &folder(options), identity)
+}
+
 pub(crate) fn run(options: &Options) -> Result<u8, Error> {
-    let folder = options.data.join(FOLDER);
+    let folder = folder(options);
     let state = options.state()?;
     let found = marker::look(&folder)?;
     match marker::decide(&found, &state, &options.version)? {
@@ -55,7 +106,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         let guarded = process::guard(child, Signal::INT);
         tokio::pin!(guarded);
         let asked = options.clone();
-        tokio::spawn(observe(options.clone(), move || load(asked.clone())));
+        tokio::spawn(observe(options.clone(), move || busy(asked.clone())));
         // Settings need the server; a server that ends before them needs no settings.
         tokio::select! {
             ended = &mut guarded => return ended,
@@ -73,14 +124,11 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
 }
 
 /// How busy the server is.
-async fn load(options: Options) -> Result<Load, Error> {
-    let mut ask = psql(&options);
-    ask.args(["--username", ADMIN, "--tuples-only", "--no-align"])
+async fn busy(options: Options) -> Result<Load, Error> {
+    let mut ask = psql::admin(&options, "postgres");
+    ask.args(["--tuples-only", "--no-align"])
         .args(["--command", LOAD])
-        .env("PGDATABASE", "postgres")
-        .env("PGCONNECT_TIMEOUT", "3")
-        .arg("--host")
-        .arg(&options.run);
+        .env("PGCONNECT_TIMEOUT", "3");
     let output = tokio::process::Command::from(ask)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -123,17 +171,29 @@ async fn reload(options: &Options, mut known: Option<Vec<u8>>, server: Option<u3
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {
+    let draft = draft(options)?;
+    make(options, &draft)?;
+    publish(options, &draft, folder, identity)
+}
+
+/// Where data are made until they are whole, and nothing of before.
+fn draft(options: &Options) -> Result<PathBuf, Error> {
     let draft = options.data.join(format!("{FOLDER}.new"));
     if draft.exists() {
-        // Of an attempt that did not come to its end: nothing was ever written to it.
+        // Of an attempt that did not come to its end: nobody was ever told that it is there.
         fs::remove_dir_all(&draft)
             .map_err(|e| Error::io(format!("removing {}", draft.display()), e))?;
     }
+    Ok(draft)
+}
+
+/// Makes the files of a server without data.
+fn make(options: &Options, folder: &Path) -> Result<(), Error> {
     let initdb = options.program(&programs(options), "initdb");
     process::check(
         Command::new(initdb)
             .arg("--pgdata")
-            .arg(&draft)
+            .arg(folder)
             .args(["--username", ADMIN])
             .args([
                 "--encoding",
@@ -144,12 +204,17 @@ fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Er
             ])
             .args(["--auth-local", "peer", "--auth-host", "scram-sha-256"]),
     )?;
+    Ok(())
+}
+
+/// Makes a draft the data of a Database.
+fn publish(options: &Options, draft: &Path, folder: &Path, identity: &str) -> Result<(), Error> {
     let marker = Marker {
         identity: identity.to_owned(),
         version: options.version.clone(),
     };
-    marker::write(&draft, &marker)?;
-    marker::publish(&draft, folder)
+    marker::write(draft, &marker)?;
+    marker::publish(draft, folder)
 }
 
 fn server(options: &Options, folder: &Path) -> Command {
@@ -179,167 +244,35 @@ fn port(options: &Options) -> u16 {
     }
 }
 
-fn psql(options: &Options) -> Command {
-    let mut command = Command::new(options.program(&programs(options), "psql"));
-    command
-        .args([
-            "--no-psqlrc",
-            "--quiet",
-            "--no-password",
-            "--set",
-            "ON_ERROR_STOP=1",
-        ])
-        .arg("--port")
-        .arg(port(options).to_string());
-    command
-}
-
 /// Waits for the server and tells it of its users and their database.
 async fn configure(options: &Options, logins: &[Login]) -> Result<(), Error> {
+    answers(options).await;
+    introduce(options, logins).await
+}
+
+/// Waits for the server. A recovery may take long; the kubelet's start-up probe says how long.
+async fn answers(options: &Options) {
     loop {
-        let mut ask = psql(options);
-        ask.args(["--username", ADMIN, "--command", "select 1"])
-            .env("PGDATABASE", "postgres")
-            .arg("--host")
-            .arg(&options.run);
+        let mut ask = psql::admin(options, "postgres");
+        ask.args(["--command", "select 1"]);
         let asked = tokio::process::Command::from(ask)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
             .await;
         if asked.is_ok_and(|status| status.success()) {
-            break;
+            return;
         }
-        // A recovery may take long; the kubelet's start-up probe says how long.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    introduce(options, logins).await
 }
 
 /// Gives the roles their passwords and the database.
 async fn introduce(options: &Options, logins: &[Login]) -> Result<(), Error> {
     let database = options.credential("database")?;
-    write_secret(&password_file(options), &passwords(logins))?;
-    submit(options, "postgres", &roles(&database, logins)).await?;
-    submit(options, &database, &ownership(&database, logins)).await
-}
-
-/// Runs SQL as the super-user. It goes to psql by standard input.
-async fn submit(options: &Options, database: &str, sql: &str) -> Result<(), Error> {
-    let mut command = psql(options);
-    command
-        .args(["--username", ADMIN, "--file", "-"])
-        // As a variable it is a name, whatever is in it; as an argument it may be a whole address.
-        .env("PGDATABASE", database)
-        .arg("--host")
-        .arg(&options.run);
-    let mut child = tokio::process::Command::from(command)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| Error::io("starting psql", error))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin
-            .write_all(sql.as_bytes())
-            .await
-            .map_err(|error| Error::io("talking to psql", error))?;
-    }
-    let status = child
-        .wait()
-        .await
-        .map_err(|error| Error::io("waiting for psql", error))?;
-    match status.success() {
-        true => Ok(()),
-        // psql repeats the line that failed, which may hold a password.
-        false => Err(Error::NoAnswer(
-            "the roles and their database could not be set up".to_owned(),
-        )),
-    }
-}
-
-/// SQL that may run again and again. What the users make belongs to one role that is called like the
-/// database, whoever of them makes it: that user itself, and the others act as it.
-fn roles(database: &str, logins: &[Login]) -> String {
-    let owner = identifier(database);
-    let mut sql = format!(
-        r"set log_statement = 'none';
-set log_min_error_statement = 'panic';
-{}select {} where not exists (select from pg_database where datname = {}) \gexec
-alter database {owner} owner to {owner};
-",
-        missing_role(database),
-        literal(&format!("create database {owner} owner {owner}")),
-        literal(database),
-    );
-    for Login { username, password } in logins {
-        let role = identifier(username);
-        if username != database {
-            sql += &missing_role(username);
-        }
-        sql += &format!(
-            "alter role {role} with login nosuperuser nocreatedb nocreaterole password {};
-",
-            literal(password)
-        );
-        if username != database {
-            sql += &format!(
-                "grant {owner} to {role};
-alter role {role} set role to {owner};
-"
-            );
-        }
-    }
-    sql
-}
-
-fn missing_role(name: &str) -> String {
-    format!(
-        "select {} where not exists (select from pg_roles where rolname = {}) \\gexec\n",
-        literal(&format!("create role {}", identifier(name))),
-        literal(name),
-    )
-}
-
-/// A session may have left the owner's role, by `discard all` for one: what it made then is the
-/// owner's all the same.
-fn ownership(database: &str, logins: &[Login]) -> String {
-    let owner = identifier(database);
-    let others = logins.iter().filter(|login| login.username != database);
-    others
-        .map(|login| {
-            let role = identifier(&login.username);
-            format!(
-                "reassign owned by {role} to {owner};
-"
-            )
-        })
-        .collect()
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// With `standard_conforming_strings`, which is on unless somebody turns it off, a backslash is one.
-fn literal(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
-    format!("E'{escaped}'")
-}
-
-/// libpq's own file for passwords: <https://www.postgresql.org/docs/current/libpq-pgpass.html>.
-fn passwords(logins: &[Login]) -> String {
-    let escape = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
-    logins
-        .iter()
-        .map(|login| {
-            format!(
-                "*:*:*:{}:{}\n",
-                escape(&login.username),
-                escape(&login.password)
-            )
-        })
-        .collect()
+    write_secret(&password_file(options), &sql::passwords(logins))?;
+    psql::submit(options, "postgres", &sql::roles(&database, logins)).await?;
+    psql::submit(options, &database, &sql::ownership(&database, logins)).await
 }
 
 fn password_file(options: &Options) -> PathBuf {
@@ -348,7 +281,7 @@ fn password_file(options: &Options) -> PathBuf {
 
 /// Whether it lets a user in.
 pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
-    let mut command = psql(options);
+    let mut command = psql::command(options);
     command
         .env("PGPASSFILE", password_file(options))
         .env("PGCONNECT_TIMEOUT", "3")
@@ -356,57 +289,4 @@ pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
         .args(["--host", "127.0.0.1", "--command", "select 1"])
         .args(["--username", &login.username]);
     process::check(&mut command).map(|_| ())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn login(username: &str, password: &str) -> Login {
-        Login {
-            username: username.to_owned(),
-            password: password.to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_two_users_make_belongs_to_one() {
-        let logins = [login("app_2", "two"), login("app", "one")];
-        expect_test::expect![[r#"
-            set log_statement = 'none';
-            set log_min_error_statement = 'panic';
-            select E'create role "app"' where not exists (select from pg_roles where rolname = E'app') \gexec
-            select E'create database "app" owner "app"' where not exists (select from pg_database where datname = E'app') \gexec
-            alter database "app" owner to "app";
-            select E'create role "app_2"' where not exists (select from pg_roles where rolname = E'app_2') \gexec
-            alter role "app_2" with login nosuperuser nocreatedb nocreaterole password E'two';
-            grant "app" to "app_2";
-            alter role "app_2" set role to "app";
-            alter role "app" with login nosuperuser nocreatedb nocreaterole password E'one';
-            reassign owned by "app_2" to "app";
-        "#]]
-            .assert_eq(&(roles("app", &logins) + &ownership("app", &logins)));
-    }
-
-    #[test]
-    fn hostile_credentials_stay_text() {
-        let logins = [login("a\"; drop role x; --", "p'; drop table \\x")];
-        expect_test::expect![[r#"
-            set log_statement = 'none';
-            set log_min_error_statement = 'panic';
-            select E'create role "d''b"' where not exists (select from pg_roles where rolname = E'd''b') \gexec
-            select E'create database "d''b" owner "d''b"' where not exists (select from pg_database where datname = E'd''b') \gexec
-            alter database "d'b" owner to "d'b";
-            select E'create role "a""; drop role x; --"' where not exists (select from pg_roles where rolname = E'a"; drop role x; --') \gexec
-            alter role "a""; drop role x; --" with login nosuperuser nocreatedb nocreaterole password E'p''; drop table \\x';
-            grant "d'b" to "a""; drop role x; --";
-            alter role "a""; drop role x; --" set role to "d'b";
-            reassign owned by "a""; drop role x; --" to "d'b";
-        "#]]
-            .assert_eq(&(roles("d'b", &logins) + &ownership("d'b", &logins)));
-        expect_test::expect![[r#"
-            *:*:*:a\:b:c\\d\:e
-        "#]]
-        .assert_eq(&passwords(&[login("a:b", "c\\d:e")]));
-    }
 }

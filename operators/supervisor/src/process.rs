@@ -4,8 +4,10 @@ use std::process::{Command, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
-    process::Child,
+    io::AsyncReadExt,
+    process::{Child, ChildStderr},
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
 };
 
 use crate::Error;
@@ -25,17 +27,71 @@ pub(crate) fn check(command: &mut Command) -> Result<String, Error> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Program {
+        program,
+        outcome: output.status.to_string(),
+        words: last(&output.stderr),
+    })
+}
+
+/// The end of what a program said.
+fn last(said: &[u8]) -> String {
+    let words = String::from_utf8_lossy(said);
     let from = words
         .char_indices()
         .rev()
         .nth(WORDS)
         .map_or(0, |(at, _)| at);
-    Err(Error::Program {
-        program,
-        outcome: output.status.to_string(),
-        words: words[from..].trim().to_owned(),
-    })
+    words[from..].trim().to_owned()
+}
+
+/// What a running program says on its standard error.
+pub(crate) struct Words(Option<JoinHandle<Vec<u8>>>);
+
+impl Words {
+    /// Reads it to its end, and keeps the end of it.
+    pub(crate) fn of(stderr: Option<ChildStderr>) -> Self {
+        Self(stderr.map(|stderr| tokio::spawn(listen(stderr))))
+    }
+
+    /// Its last words. To be asked once it has ended.
+    pub(crate) async fn last(&mut self) -> String {
+        match self.0.take() {
+            Some(said) => last(&said.await.unwrap_or_default()),
+            None => String::new(),
+        }
+    }
+
+    /// Whether a program ended well.
+    ///
+    /// # Errors
+    /// That it did not, with its last words.
+    pub(crate) async fn judge(
+        &mut self,
+        program: &str,
+        ended: std::io::Result<ExitStatus>,
+    ) -> Result<(), Error> {
+        let status = ended.map_err(|error| Error::io(format!("waiting for {program}"), error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Error::Program {
+            program: program.to_owned(),
+            outcome: status.to_string(),
+            words: self.last().await,
+        })
+    }
+}
+
+async fn listen(mut stderr: ChildStderr) -> Vec<u8> {
+    const BLOCK: usize = 4096;
+    let (mut kept, mut block) = (Vec::new(), [0; BLOCK]);
+    while let Ok(length @ 1..) = stderr.read(&mut block).await {
+        kept.extend_from_slice(&block[..length]);
+        let superfluous = kept.len().saturating_sub(BLOCK);
+        kept.drain(..superfluous);
+    }
+    kept
 }
 
 /// Waits for a server, handing on a stop as `stop` until it ends.

@@ -1,0 +1,367 @@
+//! The commands of backups, each for a container of its own: one takes a backup, one proves it, one
+//! restores it into a volume on which there is nothing yet.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use rand::distr::{Distribution, Uniform};
+use serde::Serialize;
+use trackbed_backup::{Destination, Keep, Manifest, Place, S3, surplus};
+
+use crate::{Error, Options, marker, postgres, process};
+
+/// Backups that are told of. A termination message has room for 4096 bytes.
+const TOLD: usize = 10;
+/// File in the pod's memory: the name of the backup that was just taken.
+const TAKEN: &str = "taken";
+
+/// Where backups are.
+#[derive(Args, Clone, Debug)]
+pub struct At {
+    /// A folder on a volume
+    #[arg(long, value_name = "DIR", conflicts_with = "bucket")]
+    pub folder: Option<PathBuf>,
+    /// A bucket
+    #[arg(long, required_unless_present = "folder")]
+    pub bucket: Option<String>,
+    /// URL of the bucket's server. Default: Amazon's
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The bucket's region
+    #[arg(long)]
+    pub region: Option<String>,
+    /// What the names of objects in the bucket begin with
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// The files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and perhaps AWS_SESSION_TOKEN and ca.crt
+    #[arg(long, default_value = "/etc/trackbed/bucket", value_name = "DIR")]
+    pub keys: PathBuf,
+}
+
+/// How many stay.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Retain {
+    /// This many of the newest
+    #[arg(long, default_value_t = 7)]
+    pub keep: u32,
+    /// None that is older, in seconds, unless it is the newest
+    #[arg(long, value_name = "SECONDS")]
+    pub keep_for: Option<u32>,
+    /// What a backup may take, in seconds: what is older and was never finished is removed
+    #[arg(long, value_name = "SECONDS", default_value_t = 21600)]
+    pub timeout: u32,
+}
+
+/// What the controller is told of what is at a destination.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Taken {
+    /// How many backups there are.
+    pub count: usize,
+    /// The newest ones, newest first.
+    pub newest: Vec<Entry>,
+}
+
+/// One backup.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// The time that its data are of.
+    pub taken_at: Timestamp,
+    /// Bytes that it takes.
+    pub stored_bytes: u64,
+}
+
+/// What the controller is told of a backup that was proven, or restored.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Loaded {
+    /// Its name.
+    pub name: String,
+    /// The time that its data are of.
+    pub taken_at: Timestamp,
+    /// How many tables it has.
+    pub tables: usize,
+    /// How many rows they have.
+    pub rows: u64,
+}
+
+impl At {
+    fn open(&self) -> Result<Destination, Error> {
+        let place = match (&self.folder, &self.bucket) {
+            (Some(folder), _) => Place::Volume {
+                folder: folder.clone(),
+            },
+            (None, bucket) => Place::S3(S3 {
+                endpoint: self.endpoint.clone(),
+                region: self.region.clone(),
+                prefix: self.prefix.clone(),
+                session_token: key(&self.keys, "AWS_SESSION_TOKEN").ok(),
+                ca_bundle: Some(self.keys.join("ca.crt")).filter(|it| it.exists()),
+                ..S3::new(
+                    bucket.clone().unwrap_or_default(),
+                    key(&self.keys, "AWS_ACCESS_KEY_ID")?,
+                    key(&self.keys, "AWS_SECRET_ACCESS_KEY")?,
+                )
+            }),
+        };
+        Ok(Destination::open(&place)?)
+    }
+}
+
+fn key(folder: &Path, name: &str) -> Result<String, Error> {
+    let text = fs::read_to_string(folder.join(name));
+    let text = text.map(|text| text.trim().to_owned()).unwrap_or_default();
+    if text.is_empty() {
+        let why = format!("the Secret with its keys has no {name}");
+        return Err(trackbed_backup::Error::Misconfigured(why).into());
+    }
+    Ok(text)
+}
+
+/// The name of a backup: its time, and something that sets it apart from another of the same second.
+fn name(now: Timestamp, end: &str) -> String {
+    let time = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S");
+    format!("{time}-{end}")
+}
+
+fn end() -> String {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = rand::rng();
+    match Uniform::new(0, LETTERS.len()) {
+        Ok(index) => (0..4)
+            .map(|_| char::from(LETTERS[index.sample(&mut random)]))
+            .collect(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Takes a backup, and removes those that are too many.
+///
+/// # Errors
+/// What the server or the destination says.
+pub(crate) fn take(options: &Options, at: &At, retain: Retain) -> Result<Taken, Error> {
+    process::runtime()?.block_on(async {
+        let destination = at.open()?;
+        // To the second, as Kubernetes tells times.
+        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let name = name(now, &end());
+        println!("trackbed: takes the backup {name}");
+        let manifest = postgres::take(options, &destination, &name, now).await?;
+        println!(
+            "trackbed: {} bytes, {} of them stored",
+            manifest.bytes, manifest.stored_bytes
+        );
+        let path = options.run.join(TAKEN);
+        fs::write(&path, &name).map_err(|e| Error::io(format!("writing {}", path.display()), e))?;
+        let identity = manifest.identity;
+        let backups = destination.survey(&identity).await?.backups;
+        let keep = Keep {
+            count: retain.keep,
+            for_: retain
+                .keep_for
+                .map(|it| SignedDuration::from_secs(it.into())),
+        };
+        let superfluous = surplus(&backups, keep, now);
+        for name in &superfluous {
+            println!("trackbed: removes the backup {name}");
+            destination.remove(&identity, name).await?;
+        }
+        // Twice as long as any may take: two may run at once.
+        let longest = SignedDuration::from_secs(i64::from(retain.timeout) * 2);
+        for name in destination.sweep(&identity, now - longest).await? {
+            println!("trackbed: removes what was left of {name}, which was never finished");
+        }
+        Ok(told(&backups, &superfluous))
+    })
+}
+
+/// What is told of the backups that stay.
+fn told(backups: &[Manifest], removed: &[String]) -> Taken {
+    let stay = backups.iter().filter(|it| !removed.contains(&it.name));
+    let entries: Vec<Entry> = stay
+        .rev()
+        .map(|it| Entry {
+            name: it.name.clone(),
+            taken_at: it.taken_at,
+            stored_bytes: it.stored_bytes,
+        })
+        .collect();
+    Taken {
+        count: entries.len(),
+        newest: entries.into_iter().take(TOLD).collect(),
+    }
+}
+
+/// Restores the backup that was just taken into a server of its own.
+///
+/// # Errors
+/// That it does not come back whole.
+pub(crate) fn prove(options: &Options, at: &At) -> Result<Loaded, Error> {
+    process::runtime()?.block_on(async {
+        let path = options.run.join(TAKEN);
+        let name = fs::read_to_string(&path)
+            .map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
+        let identity = options.state()?.identity;
+        let destination = at.open()?;
+        let manifest = destination.manifest(&identity, &name).await?;
+        println!("trackbed: restores {name} to prove it");
+        postgres::prove(options, &destination, &manifest).await?;
+        Ok(loaded(&manifest))
+    })
+}
+
+/// Restores a backup into an empty volume. A volume on which that was done is left as it is.
+///
+/// # Errors
+/// That it cannot be, and then nothing is there that was not there before.
+pub(crate) fn restore(
+    options: &Options,
+    at: &At,
+    of: Option<&str>,
+    name: Option<&str>,
+) -> Result<Loaded, Error> {
+    process::runtime()?.block_on(async {
+        let state = options.state()?;
+        let destination = at.open()?;
+        let identity = match of {
+            Some(identity) => identity.to_owned(),
+            None => only(&destination).await?,
+        };
+        let manifest = match name {
+            Some(name) => destination.manifest(&identity, name).await?,
+            None => newest(&destination, &identity).await?,
+        };
+        match marker::look(&postgres::folder(options))? {
+            marker::Found::Nothing if state.initialised => return Err(Error::DataMissing),
+            marker::Found::Nothing => {}
+            marker::Found::Marked(found) if found.identity == state.identity => {
+                println!("trackbed: the data are there already");
+                return Ok(loaded(&manifest));
+            }
+            _ => return Err(Error::DataPresent),
+        }
+        println!("trackbed: restores {}", manifest.name);
+        postgres::restore(options, &destination, &manifest, &state.identity).await?;
+        Ok(loaded(&manifest))
+    })
+}
+
+async fn newest(destination: &Destination, identity: &str) -> Result<Manifest, Error> {
+    let backups = destination.list(identity).await?;
+    backups.into_iter().next_back().ok_or_else(|| {
+        trackbed_backup::Error::Missing {
+            name: format!("of {identity}"),
+            what: "there is none at all",
+        }
+        .into()
+    })
+}
+
+/// Whose backups are there, if they are of one Database alone.
+async fn only(destination: &Destination) -> Result<String, Error> {
+    let mut identities = destination.identities().await?;
+    match (identities.pop(), identities.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => Err(trackbed_backup::Error::Missing {
+            name: "of any Database".to_owned(),
+            what: "there is none at all",
+        }
+        .into()),
+        (Some(last), false) => {
+            identities.push(last);
+            let why = format!(
+                "there are backups of several Databases: name one as restore.from.identity, of {}",
+                identities.join(", ")
+            );
+            Err(trackbed_backup::Error::Misconfigured(why).into())
+        }
+    }
+}
+
+fn loaded(manifest: &Manifest) -> Loaded {
+    Loaded {
+        name: manifest.name.clone(),
+        taken_at: manifest.taken_at,
+        tables: manifest.counts.len(),
+        rows: manifest.counts.values().sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn manifest(name: &str) -> Manifest {
+        Manifest {
+            format: trackbed_backup::FORMAT,
+            name: name.to_owned(),
+            engine: "postgres".to_owned(),
+            version: "17".to_owned(),
+            identity: "ours".to_owned(),
+            database: Some("app".to_owned()),
+            taken_at: "2026-03-01T02:00:00Z".parse().expect("a time"),
+            content: "pg_dump custom".to_owned(),
+            bytes: 10,
+            stored_bytes: 5,
+            sha256: String::new(),
+            counts: BTreeMap::from([("public.a".to_owned(), 3), ("public.b".to_owned(), 4)]),
+        }
+    }
+
+    #[test]
+    fn names_tell_when_and_are_names() {
+        let now = "2026-03-01T02:00:05.5Z".parse().expect("a time");
+        let name = name(now, &end());
+        assert!(name.starts_with("20260301-020005-"), "{name}");
+        assert_eq!(name.len(), 20, "{name}");
+        trackbed_backup::check_name(&name).expect("a name");
+    }
+
+    #[test]
+    fn what_is_told_fits_into_a_termination_message() {
+        let names: Vec<String> = (0..1000)
+            .map(|it| format!("20260301-{it:06}-abcd"))
+            .collect();
+        let backups: Vec<Manifest> = names.iter().map(|it| manifest(it)).collect();
+        let told = told(&backups, &names[..10]);
+        assert_eq!(told.count, 990);
+        assert_eq!(told.newest[0].name, names[999]);
+        let text = serde_json::to_string(&told).expect("JSON");
+        assert!(text.len() < 2048, "{text}");
+        assert!(
+            text.contains(r#""takenAt":"2026-03-01T02:00:00Z","storedBytes":5"#),
+            "{text}"
+        );
+        let loaded = loaded(&backups[0]);
+        assert_eq!((loaded.tables, loaded.rows), (2, 7));
+    }
+
+    #[test]
+    fn keys_that_are_missing_are_named() {
+        let keys = tempfile::tempdir().expect("a folder");
+        let at = At {
+            folder: None,
+            bucket: Some("acme".to_owned()),
+            endpoint: None,
+            region: None,
+            prefix: None,
+            keys: keys.path().to_owned(),
+        };
+        fs::write(keys.path().join("AWS_ACCESS_KEY_ID"), "id\n").expect("a file");
+        let error = at.open().expect_err("refused");
+        assert_eq!(error.reason(), "DestinationInvalid");
+        assert!(
+            error.to_string().contains("AWS_SECRET_ACCESS_KEY"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Taking a backup: <https://www.postgresql.org/docs/current/app-pgdump.html>.
+//!
+//! It is taken over the network as the application's user, who may do nothing more than what the
+//! application may, from a snapshot in which the rows of every table are counted, too.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    process::{Command, Stdio},
+    task::{Context, Poll},
+};
+
+use jiff::Timestamp;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    process::{Child, ChildStdout},
+};
+use trackbed_backup::{Destination, Draft, Manifest};
+
+use super::{password_file, port, programs, psql, psql::Session, sql};
+use crate::{Error, Options, process::Words, write_secret};
+
+/// What the bytes of a backup are.
+pub(super) const CONTENT: &str = "pg_dump custom";
+/// Until it is given up to wait for somebody who changes a table's columns, in milliseconds.
+const LOCKED: &str = "600000";
+
+/// Takes a backup, and gives what there is to know of it.
+///
+/// # Errors
+/// What the server or the destination says. Then there is no backup of that name.
+pub(crate) async fn take(
+    options: &Options,
+    destination: &Destination,
+    name: &str,
+    now: Timestamp,
+) -> Result<Manifest, Error> {
+    let source = Source::of(options)?;
+    let mut snapshot = Session::start(source.connect(options, psql::command(options)))?;
+    let exported = snapshot.ask(sql::SNAPSHOT).await?;
+    let id = exported.first().map(String::as_str).unwrap_or_default();
+    let mut dump = source.dump(options, id)?;
+    let draft = Draft {
+        name: name.to_owned(),
+        engine: "postgres".to_owned(),
+        version: options.version.clone(),
+        identity: options.state()?.identity,
+        database: Some(source.database.clone()),
+        taken_at: now,
+        content: CONTENT.to_owned(),
+    };
+    let written = destination.write(draft, &mut dump).await?;
+    let counted = match dump.end().await {
+        Ok(()) => counts(&mut snapshot).await,
+        Err(error) => Err(error),
+    };
+    match counted {
+        Ok(counts) => Ok(written.finish(counts).await?),
+        Err(error) => {
+            // The error is worth more than that of clearing up after it.
+            let _left = written.abandon().await;
+            Err(error)
+        }
+    }
+}
+
+/// How many rows each table has.
+pub(super) async fn counts(session: &mut Session) -> Result<BTreeMap<String, u64>, Error> {
+    let rows = session.ask(sql::COUNTS).await?;
+    let read = |row: &String| {
+        serde_json::from_str::<(String, u64)>(row)
+            .map_err(|_| Error::NoAnswer("the server does not say how many rows it has".to_owned()))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Where the data come from.
+struct Source {
+    host: String,
+    user: String,
+    database: String,
+}
+
+impl Source {
+    fn of(options: &Options) -> Result<Self, Error> {
+        let logins = options.logins()?;
+        write_secret(&password_file(options), &sql::passwords(&logins))?;
+        Ok(Self {
+            host: options.credential("host")?,
+            user: options.credential("username")?,
+            database: options.credential("database")?,
+        })
+    }
+
+    fn connect(&self, options: &Options, mut command: Command) -> Command {
+        command
+            .args(["--host", &self.host, "--username", &self.user])
+            .env("PGDATABASE", &self.database)
+            .env("PGPASSFILE", password_file(options))
+            .env("PGCONNECT_TIMEOUT", "10")
+            .env("PGAPPNAME", "trackbed-backup");
+        command
+    }
+
+    fn dump(&self, options: &Options, snapshot: &str) -> Result<Dump, Error> {
+        let mut command = Command::new(options.program(&programs(options), "pg_dump"));
+        command
+            // The destination compresses, and counts what it takes.
+            .args(["--format=custom", "--compress=0", "--no-password"])
+            .args(["--lock-wait-timeout", LOCKED, "--snapshot", snapshot])
+            .arg("--port")
+            .arg(port(options).to_string());
+        Dump::start(self.connect(options, command))
+    }
+}
+
+/// A running `pg_dump`, as what it writes.
+struct Dump {
+    child: Child,
+    output: ChildStdout,
+    words: Words,
+}
+
+impl Dump {
+    fn start(command: Command) -> Result<Self, Error> {
+        let child = tokio::process::Command::from(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.map_err(|error| Error::io("starting pg_dump", error))?;
+        let words = Words::of(child.stderr.take());
+        match child.stdout.take() {
+            Some(output) => Ok(Self {
+                child,
+                output,
+                words,
+            }),
+            None => Err(Error::NoAnswer("pg_dump has no output".to_owned())),
+        }
+    }
+
+    /// Whether what it wrote is all of it. A dump that breaks off is a plain end of its output.
+    async fn end(&mut self) -> Result<(), Error> {
+        self.words.judge("pg_dump", self.child.wait().await).await
+    }
+}
+
+impl AsyncRead for Dump {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.output).poll_read(context, buffer)
+    }
+}

@@ -1,0 +1,269 @@
+//! Loading a backup into a server that nobody else can reach: to prove it, or to begin with it.
+//!
+//! All that the backup has is made as the application's user: what its author could not do, it does
+//! not do here.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Child;
+use trackbed_backup::{Destination, Manifest};
+
+use super::{answers, dump, port, programs, psql, psql::Session, sql};
+use crate::{Error, Options, process::Words, write_secret};
+
+/// Everybody who reaches the socket, which is the supervisor: it is in the pod's memory.
+const HBA: &str = "local all all trust\n";
+/// How long a server may take to write everything down.
+const STOP: Duration = Duration::from_secs(600);
+
+/// Whether what is loaded is to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is thrown away: nothing has to be on disk.
+    Proof,
+    /// It is what a Database begins with.
+    Keep,
+}
+
+/// Loads a backup into a folder that was just made, and compares how many rows there are with how
+/// many there were.
+///
+/// # Errors
+/// What is wrong with the backup, or with the room for it. Then the folder is of no use.
+pub(super) async fn load(
+    options: &Options,
+    folder: &Path,
+    destination: &Destination,
+    manifest: &Manifest,
+    purpose: Use,
+) -> Result<(), Error> {
+    suits(options, manifest)?;
+    let database = manifest.database.as_deref().unwrap_or_default();
+    let mut server = start(options, folder, purpose)?;
+    let loaded = tokio::select! {
+        loaded = fill(options, destination, manifest, database) => loaded,
+        ended = server.wait() => Err(Error::NoAnswer(format!(
+            "the server ended in the middle of it: {}",
+            ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+        ))),
+    };
+    stop(server).await?;
+    loaded
+}
+
+/// Whether this is what `dump` writes.
+fn suits(options: &Options, manifest: &Manifest) -> Result<(), Error> {
+    let suits = manifest.engine == "postgres" && manifest.content == dump::CONTENT;
+    // Of a server of before it can be read, of a later one not.
+    let number = |version: &str| version.parse::<u32>().ok();
+    if suits && number(&manifest.version) <= number(&options.version) {
+        return Ok(());
+    }
+    Err(Error::Unsuited {
+        name: manifest.name.clone(),
+        found: format!("{} {}", manifest.engine, manifest.version),
+        wanted: format!("postgres {}", options.version),
+    })
+}
+
+fn start(options: &Options, folder: &Path, purpose: Use) -> Result<Child, Error> {
+    let hba = options.run.join("scratch_hba.conf");
+    write_secret(&hba, HBA)?;
+    let mut command = Command::new(options.program(&programs(options), "postgres"));
+    command
+        .arg("-D")
+        .arg(folder)
+        .arg(format!("--hba-file={}", hba.display()))
+        .arg(format!(
+            "--unix-socket-directories={}",
+            options.run.display()
+        ))
+        .arg(format!("--port={}", port(options)))
+        // With these, rows go to their tables alone and not to the log besides.
+        .args([
+            "--listen-addresses=",
+            "--wal-level=minimal",
+            "--max-wal-senders=0",
+        ])
+        .arg("--max-connections=10");
+    if purpose == Use::Proof {
+        command.args(["--fsync=off", "--full-page-writes=off", "--autovacuum=off"]);
+    }
+    tokio::process::Command::from(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Error::io("starting postgres", error))
+}
+
+async fn stop(mut server: Child) -> Result<(), Error> {
+    let pid = server
+        .id()
+        .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
+        // It may have ended just now.
+        let _gone = kill_process(pid, Signal::INT);
+    }
+    match tokio::time::timeout(STOP, server.wait()).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(Error::NoAnswer(format!("the server ended with {status}"))),
+        Ok(Err(error)) => Err(Error::io("waiting for the server", error)),
+        Err(_) => Err(Error::NoAnswer("the server does not end".to_owned())),
+    }
+}
+
+async fn fill(
+    options: &Options,
+    destination: &Destination,
+    manifest: &Manifest,
+    database: &str,
+) -> Result<(), Error> {
+    answers(options).await;
+    psql::submit(options, "postgres", &sql::owner(database)).await?;
+    restore(options, destination, manifest, database).await?;
+    // What it holds decides how its first questions are answered. As the super-user, since the
+    // application's is told of each catalogue that it may not look at.
+    let mut admin = Session::start(psql::admin(options, database))?;
+    admin.ask("analyze;").await?;
+    let mut command = psql::command(options);
+    command
+        .args(["--username", database])
+        .env("PGDATABASE", database)
+        .arg("--host")
+        .arg(&options.run);
+    let mut session = Session::start(command)?;
+    let found = dump::counts(&mut session).await?;
+    if found == manifest.counts {
+        return Ok(());
+    }
+    let table = differing(&manifest.counts, &found);
+    Err(Error::Differs {
+        name: manifest.name.clone(),
+        how: table,
+    })
+}
+
+/// The first table that has not what it had.
+fn differing(expected: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> String {
+    let rows = |of: &BTreeMap<String, u64>, table: &str| match of.get(table) {
+        Some(rows) => format!("{rows} rows"),
+        None => "no such table".to_owned(),
+    };
+    let tables = expected.keys().chain(found.keys());
+    let table = tables
+        .filter(|table| expected.get(*table) != found.get(*table))
+        .min();
+    let table = table.map(String::as_str).unwrap_or_default();
+    format!(
+        "{table} had {} and has {}",
+        rows(expected, table),
+        rows(found, table)
+    )
+}
+
+/// Hands the backup to `pg_restore`, in one transaction.
+async fn restore(
+    options: &Options,
+    destination: &Destination,
+    manifest: &Manifest,
+    database: &str,
+) -> Result<(), Error> {
+    let mut command = Command::new(options.program(&programs(options), "pg_restore"));
+    command
+        .args(["--format=custom", "--single-transaction", "--exit-on-error"])
+        .args(["--no-owner", "--no-privileges", "--no-subscriptions"])
+        .args(["--no-password", "--username", database])
+        .arg("--dbname")
+        .arg(sql::address(database))
+        .arg("--port")
+        .arg(port(options).to_string())
+        .arg("--host")
+        .arg(&options.run);
+    let child = tokio::process::Command::from(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = child.map_err(|error| Error::io("starting pg_restore", error))?;
+    let mut words = Words::of(child.stderr.take());
+    let mut reading = destination.read(manifest).await?;
+    if let Some(mut input) = child.stdin.take()
+        && let Err(error) = tokio::io::copy(&mut reading, &mut input).await
+    {
+        // Before its input ends: what it has read is not to be taken for the whole.
+        spoilt(error).map_or(Ok(()), Err)?;
+    }
+    // It reads no further than it needs, and the checksum is that of everything.
+    let rest = tokio::io::copy(&mut reading, &mut tokio::io::sink()).await;
+    rest.map_or_else(|error| spoilt(error).map_or(Ok(()), Err), |_| Ok(()))?;
+    words.judge("pg_restore", child.wait().await).await
+}
+
+/// What is wrong with the backup. `None`: nothing, its reader has ended.
+fn spoilt(error: std::io::Error) -> Option<Error> {
+    error
+        .downcast::<trackbed_backup::Error>()
+        .ok()
+        .map(Error::Backup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(tables: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        let owned = |(table, rows): &(&str, u64)| ((*table).to_owned(), *rows);
+        tables.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn the_first_table_that_differs_is_told() {
+        let had = counts(&[("public.a", 1), ("public.b", 2)]);
+        let told = |found: &[(&str, u64)]| differing(&had, &counts(found));
+        assert_eq!(
+            told(&[("public.a", 1), ("public.b", 1)]),
+            "public.b had 2 rows and has 1 rows"
+        );
+        assert_eq!(
+            told(&[("public.b", 2)]),
+            "public.a had 1 rows and has no such table"
+        );
+        assert_eq!(
+            told(&[("public.a", 1), ("public.b", 2), ("public.c", 0)]),
+            "public.c had no such table and has 0 rows"
+        );
+    }
+
+    #[test]
+    fn a_backup_of_a_later_server_or_of_another_is_not_tried() {
+        let manifest = |engine: &str, version: &str| Manifest {
+            format: trackbed_backup::FORMAT,
+            name: "daily".to_owned(),
+            engine: engine.to_owned(),
+            version: version.to_owned(),
+            identity: "ours".to_owned(),
+            database: Some("app".to_owned()),
+            taken_at: jiff::Timestamp::UNIX_EPOCH,
+            content: dump::CONTENT.to_owned(),
+            bytes: 0,
+            stored_bytes: 0,
+            sha256: String::new(),
+            counts: BTreeMap::new(),
+        };
+        let suits = |engine: &str, version: &str| {
+            let suits = suits(&Options::test(), &manifest(engine, version));
+            suits.map_err(|error| error.reason())
+        };
+        assert_eq!(suits("postgres", "17"), Ok(()));
+        assert_eq!(suits("postgres", "16"), Ok(()));
+        assert_eq!(suits("postgres", "18"), Err("BackupUnreadable"));
+        assert_eq!(suits("redis", "7"), Err("BackupUnreadable"));
+    }
+}

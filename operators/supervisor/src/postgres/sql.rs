@@ -1,0 +1,180 @@
+//! The SQL that the supervisor has run.
+
+use crate::login::Login;
+
+/// Begins to look at one moment of the data, and gives it a name for others to look at it too:
+/// <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>.
+/// Rows that a policy would hide are an error, for `pg_dump` too.
+pub(super) const SNAPSHOT: &str = "set row_security = off;
+set statement_timeout = 0;
+set idle_in_transaction_session_timeout = 0;
+begin isolation level repeatable read read only;
+select pg_export_snapshot();";
+
+/// How many rows each table has that is dumped with its rows, as `["schema.table", 3]`.
+pub(super) const COUNTS: &str = r"select format(
+    'select json_build_array(%L, count(*)) from only %I.%I',
+    namespace.nspname || '.' || class.relname, namespace.nspname, class.relname)
+from pg_class class join pg_namespace namespace on namespace.oid = class.relnamespace
+where class.relkind = 'r' and class.relpersistence in ('p', 'u')
+and namespace.nspname not like 'pg\_%' and namespace.nspname <> 'information_schema'
+and not exists (select from pg_depend depend where depend.classid = 'pg_class'::regclass
+    and depend.objid = class.oid and depend.deptype = 'e')
+order by namespace.nspname, class.relname \gexec";
+
+/// The role that owns everything, its database, and that it may come in without a password.
+pub(super) fn owner(database: &str) -> String {
+    let roles = roles(database, &[]);
+    let role = identifier(database);
+    format!("{roles}alter role {role} with login nosuperuser nocreatedb nocreaterole;\n")
+}
+
+/// A database's name where a whole address may stand:
+/// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE>.
+pub(super) fn address(database: &str) -> String {
+    let escaped = database.replace('\\', "\\\\").replace('\'', "\\'");
+    format!("dbname='{escaped}'")
+}
+
+/// SQL that may run again and again. What the users make belongs to one role that is called like the
+/// database, whoever of them makes it: that user itself, and the others act as it.
+pub(super) fn roles(database: &str, logins: &[Login]) -> String {
+    let owner = identifier(database);
+    let mut sql = format!(
+        r"set log_statement = 'none';
+set log_min_error_statement = 'panic';
+{}select {} where not exists (select from pg_database where datname = {}) \gexec
+alter database {owner} owner to {owner};
+",
+        missing_role(database),
+        literal(&format!("create database {owner} owner {owner}")),
+        literal(database),
+    );
+    for Login { username, password } in logins {
+        let role = identifier(username);
+        if username != database {
+            sql += &missing_role(username);
+        }
+        sql += &format!(
+            "alter role {role} with login nosuperuser nocreatedb nocreaterole password {};
+",
+            literal(password)
+        );
+        if username != database {
+            sql += &format!(
+                "grant {owner} to {role};
+alter role {role} set role to {owner};
+"
+            );
+        }
+    }
+    sql
+}
+
+fn missing_role(name: &str) -> String {
+    format!(
+        "select {} where not exists (select from pg_roles where rolname = {}) \\gexec\n",
+        literal(&format!("create role {}", identifier(name))),
+        literal(name),
+    )
+}
+
+/// A session may have left the owner's role, by `discard all` for one: what it made then is the
+/// owner's all the same.
+pub(super) fn ownership(database: &str, logins: &[Login]) -> String {
+    let owner = identifier(database);
+    let others = logins.iter().filter(|login| login.username != database);
+    others
+        .map(|login| {
+            let role = identifier(&login.username);
+            format!(
+                "reassign owned by {role} to {owner};
+"
+            )
+        })
+        .collect()
+}
+
+pub(super) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// With `standard_conforming_strings`, which is on unless somebody turns it off, a backslash is one.
+pub(super) fn literal(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('\'', "''");
+    format!("E'{escaped}'")
+}
+
+/// libpq's own file for passwords: <https://www.postgresql.org/docs/current/libpq-pgpass.html>.
+pub(super) fn passwords(logins: &[Login]) -> String {
+    let escape = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
+    logins
+        .iter()
+        .map(|login| {
+            format!(
+                "*:*:*:{}:{}\n",
+                escape(&login.username),
+                escape(&login.password)
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(username: &str, password: &str) -> Login {
+        Login {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_two_users_make_belongs_to_one() {
+        let logins = [login("app_2", "two"), login("app", "one")];
+        expect_test::expect![[r#"
+            set log_statement = 'none';
+            set log_min_error_statement = 'panic';
+            select E'create role "app"' where not exists (select from pg_roles where rolname = E'app') \gexec
+            select E'create database "app" owner "app"' where not exists (select from pg_database where datname = E'app') \gexec
+            alter database "app" owner to "app";
+            select E'create role "app_2"' where not exists (select from pg_roles where rolname = E'app_2') \gexec
+            alter role "app_2" with login nosuperuser nocreatedb nocreaterole password E'two';
+            grant "app" to "app_2";
+            alter role "app_2" set role to "app";
+            alter role "app" with login nosuperuser nocreatedb nocreaterole password E'one';
+            reassign owned by "app_2" to "app";
+        "#]]
+            .assert_eq(&(roles("app", &logins) + &ownership("app", &logins)));
+    }
+
+    #[test]
+    fn names_stay_names_in_addresses() {
+        assert_eq!(address("app"), "dbname='app'");
+        assert_eq!(address(r"a' host='b\"), r"dbname='a\' host=\'b\\'");
+    }
+
+    #[test]
+    fn hostile_credentials_stay_text() {
+        let logins = [login("a\"; drop role x; --", "p'; drop table \\x")];
+        expect_test::expect![[r#"
+            set log_statement = 'none';
+            set log_min_error_statement = 'panic';
+            select E'create role "d''b"' where not exists (select from pg_roles where rolname = E'd''b') \gexec
+            select E'create database "d''b" owner "d''b"' where not exists (select from pg_database where datname = E'd''b') \gexec
+            alter database "d'b" owner to "d'b";
+            select E'create role "a""; drop role x; --"' where not exists (select from pg_roles where rolname = E'a"; drop role x; --') \gexec
+            alter role "a""; drop role x; --" with login nosuperuser nocreatedb nocreaterole password E'p''; drop table \\x';
+            grant "d'b" to "a""; drop role x; --";
+            alter role "a""; drop role x; --" set role to "d'b";
+            reassign owned by "a""; drop role x; --" to "d'b";
+        "#]]
+            .assert_eq(&(roles("d'b", &logins) + &ownership("d'b", &logins)));
+        expect_test::expect![[r#"
+            *:*:*:a\:b:c\\d\:e
+        "#]]
+        .assert_eq(&passwords(&[login("a:b", "c\\d:e")]));
+    }
+}
