@@ -9,7 +9,8 @@ use promql_parser::{
 };
 use serde_json::Value;
 use trackbed_codegen::root;
-use trackbed_supervisor::observe::{METRICS, PREFIX};
+use trackbed_database::plan::{backup, server, storage::Volume};
+use trackbed_supervisor::observe::{METRICS, PORT, PREFIX};
 
 /// All metrics, as Prometheus names them.
 fn known() -> BTreeSet<String> {
@@ -71,6 +72,16 @@ fn texts<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
         Value::Array(items) => items.iter().for_each(|item| texts(item, key, found)),
         _ => {}
     }
+}
+
+#[test]
+fn the_operator_reads_what_servers_tell() {
+    let text = METRICS
+        .map(|(name, _)| format!("{PREFIX}_{name} 7\n"))
+        .concat();
+    assert!(Volume::read(&text).is_some(), "{text}");
+    assert_eq!(i32::from(PORT), server::METRICS);
+    assert_eq!(i32::from(trackbed_supervisor::LASTING), backup::LASTING);
 }
 
 #[test]

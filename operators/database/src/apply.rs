@@ -2,7 +2,10 @@
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{PersistentVolumeClaim, Secret},
+    api::{
+        batch::v1::CronJob,
+        core::v1::{PersistentVolumeClaim, Secret},
+    },
 };
 use kube::{Api, Resource, ResourceExt, runtime::events::EventType};
 use trackbed_api::{Database, labels, names};
@@ -15,7 +18,7 @@ use trackbed_kit::{
 use crate::{
     FINALIZER,
     observe::Seen,
-    plan::{Children, deletion::Data},
+    plan::{Children, backup::Backups, deletion::Data},
 };
 
 /// Writes everything: what holds data first, the server last.
@@ -36,7 +39,9 @@ pub(crate) async fn apply(
         service,
         headless,
         policy,
+        restore,
         set,
+        backups,
     } = children;
     let to = To {
         context,
@@ -57,9 +62,13 @@ pub(crate) async fn apply(
     to.put(&headless, seen.headless.as_deref(), Fence::None)
         .await?;
     to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
+    if let Some(job) = restore {
+        to.put(job.as_ref(), None, Fence::None).await?;
+    }
     if let Some(set) = set {
         to.put(&set, seen.set.as_deref(), Fence::None).await?;
     }
+    to.back_up(&backups, seen).await?;
     // A volume that cannot grow is no reason to stop its server.
     claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))
 }
@@ -70,6 +79,27 @@ struct To<'a> {
 }
 
 impl To<'_> {
+    async fn back_up(&self, backups: &Backups, seen: &Seen) -> Result<(), Error> {
+        let live = &seen.backups;
+        if let Some(claim) = &backups.claim {
+            let grown = self.put(claim, live.claim.as_deref(), Fence::None).await;
+            grown.map_err(|error| claim::refused(error, live.claim.is_some(), "server"))?;
+        }
+        match (&backups.scheduled, &live.scheduled) {
+            (Some(cron), live) => self.put(cron, live.as_deref(), Fence::None).await?,
+            (None, Some(live)) if meta::is_managed(live.as_ref()) => {
+                let api: Api<CronJob> =
+                    Api::namespaced(self.context.client.clone(), &self.namespace);
+                delete(self.context, Database::CONTROLLER, &api, live.as_ref()).await?;
+            }
+            (None, _) => {}
+        }
+        match &backups.requested {
+            Some(job) => self.put(job, None, Fence::None).await,
+            None => Ok(()),
+        }
+    }
+
     async fn put<K>(&self, desired: &K, live: Option<&K>, fence: Fence) -> Result<(), Error>
     where
         K: Child + Resource<Scope = NamespaceResourceScope>,

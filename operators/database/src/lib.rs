@@ -14,6 +14,7 @@ use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
+    batch::v1::{CronJob, Job},
     core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
 };
@@ -23,7 +24,8 @@ use kube::{
 };
 use trackbed_api::{Database, labels};
 use trackbed_kit::{
-    Caches, Context, Error, Health, Plan as Outcome, events, finalizer, finish, harness, meta,
+    Caches, Context, Error, Fact, Health, Plan as Outcome, events, finalizer, finish, harness,
+    meta,
     rbac::{Right, Scope, WATCH},
 };
 
@@ -56,6 +58,7 @@ pub const RIGHTS: &[Right] = &[
         WATCH,
     ),
     Right::new(Scope::Cluster, "apps", &["statefulsets"], WATCH),
+    Right::new(Scope::Cluster, "batch", &["cronjobs", "jobs"], WATCH),
     Right::new(
         Scope::Cluster,
         "networking.k8s.io",
@@ -74,6 +77,13 @@ pub const RIGHTS: &[Right] = &[
         "apps",
         &["statefulsets"],
         &["create", "patch"],
+    ),
+    Right::new(Scope::Environment, "batch", &["jobs"], &["create", "patch"]),
+    Right::new(
+        Scope::Environment,
+        "batch",
+        &["cronjobs"],
+        &["create", "patch", "delete"],
     ),
     Right::new(
         Scope::Environment,
@@ -96,6 +106,8 @@ pub fn start(
         .reconcile_on(harness::residents(caches))
         .reconcile_on(harness::owners(caches.changes::<StatefulSet>()))
         .reconcile_on(harness::owners(caches.changes::<Service>()))
+        .reconcile_on(harness::owners(caches.changes::<CronJob>()))
+        .reconcile_on(harness::labelled(caches.changes::<Job>(), labels::DATABASE))
         .reconcile_on(harness::owners(caches.changes::<NetworkPolicy>()))
         .reconcile_on(harness::labelled(
             caches.changes::<PersistentVolumeClaim>(),
@@ -134,16 +146,19 @@ async fn reconcile(
     if plan.children.is_some() && finalizer::hold(&api, object, FINALIZER).await? {
         return Ok(Action::await_change());
     }
-    let full = plan::storage::warning(object.status.as_ref(), &plan.outcome.facts).cloned();
+    let warnings = plan::warnings(object.status.as_ref(), &plan.outcome.facts);
+    let warnings: Vec<_> = warnings.into_iter().cloned().collect();
     let done = match plan.children {
         Some(children) => apply::apply(context, object, &seen, children).await,
         None => Ok(()),
     };
     let next = finish(context, &api, object, plan.outcome, done).await?;
     // Once the status says so: until then it would be told again with each attempt.
-    if let Some(full) = full {
-        let warning = EventType::Warning;
-        events::publish(context, object, warning, &full.reason, &full.message).await;
+    for Fact {
+        reason, message, ..
+    } in &warnings
+    {
+        events::publish(context, object, EventType::Warning, reason, message).await;
     }
     Ok(next)
 }

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
+    batch::v1::{CronJob, Job},
     core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service},
     networking::v1::NetworkPolicy,
 };
@@ -26,6 +27,9 @@ pub struct Stores {
     policies: Cache<NetworkPolicy>,
     claims: Cache<PersistentVolumeClaim>,
     pods: Cache<Pod>,
+    jobs: Cache<Job>,
+    crons: Cache<CronJob>,
+    databases: Cache<Database>,
 }
 
 impl Stores {
@@ -38,6 +42,9 @@ impl Stores {
             policies: caches.managed(),
             claims: caches.managed(),
             pods: caches.managed(),
+            jobs: caches.managed(),
+            crons: caches.managed(),
+            databases: caches.all(),
         }
     }
 }
@@ -51,6 +58,21 @@ pub struct Fresh {
     pub standby: String,
     /// An identity.
     pub identity: String,
+}
+
+/// What there is of backups.
+#[derive(Clone, Debug, Default)]
+pub struct Backups {
+    /// The claim that they lie on, where it is one.
+    pub claim: Option<Arc<PersistentVolumeClaim>>,
+    /// What takes those of the schedule.
+    pub scheduled: Option<Arc<CronJob>>,
+    /// The Jobs that take and restore them.
+    pub jobs: Vec<Arc<Job>>,
+    /// Their pods.
+    pub pods: Vec<Arc<Pod>>,
+    /// The Database that `restore.from.database` names.
+    pub origin: Option<Arc<Database>>,
 }
 
 /// What a plan is made from.
@@ -78,6 +100,8 @@ pub struct Seen {
     pub volume: Option<Volume>,
     /// The server's pod.
     pub pod: Option<Arc<Pod>>,
+    /// Its backups.
+    pub backups: Backups,
     /// For what has none yet.
     pub fresh: Fresh,
 }
@@ -120,12 +144,32 @@ pub async fn observe(
         policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
         pod,
         volume,
+        backups: backups(stores, object, &namespace, &name),
         fresh: Fresh {
             password: random(32),
             standby: random(32),
             identity: random(16),
         },
     })
+}
+
+fn backups(stores: &Stores, object: &Database, namespace: &str, name: &str) -> Backups {
+    let restore = object.spec.restore.as_ref();
+    let origin = restore.and_then(|it| it.from.database.as_deref());
+    Backups {
+        claim: stores.claims.get(namespace, &names::backup_claim(name)),
+        scheduled: stores.crons.get(namespace, &names::backups(name)),
+        jobs: stores.jobs.list(namespace, |it| is_of(it, name)),
+        pods: stores.pods.list(namespace, |it| is_of(it, name)),
+        origin: origin.and_then(|it| stores.databases.get(namespace, it)),
+    }
+}
+
+/// Whether something takes or restores a backup of this Database.
+fn is_of<K: kube::Resource>(object: &K, database: &str) -> bool {
+    let role = meta::label(object, labels::ROLE);
+    meta::label(object, labels::DATABASE) == Some(database)
+        && matches!(role, Some(labels::role::BACKUP | labels::role::RESTORE))
 }
 
 /// Where a pod that runs can be asked.

@@ -1,10 +1,15 @@
 //! What a Database needs next, from what was seen. No I/O and no clock.
 
+pub mod attempt;
+pub mod backup;
 pub mod claim;
 pub mod deletion;
+pub mod destination;
 pub mod health;
 pub mod parameters;
+pub mod pod;
 pub mod policy;
+pub mod restore;
 pub mod rotation;
 pub mod secret;
 pub mod server;
@@ -16,6 +21,7 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
+        batch::v1::Job,
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
         networking::v1::NetworkPolicy,
     },
@@ -24,7 +30,7 @@ use k8s_openapi::{
 use kube::ResourceExt;
 use std::time::Duration;
 use trackbed_api::{Database, DatabaseStatus, database::Binding, labels, names, reason::Reason};
-use trackbed_kit::{Config, Health, Plan as Outcome, meta};
+use trackbed_kit::{Config, Fact, Health, Plan as Outcome, conditions::find, meta};
 
 use crate::observe::Seen;
 
@@ -57,8 +63,12 @@ pub struct Children {
     pub headless: Service,
     /// Who may connect.
     pub policy: NetworkPolicy,
+    /// What restores the backup that it begins with. `None`: nothing is to be made.
+    pub restore: Option<Box<Job>>,
     /// The server. `None`: it stays as it is.
     pub set: Option<StatefulSet>,
+    /// What takes backups.
+    pub backups: backup::Backups,
 }
 
 /// A Database and what its children are made from.
@@ -165,6 +175,14 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     };
     let mut secret = secret::desired(&place, seen, &logins.current, initialised);
     logins.mark(&mut secret);
+    let set = server::desired(&place, &settings, seen, logins.waits);
+    let (set, restore, health) = match restore::of(&place, seen, initialised) {
+        restore::Step::Done => (set, None, health),
+        restore::Step::Before { health, job } => (None, job, health),
+    };
+    let ready = seen.pod.as_deref().is_some_and(health::is_ready);
+    let backup = attempt::status(&place.name, &object.spec, seen, &before);
+    let proven = attempt::fact(&object.spec, seen, &before);
     let children = Children {
         secret,
         standby: rotation::standby(&place, &logins),
@@ -172,7 +190,9 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         service: service::desired(&place),
         headless: service::headless(&place),
         policy: policy::desired(&place),
-        set: server::desired(&place, &settings, seen, logins.waits),
+        backups: backup::desired(&place, seen, ready, &before),
+        restore,
+        set,
         settings,
     };
     let status = DatabaseStatus {
@@ -185,13 +205,25 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         claim: Some(names::data_claim(&place.name)),
         storage: size,
         storage_used: usage.map(|it| it.used()).or(before.storage_used),
+        identity: initialised.then(|| secret::identity(seen)),
+        backup,
         initialised,
         ..before
     };
     let again = logins.again.map_or(SECRET, |again| again.min(SECRET));
     let mut plan = of(status, health, Some(children), Some(again));
-    plan.outcome.facts = facts.into_iter().collect();
+    plan.outcome.facts = facts.into_iter().chain(proven).collect();
     plan
+}
+
+/// What Events are to say: conditions that are False now and were not, or are for another reason.
+pub fn warnings<'a>(before: Option<&DatabaseStatus>, facts: &'a [Fact]) -> Vec<&'a Fact> {
+    let known = |fact: &Fact| {
+        let before = before.and_then(|it| find(&it.conditions, fact.kind));
+        before.is_some_and(|it| it.status == "False" && it.reason == fact.reason)
+    };
+    let bad = facts.iter().filter(|it| it.status == Some(false));
+    bad.filter(|it| !known(it)).collect()
 }
 
 /// Whether data were written: once the server was ready, or the retained Secret says so.

@@ -135,7 +135,12 @@ fn log(format: Option<LogFormat>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn no_two_options_of_a_command_have_one_name() {
+        super::Cli::command().debug_assert();
+    }
 
     #[test]
     fn plan_is_a_command() {

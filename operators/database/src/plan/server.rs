@@ -5,10 +5,8 @@ use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
-            Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-            ExecAction, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, SeccompProfile, SecretVolumeSource, SecurityContext,
-            TCPSocketAction, Volume, VolumeMount,
+            Container, ContainerPort, ExecAction, Pod, PodSpec, PodTemplateSpec, Probe,
+            TCPSocketAction, Volume,
         },
     },
     apimachinery::pkg::{
@@ -17,22 +15,18 @@ use k8s_openapi::{
     },
 };
 use std::collections::BTreeMap;
-use trackbed_api::{common::ResourceDefaults, database::Engine, labels, names};
+use trackbed_api::{common::ResourceDefaults, labels, names};
 use trackbed_kit::meta;
 
-use super::{Place, rotation::Wait, settings};
+use super::{Place, pod, rotation::Wait, settings};
 use crate::observe::Seen;
 
 /// What a server gets when its spec says nothing.
 pub const RESOURCES: ResourceDefaults = ["100m", "256Mi", "1", "512Mi"];
-/// User and group of the servers in both official images.
-const USER: i64 = 999;
 /// Port on which the supervisor tells how the server and its volume are.
 pub const METRICS: i32 = 9187;
 /// Annotation on the pod: hash of the settings that it was started with.
 const SETTINGS: &str = "trackbed.dev/settings";
-/// The supervisor in the pod.
-const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
 
 /// The StatefulSet. `None`: the live one was made by another version of the operator, does all that
 /// is asked, and its pod is well: an upgrade restarts no database.
@@ -121,7 +115,7 @@ fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet
                     )])),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(place, supervisor)),
+                spec: Some(pod_spec(place, supervisor)),
             },
             ..StatefulSetSpec::default()
         }),
@@ -129,54 +123,24 @@ fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet
     }
 }
 
-fn pod(place: &Place<'_>, supervisor: &str) -> PodSpec {
+fn pod_spec(place: &Place<'_>, supervisor: &str) -> PodSpec {
     PodSpec {
-        init_containers: Some(vec![install(supervisor)]),
+        init_containers: Some(vec![pod::install(supervisor)]),
         containers: vec![server(place)],
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         // A server that writes much to disk at its end.
         termination_grace_period_seconds: Some(120),
-        security_context: Some(PodSecurityContext {
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            run_as_non_root: Some(true),
-            fs_group: Some(USER),
-            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-            seccomp_profile: Some(SeccompProfile {
-                type_: "RuntimeDefault".to_owned(),
-                localhost_profile: None,
-            }),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(pod::security()),
         volumes: Some(volumes(place)),
         ..PodSpec::default()
-    }
-}
-
-fn install(image: &str) -> Container {
-    let words = ["/trackbed", "supervisor", "install", "--to", SUPERVISOR];
-    Container {
-        name: "supervisor".to_owned(),
-        image: Some(image.to_owned()),
-        command: Some(words.iter().map(|it| (*it).to_owned()).collect()),
-        volume_mounts: Some(vec![mount("bin", "/opt/trackbed/bin", false)]),
-        security_context: Some(unprivileged()),
-        ..Container::default()
     }
 }
 
 fn server(place: &Place<'_>) -> Container {
     let spec = &place.object.spec;
     let engine = spec.engine.as_str().to_lowercase();
-    let repository = match spec.engine {
-        Engine::Postgres => &place.config.images.postgres,
-        Engine::Redis => &place.config.images.redis,
-    };
-    let command = |words: &[&str]| {
-        let words = [SUPERVISOR, "supervisor"].iter().chain(words);
-        Some(words.map(|it| (*it).to_owned()).collect::<Vec<_>>())
-    };
+    let command = |words: &[&str]| Some(pod::command(words));
     let version = format!("--version={}", spec.version);
     let probe = |failures: i32, period: i32| Probe {
         exec: Some(ExecAction {
@@ -189,7 +153,7 @@ fn server(place: &Place<'_>) -> Container {
     };
     Container {
         name: engine.clone(),
-        image: Some(format!("{repository}:{}", spec.version)),
+        image: Some(pod::image(place)),
         command: command(&[&engine, &version]),
         ports: Some(vec![
             port(&engine, spec.engine.port()),
@@ -197,13 +161,13 @@ fn server(place: &Place<'_>) -> Container {
         ]),
         resources: Some(spec.resources.with_defaults(RESOURCES)),
         volume_mounts: Some(vec![
-            mount("data", "/data", false),
-            mount("credentials", "/etc/trackbed/credentials", true),
-            mount("standby", "/etc/trackbed/standby", true),
-            mount("settings", "/etc/trackbed/state", true),
-            mount("run", "/run/trackbed", false),
-            mount("tmp", "/tmp", false),
-            mount("bin", "/opt/trackbed/bin", true),
+            pod::mount("data", "/data", false),
+            pod::mount("credentials", "/etc/trackbed/credentials", true),
+            pod::mount("standby", "/etc/trackbed/standby", true),
+            pod::mount("settings", "/etc/trackbed/state", true),
+            pod::mount("run", "/run/trackbed", false),
+            pod::mount("tmp", "/tmp", false),
+            pod::mount("bin", "/opt/trackbed/bin", true),
         ]),
         // Half an hour for a recovery, then readiness every ten seconds.
         startup_probe: Some(probe(600, 3)),
@@ -218,7 +182,7 @@ fn server(place: &Place<'_>) -> Container {
             failure_threshold: Some(6),
             ..Probe::default()
         }),
-        security_context: Some(unprivileged()),
+        security_context: Some(pod::unprivileged()),
         ..Container::default()
     }
 }
@@ -232,70 +196,14 @@ fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-fn unprivileged() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities {
-            add: None,
-            drop: Some(vec!["ALL".to_owned()]),
-        }),
-        ..SecurityContext::default()
-    }
-}
-
 fn volumes(place: &Place<'_>) -> Vec<Volume> {
-    let empty = |name: &str, medium: Option<&str>| Volume {
-        name: name.to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource {
-            medium: medium.map(str::to_owned),
-            size_limit: None,
-        }),
-        ..Volume::default()
-    };
     vec![
-        Volume {
-            name: "data".to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: names::data_claim(&place.name),
-                read_only: None,
-            }),
-            ..Volume::default()
-        },
-        secret("credentials", names::credentials(&place.name), false),
-        secret("standby", names::standby(&place.name), true),
-        Volume {
-            name: "settings".to_owned(),
-            config_map: Some(ConfigMapVolumeSource {
-                name: settings::name(&place.name),
-                ..ConfigMapVolumeSource::default()
-            }),
-            ..Volume::default()
-        },
-        empty("run", Some("Memory")),
-        empty("tmp", None),
-        empty("bin", None),
+        pod::claim("data", names::data_claim(&place.name)),
+        pod::secret("credentials", names::credentials(&place.name), false),
+        pod::secret("standby", names::standby(&place.name), true),
+        pod::config_map("settings", settings::name(&place.name)),
+        pod::empty("run", Some("Memory")),
+        pod::empty("tmp", None),
+        pod::empty("bin", None),
     ]
-}
-
-fn secret(volume: &str, name: String, optional: bool) -> Volume {
-    Volume {
-        name: volume.to_owned(),
-        secret: Some(SecretVolumeSource {
-            secret_name: Some(name),
-            default_mode: Some(0o440),
-            optional: optional.then_some(true),
-            ..SecretVolumeSource::default()
-        }),
-        ..Volume::default()
-    }
-}
-
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
 }

@@ -144,11 +144,3 @@ fn said(before: &DatabaseStatus) -> Option<Fact> {
     let (reason, message) = (said.reason.clone(), said.message.clone());
     Some(Fact::new(STORAGE_AMPLE, Some(status), reason, message))
 }
-
-/// What an Event is to say: that the volume is almost full, which it was not before.
-pub fn warning<'a>(before: Option<&DatabaseStatus>, facts: &'a [Fact]) -> Option<&'a Fact> {
-    let fact = facts.iter().find(|it| it.kind == STORAGE_AMPLE)?;
-    let before = before.and_then(|it| find(&it.conditions, STORAGE_AMPLE));
-    let warned = before.is_some_and(|it| it.status == "False");
-    (fact.status == Some(false) && !warned).then_some(fact)
-}

@@ -1,7 +1,10 @@
 //! How full a volume is, and what is said of it.
 
 use trackbed_api::{DatabaseStatus, common::condition::STORAGE_AMPLE, reason::Reason};
-use trackbed_database::plan::storage::{Volume, fact, usage, warning};
+use trackbed_database::plan::{
+    storage::{Volume, fact, usage},
+    warnings,
+};
 use trackbed_kit::Health;
 
 const MIB: u64 = 1 << 20;
@@ -69,11 +72,11 @@ fn a_warning_is_given_once_and_what_was_said_holds_until_more_is_known() {
     let facts: Vec<_> = fact(Some(&usage), &well(), Some("1Gi"), &status)
         .into_iter()
         .collect();
-    assert!(warning(Some(&status), &facts).is_some());
+    assert_eq!(warnings(Some(&status), &facts).len(), 1);
     assert_eq!(fact(None, &well(), Some("1Gi"), &status), None);
     status.conditions =
         trackbed_kit::conditions::conditions(&[], Some(1), &well(), &facts, super::now());
-    assert_eq!(warning(Some(&status), &facts), None);
+    assert_eq!(warnings(Some(&status), &facts).len(), 0);
     let kept = fact(None, &well(), Some("1Gi"), &status).expect("what was said");
     assert_eq!(kept, facts[0]);
     assert_eq!(kept.kind, STORAGE_AMPLE);
@@ -90,7 +93,10 @@ fn a_server_that_ended_for_want_of_room_tells_it_by_itself() {
         told.message,
         "no room is left on 1Gi: raise storage.size, or make room"
     );
-    assert!(warning(Some(&nothing), std::slice::from_ref(&told)).is_some());
+    assert_eq!(
+        warnings(Some(&nothing), std::slice::from_ref(&told)).len(),
+        1
+    );
 
     let before = usage(Some(&volume(300, 1000, 600)), Some("1Gi"));
     let told = fact(before.as_ref(), &ended, Some("1Gi"), &nothing).expect("a condition");

@@ -1,0 +1,266 @@
+//! Backups: a CronJob for those of the schedule, a Job for one that somebody asks for, and the claim
+//! where they lie if it is not a bucket. The claim stays when the Database goes.
+
+use k8s_openapi::{
+    api::{
+        batch::v1::{
+            CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy,
+            PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
+        },
+        core::v1::{Container, PersistentVolumeClaim, PodSpec, PodTemplateSpec},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use trackbed_api::{
+    DatabaseStatus, backup::Backup, common::ResourceDefaults, labels, labels::role, names,
+};
+use trackbed_kit::{claim, meta};
+
+use super::{Place, destination, destination::Lies, pod, server, settings};
+use crate::observe::Seen;
+
+/// Container that takes the backup.
+pub const TAKE: &str = "backup";
+/// Container that proves it.
+pub const PROVE: &str = "prove";
+/// Exit code of a supervisor that would end like this again.
+pub const LASTING: i32 = 3;
+/// Where the scratch server has its files.
+const SCRATCH: &str = "/scratch";
+/// What the container that takes it gets: the data run through it.
+const RESOURCES: ResourceDefaults = ["50m", "128Mi", "1", "256Mi"];
+/// How late one may begin, in seconds, when the cluster's controllers were away.
+const LATE: i64 = 3600;
+/// How long a Job that was asked for stays to be looked at, in seconds.
+const KEPT: i32 = 86_400;
+
+/// What backups are made by.
+#[derive(Clone, Debug, Default)]
+pub struct Backups {
+    /// The volume of their own.
+    pub claim: Option<PersistentVolumeClaim>,
+    /// Those of the schedule.
+    pub scheduled: Option<CronJob>,
+    /// The one that is asked for.
+    pub requested: Option<Job>,
+}
+
+/// What is to be there. A backup that is asked for waits for the server.
+pub fn desired(place: &Place<'_>, seen: &Seen, ready: bool, before: &DatabaseStatus) -> Backups {
+    let Some(backup) = place.object.spec.backup.as_ref() else {
+        return Backups::default();
+    };
+    let volume = backup.destination.volume.as_ref();
+    Backups {
+        claim: volume.map(|volume| PersistentVolumeClaim {
+            metadata: place.retained(&names::backup_claim(&place.name)),
+            spec: Some(claim::spec(
+                seen.backups.claim.as_deref(),
+                &volume.size,
+                volume.class_name.as_deref(),
+            )),
+            status: None,
+        }),
+        scheduled: scheduled(place, backup),
+        requested: requested(place, seen, backup, before).filter(|_| ready),
+    }
+}
+
+/// The Job that is to be made: none if it is there, or was.
+fn requested(
+    place: &Place<'_>,
+    seen: &Seen,
+    backup: &Backup,
+    before: &DatabaseStatus,
+) -> Option<Job> {
+    let request = backup.request.as_deref()?;
+    let name = names::requested_backup(&place.name, request);
+    let done = before.backup.as_ref().and_then(|it| it.request.as_deref());
+    let is_there = seen.backups.jobs.iter().any(|job| job.name_any() == name);
+    if done == Some(request) || is_there {
+        return None;
+    }
+    let mut spec = job(place, backup);
+    spec.ttl_seconds_after_finished = Some(KEPT);
+    let mut metadata = place.owned(&name);
+    meta::insert(&mut metadata.labels, labels::ROLE, role::BACKUP);
+    Some(Job {
+        metadata,
+        spec: Some(spec),
+        status: None,
+    })
+}
+
+fn scheduled(place: &Place<'_>, backup: &Backup) -> Option<CronJob> {
+    let schedule = backup.schedule.as_ref()?;
+    Some(CronJob {
+        metadata: place.owned(&names::backups(&place.name)),
+        spec: Some(CronJobSpec {
+            schedule: schedule.to_string(),
+            time_zone: Some(backup.time_zone.to_string()),
+            concurrency_policy: Some("Forbid".to_owned()),
+            suspend: Some(place.object.spec.suspend),
+            starting_deadline_seconds: Some(LATE),
+            successful_jobs_history_limit: Some(1),
+            failed_jobs_history_limit: Some(1),
+            job_template: JobTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(place, role::BACKUP)),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(job(place, backup)),
+            },
+        }),
+        status: None,
+    })
+}
+
+/// Labels of what runs for a while.
+pub(super) fn labels(place: &Place<'_>, role: &str) -> BTreeMap<String, String> {
+    let mut all = meta::managed();
+    all.insert(labels::DATABASE.to_owned(), place.name.clone());
+    all.insert(labels::PROJECT.to_owned(), place.project.to_owned());
+    all.insert(labels::ROLE.to_owned(), role.to_owned());
+    all
+}
+
+fn job(place: &Place<'_>, backup: &Backup) -> JobSpec {
+    JobSpec {
+        // The destination's own requests are tried again before.
+        backoff_limit: Some(1),
+        pod_failure_policy: Some(not_again()),
+        active_deadline_seconds: i64::try_from(backup.timeout.seconds()).ok(),
+        template: PodTemplateSpec {
+            metadata: Some(ObjectMeta {
+                labels: Some(labels(place, role::BACKUP)),
+                ..ObjectMeta::default()
+            }),
+            spec: Some(pod_spec(place, backup)),
+        },
+        ..JobSpec::default()
+    }
+}
+
+/// Ends a Job whose pod says that trying again would not help.
+pub(super) fn not_again() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![PodFailurePolicyRule {
+            action: "FailJob".to_owned(),
+            on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                container_name: None,
+                operator: "In".to_owned(),
+                values: vec![LASTING],
+            }),
+            ..PodFailurePolicyRule::default()
+        }],
+    }
+}
+
+fn pod_spec(place: &Place<'_>, backup: &Backup) -> PodSpec {
+    let lies = Lies::of(&backup.destination, &place.name);
+    let mut scratch = pod::empty("scratch", None);
+    if let Some(folder) = &mut scratch.empty_dir {
+        folder.size_limit = Some(place.object.spec.storage.size.to_k8s());
+    }
+    let image = &place.config.images.operator;
+    PodSpec {
+        init_containers: Some(vec![pod::install(image), take(place, backup, &lies)]),
+        containers: vec![prove(place, &lies)],
+        volumes: Some(vec![
+            destination::volume(&lies),
+            pod::secret("credentials", names::credentials(&place.name), false),
+            pod::secret("standby", names::standby(&place.name), true),
+            pod::config_map("settings", settings::name(&place.name)),
+            scratch,
+            pod::empty("run", Some("Memory")),
+            pod::empty("tmp", None),
+            pod::empty("bin", None),
+        ]),
+        ..surroundings()
+    }
+}
+
+/// What all pods have that run for a while.
+pub(super) fn surroundings() -> PodSpec {
+    PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        // What is not finished is begun anew; nothing is gained by waiting.
+        termination_grace_period_seconds: Some(5),
+        security_context: Some(pod::security()),
+        ..PodSpec::default()
+    }
+}
+
+fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
+    let mut words = vec!["backup".to_owned(), version(place)];
+    words.extend(destination::arguments(lies));
+    words.push(format!("--keep={}", backup.retain.count));
+    words.push(format!("--timeout={}", backup.timeout.seconds()));
+    if let Some(age) = &backup.retain.age {
+        words.push(format!("--keep-for={}", age.seconds()));
+    }
+    let mut mounts = vec![
+        destination::mount(lies, false),
+        pod::mount("credentials", "/etc/trackbed/credentials", true),
+        pod::mount("standby", "/etc/trackbed/standby", true),
+    ];
+    mounts.extend(common());
+    Container {
+        name: TAKE.to_owned(),
+        resources: Some(trackbed_api::common::Resources::default().with_defaults(RESOURCES)),
+        volume_mounts: Some(mounts),
+        ..container(place, words)
+    }
+}
+
+fn prove(place: &Place<'_>, lies: &Lies<'_>) -> Container {
+    let mut words = vec![
+        "prove".to_owned(),
+        version(place),
+        format!("--data={SCRATCH}"),
+    ];
+    words.extend(destination::arguments(lies));
+    let mut mounts = vec![
+        destination::mount(lies, true),
+        pod::mount("scratch", SCRATCH, false),
+    ];
+    mounts.extend(common());
+    let resources = &place.object.spec.resources;
+    Container {
+        name: PROVE.to_owned(),
+        resources: Some(resources.with_defaults(server::RESOURCES)),
+        volume_mounts: Some(mounts),
+        ..container(place, words)
+    }
+}
+
+/// What every command of the supervisor needs.
+pub(super) fn common() -> [k8s_openapi::api::core::v1::VolumeMount; 4] {
+    [
+        pod::mount("settings", "/etc/trackbed/state", true),
+        pod::mount("run", "/run/trackbed", false),
+        pod::mount("tmp", "/tmp", false),
+        pod::mount("bin", "/opt/trackbed/bin", true),
+    ]
+}
+
+pub(super) fn version(place: &Place<'_>) -> String {
+    format!("--version={}", place.object.spec.version)
+}
+
+/// The server's image with a command of the supervisor.
+pub(super) fn container(place: &Place<'_>, words: Vec<String>) -> Container {
+    let mut command = pod::command(&[]);
+    // Kubernetes puts variables into what has the form of one.
+    command.extend(words.into_iter().map(|word| word.replace('$', "$$")));
+    Container {
+        image: Some(pod::image(place)),
+        command: Some(command),
+        security_context: Some(pod::unprivileged()),
+        ..Container::default()
+    }
+}

@@ -1,0 +1,164 @@
+//! What a new Database begins with: a Job restores a backup into its volume before there is a
+//! server.
+
+use k8s_openapi::api::{
+    batch::v1::{Job, JobSpec},
+    core::v1::{Container, PodSpec, PodTemplateSpec},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use trackbed_api::{Database, backup::Restore, labels, labels::role, names, reason::Reason};
+use trackbed_kit::{Health, job::ended, meta};
+
+use super::{
+    Place, attempt,
+    backup::{common, container, labels, not_again, surroundings, version},
+    destination,
+    destination::Lies,
+    pod, server, settings,
+};
+use crate::observe::Seen;
+
+/// Container that restores.
+pub const CONTAINER: &str = "restore";
+/// How often it is tried again, with pauses of 10 seconds and more.
+const RETRIES: i32 = 4;
+
+/// How it stands.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Nothing is to be restored, or it is done.
+    Done,
+    /// It is under way, or will never be done. There is no server meanwhile.
+    Before {
+        /// In words.
+        health: Health,
+        /// The Job to make.
+        job: Option<Box<Job>>,
+    },
+}
+
+/// How it stands with a Database that has no data yet.
+pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
+    let Some(restore) = place.object.spec.restore.as_ref().filter(|_| !initialised) else {
+        return Step::Done;
+    };
+    let name = names::restore(&place.name);
+    let live = seen.backups.jobs.iter().find(|it| it.name_any() == name);
+    let Some(live) = live else {
+        return match origin(restore, seen) {
+            Ok((lies, identity)) => Step::Before {
+                health: Health::Progressing("the backup is being restored".to_owned()),
+                job: Some(Box::new(job(place, restore, &lies, identity))),
+            },
+            Err((reason, message)) => Step::Before {
+                health: Health::Waiting(reason, message),
+                job: None,
+            },
+        };
+    };
+    let health = match ended(live) {
+        None => Health::Progressing(format!(
+            "the backup is being restored: 'kubectl logs job/{name}' says how far it is"
+        )),
+        Some(end) if trackbed_kit::job::succeeded(end) => return Step::Done,
+        Some(_) => {
+            let (reason, message) = attempt::failure(live, seen, Reason::RestoreFailed);
+            let message = format!(
+                "{message}. Nothing was written: delete the Job {name} to have it tried again, or create the Database again with another restore"
+            );
+            Health::Stalled(reason, message)
+        }
+    };
+    Step::Before { health, job: None }
+}
+
+/// Where the backup lies, and whose it is if that is known.
+fn origin<'a>(
+    restore: &'a Restore,
+    seen: &'a Seen,
+) -> Result<(Lies<'a>, Option<String>), (Reason, String)> {
+    let from = &restore.from;
+    let identity = from.identity.as_ref().map(ToString::to_string);
+    if let Some(bucket) = &from.s3 {
+        return Ok((Lies::Bucket(bucket), identity));
+    }
+    if let Some(claim) = &from.volume {
+        return Ok((Lies::Claim(claim.claim_name.to_string()), identity));
+    }
+    let name = from.database.as_deref().unwrap_or_default();
+    let missing = |what: &str| {
+        let message = format!("restore.from.database: Database {name} {what}");
+        (Reason::ReferenceMissing, message)
+    };
+    let database: &Database = seen
+        .backups
+        .origin
+        .as_deref()
+        .ok_or_else(|| missing("does not exist in this namespace"))?;
+    let backup = database.spec.backup.as_ref();
+    let backup = backup.ok_or_else(|| missing("has no backup in its spec"))?;
+    let status = database.status.as_ref();
+    let identity = status
+        .and_then(|status| status.identity.clone())
+        .ok_or_else(|| missing("has no data yet"))?;
+    Ok((Lies::of(&backup.destination, name), Some(identity)))
+}
+
+fn job(place: &Place<'_>, restore: &Restore, lies: &Lies<'_>, identity: Option<String>) -> Job {
+    let mut metadata = place.owned(&names::restore(&place.name));
+    meta::insert(&mut metadata.labels, labels::ROLE, role::RESTORE);
+    Job {
+        metadata,
+        spec: Some(JobSpec {
+            backoff_limit: Some(RETRIES),
+            pod_failure_policy: Some(not_again()),
+            active_deadline_seconds: i64::try_from(restore.timeout.seconds()).ok(),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(place, role::RESTORE)),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(PodSpec {
+                    init_containers: Some(vec![pod::install(&place.config.images.operator)]),
+                    containers: vec![restores(place, restore, lies, identity)],
+                    volumes: Some(vec![
+                        destination::volume(lies),
+                        pod::claim("data", names::data_claim(&place.name)),
+                        pod::config_map("settings", settings::name(&place.name)),
+                        pod::empty("run", Some("Memory")),
+                        pod::empty("tmp", None),
+                        pod::empty("bin", None),
+                    ]),
+                    ..surroundings()
+                }),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn restores(
+    place: &Place<'_>,
+    restore: &Restore,
+    lies: &Lies<'_>,
+    identity: Option<String>,
+) -> Container {
+    let mut words = vec!["restore".to_owned(), version(place)];
+    words.extend(destination::arguments(lies));
+    words.extend(identity.map(|it| format!("--identity={it}")));
+    words.extend(restore.backup.as_ref().map(|it| format!("--backup={it}")));
+    let mut mounts = vec![
+        destination::mount(lies, true),
+        pod::mount("data", "/data", false),
+    ];
+    mounts.extend(common());
+    let resources = &place.object.spec.resources;
+    Container {
+        name: CONTAINER.to_owned(),
+        resources: Some(resources.with_defaults(server::RESOURCES)),
+        volume_mounts: Some(mounts),
+        ..container(place, words)
+    }
+}

@@ -1,0 +1,520 @@
+//! Backups: what takes them, how they went, and Databases that begin with one.
+
+use std::{fmt::Write, sync::Arc};
+
+use expect_test::expect;
+use k8s_openapi::api::{
+    batch::v1::{CronJob, Job},
+    core::v1::Pod,
+};
+use serde::de::DeserializeOwned;
+use trackbed_api::{Database, DatabaseStatus};
+use trackbed_database::{observe::Seen, plan::Plan};
+
+use super::{children, database, decide, pod, seen};
+
+const READY: &str = "{conditions: [{type: Ready, status: 'True'}]}";
+const VOLUME: &str = "destination: {volume: {size: 2Gi}}";
+const BUCKET: &str = "destination: {s3: {bucket: acme, endpoint: 'https://s3.example.com/', prefix: a/b, secretRef: {name: keys}}}";
+
+fn yaml<T: DeserializeOwned>(text: &str) -> Arc<T> {
+    Arc::new(serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+fn backed_up(backup: &str) -> Database {
+    database(&format!(
+        "{{engine: Postgres, version: '17', backup: {{{backup}}}}}"
+    ))
+}
+
+fn running() -> Seen {
+    Seen {
+        pod: pod(READY),
+        ..seen()
+    }
+}
+
+/// A Job with that role that began at that hour, and its pod.
+fn add(seen: &mut Seen, name: &str, role: &str, hour: u8, end: &str, containers: &str) {
+    let labels = format!("trackbed.dev/role: {role}");
+    let at = format!("creationTimestamp: '2026-01-01T{hour:02}:00:00Z'");
+    let job: Arc<Job> = yaml(&format!(
+        "metadata: {{name: {name}, {at}, labels: {{{labels}}}}}\nspec: {{activeDeadlineSeconds: 60, template: {{}}}}\nstatus: {{conditions: [{end}]}}\n"
+    ));
+    let pod: Arc<Pod> = yaml(&format!(
+        "metadata: {{name: {name}-x, {at}, labels: {{batch.kubernetes.io/job-name: {name}, {labels}}}}}\nstatus: {{{containers}}}\n"
+    ));
+    seen.backups.jobs.push(job);
+    seen.backups.pods.push(pod);
+}
+
+fn container(name: &str, code: i32, words: &str) -> String {
+    format!(
+        "[{{name: {name}, image: x, imageID: x, ready: false, restartCount: 0, state: {{terminated: {{exitCode: {code}, message: '{words}'}}}}}}]"
+    )
+}
+
+fn taken(hour: u8) -> String {
+    let words = format!(
+        r#"{{"count":3,"newest":[{{"name":"b{hour}","takenAt":"2026-01-01T{hour:02}:00:01Z","storedBytes":9}}]}}"#
+    );
+    container("backup", 0, &words)
+}
+
+fn proven(hour: u8) -> String {
+    let words = format!(
+        r#"{{"name":"b{hour}","takenAt":"2026-01-01T{hour:02}:00:01Z","tables":2,"rows":7}}"#
+    );
+    container("prove", 0, &words)
+}
+
+/// What a Database without data remembers of its backups.
+fn remembered(status: DatabaseStatus) -> Option<DatabaseStatus> {
+    Some(DatabaseStatus {
+        backup: status.backup,
+        ..DatabaseStatus::default()
+    })
+}
+
+const COMPLETE: &str = "{type: Complete, status: 'True'}";
+const FAILED: &str = "{type: Failed, status: 'True'}";
+
+/// What status says of backups.
+fn told(plan: &Plan) -> String {
+    let mut text = String::new();
+    let backup = plan.outcome.status.backup.clone().unwrap_or_default();
+    let time = |time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+        time.map_or_else(|| "never".to_owned(), |it| it.0.to_string())
+    };
+    let names: Vec<_> = backup.newest.iter().map(|it| it.name.as_str()).collect();
+    writeln!(
+        text,
+        "{} of {}, last {}, verified {}, request {}",
+        names.join(" "),
+        backup.count,
+        time(backup.last),
+        time(backup.last_verified),
+        backup.request.unwrap_or_default()
+    )
+    .expect("text");
+    for fact in &plan.outcome.facts {
+        if fact.kind == "BackupReady" {
+            writeln!(text, "{:?} {}: {}", fact.status, fact.reason, fact.message).expect("text");
+        }
+    }
+    text
+}
+
+#[test]
+fn a_schedule_takes_and_proves_backups_beside_the_server() {
+    let object = backed_up(&format!(
+        "schedule: '0 2 * * *', timeZone: Europe/Berlin, retain: {{count: 3, age: 48h}}, {VOLUME}"
+    ));
+    let backups = children(&object, &seen()).backups;
+    let claim = backups.claim.expect("a claim");
+    assert!(claim.metadata.owner_references.is_none(), "it stays");
+    assert!(backups.requested.is_none());
+    let cron: CronJob = backups.scheduled.expect("a CronJob");
+    expect![[r#"
+        concurrencyPolicy: Forbid
+        failedJobsHistoryLimit: 1
+        jobTemplate:
+          metadata:
+            labels:
+              app.kubernetes.io/managed-by: trackbed
+              trackbed.dev/database: db
+              trackbed.dev/project: shop
+              trackbed.dev/role: backup
+          spec:
+            activeDeadlineSeconds: 21600
+            backoffLimit: 1
+            podFailurePolicy:
+              rules:
+              - action: FailJob
+                onExitCodes:
+                  operator: In
+                  values:
+                  - 3
+            template:
+              metadata:
+                labels:
+                  app.kubernetes.io/managed-by: trackbed
+                  trackbed.dev/database: db
+                  trackbed.dev/project: shop
+                  trackbed.dev/role: backup
+              spec:
+                automountServiceAccountToken: false
+                containers:
+                - command:
+                  - /opt/trackbed/bin/trackbed
+                  - supervisor
+                  - prove
+                  - --version=17
+                  - --data=/scratch
+                  - --folder=/backups
+                  image: docker.io/library/postgres:17
+                  name: prove
+                  resources:
+                    limits:
+                      cpu: "1"
+                      memory: 512Mi
+                    requests:
+                      cpu: 100m
+                      memory: 256Mi
+                  securityContext:
+                    allowPrivilegeEscalation: false
+                    capabilities:
+                      drop:
+                      - ALL
+                    readOnlyRootFilesystem: true
+                  volumeMounts:
+                  - mountPath: /backups
+                    name: backups
+                    readOnly: true
+                  - mountPath: /scratch
+                    name: scratch
+                  - mountPath: /etc/trackbed/state
+                    name: settings
+                    readOnly: true
+                  - mountPath: /run/trackbed
+                    name: run
+                  - mountPath: /tmp
+                    name: tmp
+                  - mountPath: /opt/trackbed/bin
+                    name: bin
+                    readOnly: true
+                enableServiceLinks: false
+                initContainers:
+                - command:
+                  - /trackbed
+                  - supervisor
+                  - install
+                  - --to
+                  - /opt/trackbed/bin/trackbed
+                  image: docker.io/trackbed/operator:1
+                  name: supervisor
+                  securityContext:
+                    allowPrivilegeEscalation: false
+                    capabilities:
+                      drop:
+                      - ALL
+                    readOnlyRootFilesystem: true
+                  volumeMounts:
+                  - mountPath: /opt/trackbed/bin
+                    name: bin
+                - command:
+                  - /opt/trackbed/bin/trackbed
+                  - supervisor
+                  - backup
+                  - --version=17
+                  - --folder=/backups
+                  - --keep=3
+                  - --timeout=21600
+                  - --keep-for=172800
+                  image: docker.io/library/postgres:17
+                  name: backup
+                  resources:
+                    limits:
+                      cpu: "1"
+                      memory: 256Mi
+                    requests:
+                      cpu: 50m
+                      memory: 128Mi
+                  securityContext:
+                    allowPrivilegeEscalation: false
+                    capabilities:
+                      drop:
+                      - ALL
+                    readOnlyRootFilesystem: true
+                  volumeMounts:
+                  - mountPath: /backups
+                    name: backups
+                  - mountPath: /etc/trackbed/credentials
+                    name: credentials
+                    readOnly: true
+                  - mountPath: /etc/trackbed/standby
+                    name: standby
+                    readOnly: true
+                  - mountPath: /etc/trackbed/state
+                    name: settings
+                    readOnly: true
+                  - mountPath: /run/trackbed
+                    name: run
+                  - mountPath: /tmp
+                    name: tmp
+                  - mountPath: /opt/trackbed/bin
+                    name: bin
+                    readOnly: true
+                restartPolicy: Never
+                securityContext:
+                  fsGroup: 999
+                  fsGroupChangePolicy: OnRootMismatch
+                  runAsGroup: 999
+                  runAsNonRoot: true
+                  runAsUser: 999
+                  seccompProfile:
+                    type: RuntimeDefault
+                terminationGracePeriodSeconds: 5
+                volumes:
+                - name: backups
+                  persistentVolumeClaim:
+                    claimName: db-backups
+                - name: credentials
+                  secret:
+                    defaultMode: 288
+                    secretName: db-credentials
+                - name: standby
+                  secret:
+                    defaultMode: 288
+                    optional: true
+                    secretName: db-standby
+                - configMap:
+                    name: db-settings
+                  name: settings
+                - emptyDir:
+                    sizeLimit: 1Gi
+                  name: scratch
+                - emptyDir:
+                    medium: Memory
+                  name: run
+                - emptyDir: {}
+                  name: tmp
+                - emptyDir: {}
+                  name: bin
+        schedule: 0 2 * * *
+        startingDeadlineSeconds: 3600
+        successfulJobsHistoryLimit: 1
+        suspend: false
+        timeZone: Europe/Berlin
+    "#]]
+    .assert_eq(&serde_saphyr::to_string(&cron.spec).expect("YAML"));
+}
+
+#[test]
+fn a_bucket_is_told_without_its_keys() {
+    let object = backed_up(&format!("schedule: '@daily', {BUCKET}"));
+    let backups = children(&object, &seen()).backups;
+    assert!(backups.claim.is_none());
+    let cron = serde_json::to_value(backups.scheduled).expect("JSON");
+    let pod = &cron["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    expect![[r#"
+        ["/opt/trackbed/bin/trackbed","supervisor","backup","--version=17","--bucket=acme","--endpoint=https://s3.example.com","--prefix=a/b","--keep=7","--timeout=21600"]
+        {"name":"bucket","secret":{"defaultMode":288,"optional":true,"secretName":"keys"}}
+    "#]]
+    .assert_eq(&format!(
+        "{}\n{}\n",
+        pod["initContainers"][1]["command"], pod["volumes"][0]
+    ));
+}
+
+#[test]
+fn a_request_is_done_once_and_when_the_server_is_there() {
+    let object = backed_up(&format!("request: before-1.4, {VOLUME}"));
+    let requested = |object: &Database, seen: &Seen| {
+        let job = children(object, seen).backups.requested;
+        job.and_then(|job| job.metadata.name)
+    };
+    assert_eq!(requested(&object, &seen()), None, "there is no server");
+    let mut seen = running();
+    let name = requested(&object, &seen).expect("a Job");
+    expect!["db-backup-67f238eb"].assert_eq(&name);
+    add(&mut seen, &name, "backup", 3, "", "");
+    assert_eq!(requested(&object, &seen), None, "it is there");
+    assert_eq!(
+        decide(&object, &seen)
+            .outcome
+            .status
+            .backup
+            .and_then(|it| it.request),
+        None
+    );
+    seen.backups.jobs.clear();
+    add(&mut seen, &name, "backup", 3, COMPLETE, "");
+    let status = decide(&object, &seen).outcome.status;
+    let mut done = object;
+    done.status = remembered(status);
+    seen.backups.jobs.clear();
+    assert_eq!(requested(&done, &seen), None, "it was done");
+    done.spec.backup.as_mut().expect("one").request = Some("before-1.5".to_owned());
+    assert!(requested(&done, &seen).is_some());
+}
+
+#[test]
+fn status_has_the_newest_and_the_newest_that_was_proven() {
+    let mut object = backed_up(&format!("schedule: '@daily', {VOLUME}"));
+    let mut seen = running();
+    expect![[r#"
+         of 0, last never, verified never, request 
+        None NoBackupYet: no backup was taken yet: backup.schedule and backup.request say when
+    "#]]
+    .assert_eq(&told(&decide(&object, &seen)));
+    let good = format!(
+        "initContainerStatuses: {}, containerStatuses: {}",
+        taken(3),
+        proven(3)
+    );
+    add(&mut seen, "one", "backup", 3, COMPLETE, &good);
+    let plan = decide(&object, &seen);
+    expect![[r#"
+        b3 of 3, last 2026-01-01T03:00:01Z, verified 2026-01-01T03:00:01Z, request 
+        Some(true) BackupProven: the backup b3 was restored into a server of its own, with 2 tables and 7 rows
+    "#]]
+    .assert_eq(&told(&plan));
+    object.status = remembered(plan.outcome.status);
+    let bad = container(
+        "prove",
+        1,
+        r#"{"reason":"BackupTampered","message":"not whole"}"#,
+    );
+    let unproven = format!(
+        "initContainerStatuses: {}, containerStatuses: {bad}",
+        taken(4)
+    );
+    add(&mut seen, "two", "backup", 4, FAILED, &unproven);
+    expect![[r#"
+        b4 of 3, last 2026-01-01T04:00:01Z, verified 2026-01-01T03:00:01Z, request 
+        Some(false) BackupUnverified: not whole
+    "#]]
+    .assert_eq(&told(&decide(&object, &seen)));
+    seen.backups.jobs.clear();
+    seen.backups.pods.clear();
+    expect![[r#"
+        b3 of 3, last 2026-01-01T03:00:01Z, verified 2026-01-01T03:00:01Z, request 
+        None NoBackupYet: no backup was taken yet: backup.schedule and backup.request say when
+    "#]]
+    .assert_eq(&told(&decide(&object, &seen)));
+}
+
+#[test]
+fn every_way_to_fail_has_its_reason() {
+    let object = backed_up(&format!("schedule: '@daily', {VOLUME}"));
+    let fails = |end: &str, containers: &str| {
+        let mut seen = running();
+        add(&mut seen, "job", "backup", 3, end, containers);
+        told(&decide(&object, &seen))
+            .lines()
+            .last()
+            .map(str::to_owned)
+            .unwrap_or_default()
+    };
+    let init = |code: i32, words: &str| {
+        format!(
+            "initContainerStatuses: {}",
+            container("backup", code, words)
+        )
+    };
+    let mut text = String::new();
+    for (end, containers) in [
+        (
+            FAILED,
+            init(1, r#"{"reason":"DestinationFull","message":"no room"}"#),
+        ),
+        (
+            FAILED,
+            init(1, r#"{"reason":"InvalidBackupName","message":"odd"}"#),
+        ),
+        (FAILED, init(137, "")),
+        (FAILED, String::new()),
+        (
+            "{type: Failed, status: 'True', reason: DeadlineExceeded}",
+            String::new(),
+        ),
+    ] {
+        writeln!(text, "{}", fails(end, &containers)).expect("text");
+    }
+    expect![[r#"
+        Some(false) DestinationFull: no room
+        Some(false) BackupFailed: odd
+        Some(false) BackupFailed: the container backup ended with exit code 137: 'kubectl logs job/job -c backup' says more
+        Some(false) BackupFailed: the pod of Job job was taken away before it had ended
+        Some(false) BackupTimeout: it had not ended after 60 seconds: raise its timeout
+    "#]]
+    .assert_eq(&text);
+}
+
+fn restored(from: &str) -> Database {
+    database(&format!(
+        "{{engine: Postgres, version: '17', restore: {{{from}}}}}"
+    ))
+}
+
+/// Health, the restore's command, and whether there is a server.
+fn begins(object: &Database, seen: &Seen) -> String {
+    let plan = decide(object, seen);
+    let children = plan.children.clone().expect("children");
+    let job = serde_json::to_value(children.restore).expect("JSON");
+    let command = &job["spec"]["template"]["spec"]["containers"][0]["command"];
+    let words: Vec<_> = command
+        .as_array()
+        .into_iter()
+        .flatten()
+        .skip(3)
+        .filter_map(|it| it.as_str())
+        .collect();
+    let (_, reason, message) = plan.outcome.health.ready();
+    format!(
+        "{reason}: {message}\n[{}] server: {}\n",
+        words.join(" "),
+        children.set.is_some()
+    )
+}
+
+#[test]
+fn there_is_no_server_until_the_backup_is_restored() {
+    let object = restored("backup: b3, from: {database: other}");
+    let mut seen = seen();
+    let mut text = begins(&object, &seen);
+    let other = |more: &str| {
+        yaml::<Database>(&format!(
+            "metadata: {{name: other}}\nspec: {{engine: Postgres, version: '16'{more}}}\nstatus: {{identity: theirs}}\n"
+        ))
+    };
+    seen.backups.origin = Some(other(""));
+    text += &begins(&object, &seen);
+    seen.backups.origin = Some(other(&format!(", backup: {{{VOLUME}}}")));
+    text += &begins(&object, &seen);
+    seen.backups.origin = Some(other(&format!(", backup: {{{BUCKET}}}")));
+    text += &begins(&object, &seen);
+    add(&mut seen, "db-restore", "restore", 3, "", "");
+    text += &begins(&object, &seen);
+    seen.backups.jobs.clear();
+    let bad = container(
+        "restore",
+        1,
+        r#"{"reason":"BackupTruncated","message":"too short"}"#,
+    );
+    let bad = format!("containerStatuses: {bad}");
+    add(&mut seen, "db-restore", "restore", 3, FAILED, &bad);
+    text += &begins(&object, &seen);
+    seen.backups.jobs.clear();
+    add(&mut seen, "db-restore", "restore", 3, COMPLETE, "");
+    text += &begins(&object, &seen);
+    let by_claim = restored("from: {volume: {claimName: db-backups}, identity: theirs}");
+    text += &begins(&by_claim, &super::seen());
+    expect![[r#"
+        ReferenceMissing: restore.from.database: Database other does not exist in this namespace
+        [] server: false
+        ReferenceMissing: restore.from.database: Database other has no backup in its spec
+        [] server: false
+        Progressing: the backup is being restored
+        [--version=17 --folder=/backups --identity=theirs --backup=b3] server: false
+        Progressing: the backup is being restored
+        [--version=17 --bucket=acme --endpoint=https://s3.example.com --prefix=a/b --identity=theirs --backup=b3] server: false
+        Progressing: the backup is being restored: 'kubectl logs job/db-restore' says how far it is
+        [] server: false
+        BackupTruncated: too short. Nothing was written: delete the Job db-restore to have it tried again, or create the Database again with another restore
+        [] server: false
+        Progressing: Postgres 17 is being started
+        [] server: true
+        Progressing: the backup is being restored
+        [--version=17 --folder=/backups --identity=theirs] server: false
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
+fn a_database_with_data_is_not_restored_over() {
+    let object = restored("from: {database: other}");
+    let text = begins(&object, &running());
+    assert!(text.ends_with("[] server: true\n"), "{text}");
+}
