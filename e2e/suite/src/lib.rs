@@ -6,6 +6,7 @@
 //! there instead.
 
 mod audit;
+mod bucket;
 pub mod builds;
 mod client;
 mod environment;
@@ -18,10 +19,12 @@ mod last_words;
 mod operator;
 mod probe;
 mod proxy;
+mod serve;
 pub mod stub;
 
 use std::{env, path::PathBuf};
 
+pub use bucket::Bucket;
 pub use client::{Client, Writes};
 pub use environment::Environment;
 pub use git::Credentials;

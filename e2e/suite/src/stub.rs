@@ -1,9 +1,8 @@
 //! Servers that do what no real one does when it is asked to: stand-ins, for tests that name them as
-//! such. They listen at the host's end of the cluster's link.
+//! such.
 
 use std::{
-    env,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -18,29 +17,11 @@ use axum::{
     http::{Method, StatusCode, Uri, header::LOCATION},
     response::{IntoResponse, Response},
 };
-use tokio::sync::oneshot;
 
-/// Ports of that address which the cluster reaches.
-const PORTS: std::ops::Range<u16> = 3200..3299;
-/// One of them at which nobody ever listens.
-const NOBODY: u16 = 3299;
+use crate::serve::{NOBODY, Server, host, listen};
+
 /// More than any layer of these tests.
 const BODY_MAX: usize = 256 << 20;
-
-/// A free port that the cluster reaches.
-fn listen() -> TcpListener {
-    let host = host();
-    let free = PORTS.into_iter().find_map(|port| {
-        let address = format!("{host}:{port}");
-        TcpListener::bind(address).ok()
-    });
-    free.unwrap_or_else(|| panic!("no port of {host} is free"))
-}
-
-fn host() -> String {
-    env::var("TRACKBED_E2E_HOST")
-        .expect("TRACKBED_E2E_HOST is the host's end of the link; 'cargo xtask e2e' sets it")
-}
 
 /// An address at which nobody listens: connections are refused.
 pub fn nobody() -> String {
@@ -113,7 +94,7 @@ pub struct Registry {
     /// Where it is.
     pub address: SocketAddr,
     seen: Arc<Seen>,
-    _stop: oneshot::Sender<()>,
+    _server: Server,
 }
 
 #[derive(Debug)]
@@ -125,33 +106,16 @@ struct Seen {
 impl Registry {
     /// Serves until it is dropped.
     pub fn start(answers: Answers) -> Self {
-        let listener = listen();
-        let address = listener.local_addr().expect("an address");
-        listener.set_nonblocking(true).expect("a listener");
         let seen = Arc::new(Seen {
             answers: Mutex::new(answers),
             manifests: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(answer).with_state(seen.clone());
-        let (stop, stopped) = oneshot::channel();
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-                let serve = axum::serve(listener, router).into_future();
-                tokio::select! {
-                    served = serve => served.expect("it serves"),
-                    _ = stopped => {}
-                }
-            });
-        });
+        let server = Server::start(router);
         Self {
-            address,
+            address: server.address,
             seen,
-            _stop: stop,
+            _server: server,
         }
     }
 

@@ -1,0 +1,244 @@
+//! Backups are taken, proven and kept; a new Database begins with one, also without the Database
+//! that it is of; one that is spoilt is named, and nothing is made of it.
+
+use suite::{Bucket, Client, Cluster};
+
+const VOLUME: &str = "destination: {volume: {size: 256Mi}}, retain: {count: 2}";
+
+fn manifest(namespace: &str, name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 512Mi}}, resources: {{requests: {{cpu: 20m}}}}, {more}}}\n"
+    )
+}
+
+fn database(cluster: &Cluster, namespace: &str, name: &str, more: &str) {
+    cluster.apply(&manifest(namespace, name, more));
+}
+
+/// Asks for a backup, waits until it is proven, and gives its name.
+fn back_up(cluster: &Cluster, namespace: &str, name: &str, request: &str, more: &str) -> String {
+    database(
+        cluster,
+        namespace,
+        name,
+        &format!("backup: {{request: {request}, {more}}}"),
+    );
+    let done = format!("jsonpath={{.status.backup.request}}={request}");
+    cluster.wait("database", namespace, name, &done, 240);
+    cluster.wait("database", namespace, name, "condition=BackupReady", 30);
+    let status = cluster.get("database", namespace, name)["status"].clone();
+    let backup = &status["backup"];
+    assert_eq!(backup["last"], backup["lastVerified"], "{status:#}");
+    let name = backup["newest"][0]["name"].as_str();
+    name.unwrap_or_else(|| panic!("no backup: {status:#}"))
+        .to_owned()
+}
+
+/// A Database that begins with a backup, and a client of it.
+fn restored(cluster: &Cluster, namespace: &str, name: &str, restore: &str) -> Client {
+    database(cluster, namespace, name, &format!("restore: {{{restore}}}"));
+    cluster.ready("database", namespace, name, 300);
+    cluster.client(namespace, name, &format!("client-{name}"))
+}
+
+/// Waits until a restore fails for that reason; nothing of it may be on its volume, and no server.
+fn fails(cluster: &Cluster, namespace: &str, name: &str, restore: &str, reason: &str, says: &str) {
+    database(cluster, namespace, name, &format!("restore: {{{restore}}}"));
+    let message = cluster.wait_reason("database", namespace, name, reason, 300);
+    assert!(message.contains(says), "{message}");
+    let sets = cluster.run(&["get", "statefulsets", "-n", namespace, "-o", "name"], "");
+    assert!(!sets.contains(&format!("/{name}\n")), "{sets}");
+    println!("{name}: {reason}: {message}");
+}
+
+/// Runs a line of shell in the folder with the backups of an identity.
+fn touch(cluster: &Cluster, namespace: &str, identity: &str, line: &str) {
+    let image = cluster.busybox();
+    cluster.delete("pod", namespace, "hand");
+    cluster.apply(&format!(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {{name: hand, namespace: {namespace}}}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  securityContext: {{runAsUser: 999, runAsGroup: 999}}
+  containers:
+    - name: hand
+      image: {image}
+      command: [sh, -euc, "cd /backups/{identity}; {line}"]
+      volumeMounts: [{{name: backups, mountPath: /backups}}]
+  volumes: [{{name: backups, persistentVolumeClaim: {{claimName: db-backups}}}}]
+"#
+    ));
+    let done = "jsonpath={.status.phase}=Succeeded";
+    cluster.wait("pod", namespace, "hand", done, 60);
+}
+
+#[test]
+fn what_was_backed_up_comes_back_or_says_why_not() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("backups");
+    database(&cluster, &namespace, "db", "");
+    cluster.ready("database", &namespace, "db", 300);
+    let client = cluster.client(&namespace, "db", "client");
+    let fill = "create extension pg_trgm; create table kept (id bigserial primary key, word text); create index on kept using gin (word gin_trgm_ops); insert into kept (word) select 'word ' || n from generate_series(1, 20000) n; create view words as select word from kept";
+    client.ask(fill).expect("it takes them");
+    let count = "select count(*) from words";
+    let first = back_up(&cluster, &namespace, "db", "one", VOLUME);
+    client
+        .ask("insert into kept (word) values ('later')")
+        .expect("it takes it");
+    let second = back_up(&cluster, &namespace, "db", "two", VOLUME);
+    assert_ne!(first, second);
+
+    // A clone has what there was then, and goes on by itself.
+    let from = format!("backup: {first}, from: {{database: db}}");
+    let clone = restored(&cluster, &namespace, "clone", &from);
+    assert_eq!(clone.ask(count).as_deref(), Ok("20000"));
+    let next = "insert into kept (word) values ('next') returning id";
+    assert_eq!(clone.ask(next).as_deref(), Ok("20001"));
+
+    // Two stay, and what is spoilt is named.
+    let third = back_up(&cluster, &namespace, "db", "three", VOLUME);
+    let status = cluster.get("database", &namespace, "db")["status"].clone();
+    assert_eq!(status["backup"]["count"], 2, "{status:#}");
+    let identity = status["identity"].as_str().expect("one").to_owned();
+    let gone = format!("backup: {first}, from: {{database: db}}");
+    fails(&cluster, &namespace, "gone", &gone, "BackupMissing", &first);
+    let cut = format!("truncate -s 100 {second}/data.zst; mkdir ../other; cp -r {third} ../other/");
+    touch(&cluster, &namespace, &identity, &cut);
+    let short = format!("backup: {second}, from: {{database: db}}");
+    fails(
+        &cluster,
+        &namespace,
+        "short",
+        &short,
+        "BackupTruncated",
+        &second,
+    );
+    let foreign =
+        format!("backup: {third}, from: {{volume: {{claimName: db-backups}}, identity: other}}");
+    fails(
+        &cluster,
+        &namespace,
+        "foreign",
+        &foreign,
+        "BackupForeign",
+        &identity,
+    );
+    let tamper =
+        format!("rm -r ../other; printf x | dd of={third}/data.zst bs=1 seek=5000 conv=notrunc");
+    touch(&cluster, &namespace, &identity, &tamper);
+    let bad = format!("backup: {third}, from: {{database: db}}");
+    fails(&cluster, &namespace, "bad", &bad, "BackupTampered", &third);
+
+    // Data are not restored over.
+    let over = manifest(&namespace, "db", "restore: {from: {database: clone}}");
+    let refused = cluster.refused(&over);
+    assert!(
+        refused.contains("what a new Database begins with"),
+        "{refused}"
+    );
+
+    // The next one is good again, and serves without the Database that it is of.
+    let fourth = back_up(&cluster, &namespace, "db", "four", VOLUME);
+    cluster.delete("database", &namespace, "db");
+    let alone = "from: {volume: {claimName: db-backups}}";
+    let heir = restored(&cluster, &namespace, "heir", alone);
+    assert_eq!(heir.ask(count).as_deref(), Ok("20001"));
+    println!("{fourth} of {identity} was restored");
+
+    // Nobody takes the backups by one word.
+    let output = cluster.kubectl(&["delete", "pvc", "db-backups", "-n", &namespace], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("confirm-deletion"), "{said}");
+}
+
+#[test]
+fn a_bucket_keeps_them_for_whoever_has_its_key() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("buckets");
+    let bucket = Bucket::start("acme", "trackbed", "canary-of-the-bucket");
+    let secret = |name: &str, key: &str| {
+        cluster.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\nstringData: {{AWS_ACCESS_KEY_ID: trackbed, AWS_SECRET_ACCESS_KEY: {key}}}\n"
+        ));
+    };
+    secret("keys", "canary-of-the-bucket");
+    secret("wrong", "something-else");
+    let s3 = |secret: &str| {
+        let endpoint = &bucket.endpoint;
+        format!(
+            "s3: {{bucket: acme, endpoint: '{endpoint}', prefix: shop/production, secretRef: {{name: {secret}}}}}"
+        )
+    };
+    database(&cluster, &namespace, "db", "");
+    cluster.ready("database", &namespace, "db", 300);
+    let client = cluster.client(&namespace, "db", "client");
+    let fill = "create table kept (id bigserial primary key, word text); insert into kept (word) select repeat(md5(n::text), 100) from generate_series(1, 20000) n";
+    client.ask(fill).expect("it takes them");
+
+    // Each way to be turned away has its reason and its Event; the schedule goes on.
+    for (name, reason) in [
+        ("wrong", "BackupRefused"),
+        ("missing", "DestinationInvalid"),
+    ] {
+        let destination = format!("request: {name}, destination: {{{}}}", s3(name));
+        database(
+            &cluster,
+            &namespace,
+            "db",
+            &format!("backup: {{{destination}}}"),
+        );
+        let said =
+            format!("jsonpath={{.status.conditions[?(@.type==\"BackupReady\")].reason}}={reason}");
+        cluster.wait("database", &namespace, "db", &said, 240);
+        let events = cluster.run(
+            &[
+                "get",
+                "events",
+                "-n",
+                &namespace,
+                "-o",
+                "name",
+                "--field-selector",
+                &format!("reason={reason}"),
+            ],
+            "",
+        );
+        assert!(!events.is_empty(), "no Event {reason}");
+    }
+    let destination = format!("destination: {{{}}}", s3("keys"));
+    let name = back_up(&cluster, &namespace, "db", "right", &destination);
+
+    cluster.delete("database", &namespace, "db");
+    let alone = format!("from: {{{}}}", s3("keys"));
+    let heir = restored(&cluster, &namespace, "heir", &alone);
+    assert_eq!(
+        heir.ask("select count(*) from kept").as_deref(),
+        Ok("20000")
+    );
+    println!("{name} came back from {}", bucket.endpoint);
+
+    // The key is in its Secret and nowhere else.
+    let kinds = "databases.trackbed.dev,cronjobs,jobs,pods,events,configmaps";
+    let all = cluster.run(&["get", kinds, "-n", &namespace, "-o", "yaml"], "");
+    assert!(!all.contains("canary-of-the-bucket"));
+    let logs = [
+        "logs",
+        "-n",
+        &namespace,
+        "-l",
+        "trackbed.dev/role in (backup, restore)",
+    ];
+    let logs = cluster.run(
+        &[&logs[..], &["--all-containers", "--tail=-1"]].concat(),
+        "",
+    );
+    assert!(
+        logs.contains("takes the backup") && !logs.contains("canary-of-the-bucket"),
+        "{logs}"
+    );
+}
