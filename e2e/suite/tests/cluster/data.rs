@@ -12,7 +12,7 @@ const DATABASES: [(&str, &str, &str); 4] = [
 
 fn database((name, engine, version): (&str, &str, &str)) -> String {
     format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: data-production}}\nspec: {{engine: {engine}, version: \"{version}\", storage: {{size: 1Gi}}}}\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: data-production}}\nspec: {{engine: {engine}, version: \"{version}\", storage: {{size: 1Gi}}, resources: {{requests: {{cpu: 20m}}}}}}\n"
     )
 }
 

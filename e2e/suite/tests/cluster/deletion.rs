@@ -43,7 +43,7 @@ fn nothing_but_two_acts_takes_data() {
     let _project = cluster.project("deletion");
     let database = |name: &str, policy: &str| {
         cluster.apply(&format!(
-            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec: {{engine: Redis, version: \"7\", deletionPolicy: {policy}}}\n"
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec: {{engine: Redis, version: \"7\", resources: {{requests: {{cpu: 20m}}}}, deletionPolicy: {policy}}}\n"
         ));
         cluster.wait("database", NAMESPACE, name, "condition=Ready", 300);
     };
@@ -122,7 +122,7 @@ fn nothing_but_two_acts_takes_data() {
     cluster.delete("pvc", NAMESPACE, "db-data");
     assert_eq!(lost(&cluster.audited(from)).len(), 1);
     cluster.apply(&format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {NAMESPACE}}}\nspec: {{engine: Redis, version: \"7\"}}\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {NAMESPACE}}}\nspec: {{engine: Redis, version: \"7\", resources: {{requests: {{cpu: 20m}}}}}}\n"
     ));
     cluster.wait_reason("database", NAMESPACE, "db", "DataMissing", 180);
     database("given", "Delete");

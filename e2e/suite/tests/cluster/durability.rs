@@ -7,7 +7,7 @@ const NAMESPACE: &str = "durability-production";
 
 fn database(name: &str, engine: &str, version: &str) -> String {
     format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec:\n  engine: {engine}\n  version: \"{version}\"\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec:\n  engine: {engine}\n  version: \"{version}\"\n  resources: {{requests: {{cpu: 20m}}}}\n"
     )
 }
 

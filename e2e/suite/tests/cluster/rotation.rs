@@ -7,7 +7,7 @@ const PROJECT: &str = "rotation";
 
 fn database(name: &str, engine: &str, version: &str, credentials: &str) -> String {
     format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {PROJECT}-production}}\nspec: {{engine: {engine}, version: \"{version}\", credentials: {{{credentials}}}}}\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {PROJECT}-production}}\nspec: {{engine: {engine}, version: \"{version}\", credentials: {{{credentials}}}, resources: {{requests: {{cpu: 20m}}}}}}\n"
     )
 }
 
