@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("trackbed-forge", &["trackbed-http"]),
     ("trackbed-git", &[]),
     ("trackbed-http", &[]),
-    ("trackbed-supervisor", &[]),
+    ("trackbed-supervisor", &["trackbed-backup"]),
     ("trackbed-kit", &["trackbed-api", "trackbed-http"]),
     ("trackbed-project", &["trackbed-api", "trackbed-kit"]),
     (
