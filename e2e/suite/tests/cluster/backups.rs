@@ -15,6 +15,9 @@ fn database(cluster: &Cluster, namespace: &str, name: &str, more: &str) {
     cluster.apply(&manifest(namespace, name, more));
 }
 
+/// The bucket's key.
+const KEY: &str = "canary-of-the-bucket";
+
 /// Asks for a backup, waits until it is proven, and gives its name.
 fn back_up(cluster: &Cluster, namespace: &str, name: &str, request: &str, more: &str) -> String {
     database(
@@ -160,13 +163,13 @@ fn what_was_backed_up_comes_back_or_says_why_not() {
 fn a_bucket_keeps_them_for_whoever_has_its_key() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("buckets");
-    let bucket = Bucket::start("acme", "trackbed", "canary-of-the-bucket");
+    let bucket = Bucket::start("acme", "trackbed", KEY);
     let secret = |name: &str, key: &str| {
         cluster.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\nstringData: {{AWS_ACCESS_KEY_ID: trackbed, AWS_SECRET_ACCESS_KEY: {key}}}\n"
         ));
     };
-    secret("keys", "canary-of-the-bucket");
+    secret("keys", KEY);
     secret("wrong", "something-else");
     let s3 = |secret: &str| {
         let endpoint = &bucket.endpoint;
@@ -212,6 +215,17 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
     }
     let destination = format!("destination: {{{}}}", s3("keys"));
     let name = back_up(&cluster, &namespace, "db", "right", &destination);
+    // The key is in its Secret and nowhere else.
+    let nowhere_else = |said: &str| {
+        let kinds = "databases.trackbed.dev,cronjobs,jobs,pods,events,configmaps";
+        let all = cluster.run(&["get", kinds, "-n", &namespace, "-o", "yaml"], "");
+        assert!(!all.contains(KEY));
+        let who = "trackbed.dev/role in (backup, restore)";
+        let logs = ["logs", "-n", &namespace, "-l", who, "--all-containers"];
+        let logs = cluster.run(&[&logs[..], &["--tail=-1"]].concat(), "");
+        assert!(logs.contains(said) && !logs.contains(KEY), "{logs}");
+    };
+    nowhere_else("trackbed: takes the backup");
 
     cluster.delete("database", &namespace, "db");
     let alone = format!("from: {{{}}}", s3("keys"));
@@ -221,24 +235,5 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
         Ok("20000")
     );
     println!("{name} came back from {}", bucket.endpoint);
-
-    // The key is in its Secret and nowhere else.
-    let kinds = "databases.trackbed.dev,cronjobs,jobs,pods,events,configmaps";
-    let all = cluster.run(&["get", kinds, "-n", &namespace, "-o", "yaml"], "");
-    assert!(!all.contains("canary-of-the-bucket"));
-    let logs = [
-        "logs",
-        "-n",
-        &namespace,
-        "-l",
-        "trackbed.dev/role in (backup, restore)",
-    ];
-    let logs = cluster.run(
-        &[&logs[..], &["--all-containers", "--tail=-1"]].concat(),
-        "",
-    );
-    assert!(
-        logs.contains("takes the backup") && !logs.contains("canary-of-the-bucket"),
-        "{logs}"
-    );
+    nowhere_else("trackbed: restores");
 }
