@@ -13,6 +13,8 @@ use clap::Args;
 
 /// What is to be kept within a limit.
 #[derive(Args, Clone, Debug)]
+// The step that hands an image over has these beside its own.
+#[group(id = "cache")]
 pub(crate) struct Options {
     /// Folder of the build's layer cache, to be kept within --cache-max
     #[arg(long, value_name = "DIR", requires = "cache_max")]
