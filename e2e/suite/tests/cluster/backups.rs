@@ -1,7 +1,7 @@
 //! Backups are taken, proven and kept; a new Database begins with one, also without the Database
 //! that it is of; one that is spoilt is named, and nothing is made of it.
 
-use suite::{Bucket, Client, Cluster};
+use suite::{Bucket, Client, Cluster, eventually};
 
 const VOLUME: &str = "destination: {volume: {size: 256Mi}}, retain: {count: 2}";
 
@@ -20,21 +20,22 @@ const KEY: &str = "canary-of-the-bucket";
 
 /// Asks for a backup, waits until it is proven, and gives its name.
 fn back_up(cluster: &Cluster, namespace: &str, name: &str, request: &str, more: &str) -> String {
-    database(
-        cluster,
-        namespace,
-        name,
-        &format!("backup: {{request: {request}, {more}}}"),
-    );
+    let newest = || {
+        let status = cluster.get("database", namespace, name)["status"].clone();
+        let backup = &status["backup"];
+        let newest = backup["newest"][0]["name"].as_str().map(str::to_owned);
+        (newest, backup["last"] == backup["lastVerified"], status)
+    };
+    let (before, ..) = newest();
+    let backup = format!("backup: {{request: {request}, {more}}}");
+    database(cluster, namespace, name, &backup);
     let done = format!("jsonpath={{.status.backup.request}}={request}");
     cluster.wait("database", namespace, name, &done, 240);
     cluster.wait("database", namespace, name, "condition=BackupReady", 30);
-    let status = cluster.get("database", namespace, name)["status"].clone();
-    let backup = &status["backup"];
-    assert_eq!(backup["last"], backup["lastVerified"], "{status:#}");
-    let name = backup["newest"][0]["name"].as_str();
-    name.unwrap_or_else(|| panic!("no backup: {status:#}"))
-        .to_owned()
+    eventually(30, || match newest() {
+        (Some(taken), true, _) if Some(&taken) != before.as_ref() => Ok(taken),
+        (.., status) => Err(format!("{status:#}")),
+    })
 }
 
 /// A Database that begins with a backup, and a client of it.
@@ -198,20 +199,13 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
         let said =
             format!("jsonpath={{.status.conditions[?(@.type==\"BackupReady\")].reason}}={reason}");
         cluster.wait("database", &namespace, "db", &said, 240);
-        let events = cluster.run(
-            &[
-                "get",
-                "events",
-                "-n",
-                &namespace,
-                "-o",
-                "name",
-                "--field-selector",
-                &format!("reason={reason}"),
-            ],
-            "",
-        );
-        assert!(!events.is_empty(), "no Event {reason}");
+        let field = format!("reason={reason}");
+        let events = ["get", "events", "-n", &namespace, "-o", "name"];
+        let events = [&events[..], &["--field-selector", &field]].concat();
+        eventually(30, || match cluster.run(&events, "") {
+            none if none.is_empty() => Err(format!("no Event {reason}")),
+            _ => Ok(()),
+        });
     }
     let destination = format!("destination: {{{}}}", s3("keys"));
     let name = back_up(&cluster, &namespace, "db", "right", &destination);
