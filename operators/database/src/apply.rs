@@ -68,9 +68,10 @@ pub(crate) async fn apply(
     if let Some(set) = set {
         to.put(&set, seen.set.as_deref(), Fence::None).await?;
     }
-    to.back_up(&backups, seen).await?;
+    let backed_up = to.back_up(&backups, seen).await;
     // A volume that cannot grow is no reason to stop its server.
-    claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))
+    claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))?;
+    backed_up
 }
 
 struct To<'a> {
@@ -81,10 +82,10 @@ struct To<'a> {
 impl To<'_> {
     async fn back_up(&self, backups: &Backups, seen: &Seen) -> Result<(), Error> {
         let live = &seen.backups;
-        if let Some(claim) = &backups.claim {
-            let grown = self.put(claim, live.claim.as_deref(), Fence::None).await;
-            grown.map_err(|error| claim::refused(error, live.claim.is_some(), "server"))?;
-        }
+        let grown = match &backups.claim {
+            Some(claim) => self.put(claim, live.claim.as_deref(), Fence::None).await,
+            None => Ok(()),
+        };
         match (&backups.scheduled, &live.scheduled) {
             (Some(cron), live) => self.put(cron, live.as_deref(), Fence::None).await?,
             (None, Some(live)) if meta::is_managed(live.as_ref()) => {
@@ -94,10 +95,11 @@ impl To<'_> {
             }
             (None, _) => {}
         }
-        match &backups.requested {
-            Some(job) => self.put(job, None, Fence::None).await,
-            None => Ok(()),
+        if let Some(job) = &backups.requested {
+            self.put(job, None, Fence::None).await?;
         }
+        // Nor to take no more backups, as long as there is room.
+        grown.map_err(|error| claim::refused(error, live.claim.is_some(), "server"))
     }
 
     async fn put<K>(&self, desired: &K, live: Option<&K>, fence: Fence) -> Result<(), Error>

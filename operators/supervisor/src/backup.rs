@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use rand::distr::{Distribution, Uniform};
+use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
 use trackbed_backup::{Destination, Keep, Manifest, Place, S3, surplus};
 
@@ -132,14 +132,9 @@ fn name(now: Timestamp, end: &str) -> String {
 }
 
 fn end() -> String {
-    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = rand::rng();
-    match Uniform::new(0, LETTERS.len()) {
-        Ok(index) => (0..4)
-            .map(|_| char::from(LETTERS[index.sample(&mut random)]))
-            .collect(),
-        Err(_) => String::new(),
-    }
+    Alphanumeric
+        .sample_string(&mut rand::rng(), 4)
+        .to_lowercase()
 }
 
 /// Takes a backup, and removes those that are too many.

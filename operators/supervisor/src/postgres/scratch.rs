@@ -53,8 +53,9 @@ pub(super) async fn load(
             ended.map_or_else(|error| error.to_string(), |status| status.to_string())
         ))),
     };
-    stop(server).await?;
-    loaded
+    let stopped = stop(server).await;
+    // What is wrong with the backup says more than how the server took it.
+    loaded.and(stopped)
 }
 
 /// Whether this is what `dump` writes.
@@ -142,10 +143,9 @@ async fn fill(
     if found == manifest.counts {
         return Ok(());
     }
-    let table = differing(&manifest.counts, &found);
     Err(Error::Differs {
         name: manifest.name.clone(),
-        how: table,
+        how: differing(&manifest.counts, &found),
     })
 }
 
@@ -194,24 +194,23 @@ async fn restore(
     let mut child = child.map_err(|error| Error::io("starting pg_restore", error))?;
     let mut words = Words::of(child.stderr.take());
     let mut reading = destination.read(manifest).await?;
-    if let Some(mut input) = child.stdin.take()
-        && let Err(error) = tokio::io::copy(&mut reading, &mut input).await
-    {
-        // Before its input ends: what it has read is not to be taken for the whole.
-        spoilt(error).map_or(Ok(()), Err)?;
+    if let Some(mut input) = child.stdin.take() {
+        // Where the backup is spoilt its reader takes what it has for the whole, perhaps. Then the
+        // folder goes, whatever it made of it.
+        sound(tokio::io::copy(&mut reading, &mut input).await)?;
     }
     // It reads no further than it needs, and the checksum is that of everything.
-    let rest = tokio::io::copy(&mut reading, &mut tokio::io::sink()).await;
-    rest.map_or_else(|error| spoilt(error).map_or(Ok(()), Err), |_| Ok(()))?;
+    sound(tokio::io::copy(&mut reading, &mut tokio::io::sink()).await)?;
     words.judge("pg_restore", child.wait().await).await
 }
 
-/// What is wrong with the backup. `None`: nothing, its reader has ended.
-fn spoilt(error: std::io::Error) -> Option<Error> {
-    error
-        .downcast::<trackbed_backup::Error>()
-        .ok()
-        .map(Error::Backup)
+/// Whether nothing is wrong with a backup that was handed on. That its reader ended is not its
+/// fault, and the reader's to say.
+fn sound(copied: std::io::Result<u64>) -> Result<(), Error> {
+    match copied.map_err(std::io::Error::downcast::<trackbed_backup::Error>) {
+        Err(Ok(spoilt)) => Err(spoilt.into()),
+        Ok(_) | Err(Err(_)) => Ok(()),
+    }
 }
 
 #[cfg(test)]
