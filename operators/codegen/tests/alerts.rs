@@ -9,7 +9,7 @@ use promql_parser::{
 };
 use serde_json::Value;
 use trackbed_codegen::root;
-use trackbed_database::plan::{backup, server, storage::Volume};
+use trackbed_database::plan::{job, server, storage::Volume};
 use trackbed_supervisor::observe::{METRICS, PORT, PREFIX};
 
 /// All metrics, as Prometheus names them.
@@ -81,7 +81,7 @@ fn the_operator_reads_what_servers_tell() {
         .concat();
     assert!(Volume::read(&text).is_some(), "{text}");
     assert_eq!(i32::from(PORT), server::METRICS);
-    assert_eq!(i32::from(trackbed_supervisor::LASTING), backup::LASTING);
+    assert_eq!(i32::from(trackbed_supervisor::LASTING), job::LASTING);
 }
 
 #[test]

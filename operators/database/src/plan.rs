@@ -6,6 +6,7 @@ pub mod claim;
 pub mod deletion;
 pub mod destination;
 pub mod health;
+pub mod job;
 pub mod parameters;
 pub mod pod;
 pub mod policy;
@@ -140,15 +141,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         config,
     };
     let initialised = initialised(&before, seen);
-    if seen.secret.is_none() && (seen.claim.is_some() || before.initialised) {
-        let health = Health::Stalled(
-            Reason::CredentialsMissing,
-            format!(
-                "the claim {} exists and the Secret {} with its password does not: restore the Secret, or delete the claim if its data are not wanted",
-                names::data_claim(&place.name),
-                names::credentials(&place.name),
-            ),
-        );
+    if let Some(health) = secret::missing(&place, seen, before.initialised) {
         return of(before, health, None, Some(Duration::from_secs(30)));
     }
     let logins = rotation::logins(&place, seen, now);
@@ -224,6 +217,18 @@ pub fn warnings<'a>(before: Option<&DatabaseStatus>, facts: &'a [Fact]) -> Vec<&
     };
     let bad = facts.iter().filter(|it| it.status == Some(false));
     bad.filter(|it| !known(it)).collect()
+}
+
+/// A condition as it is: it holds while nobody knows more.
+fn said(before: &DatabaseStatus, kind: &'static str) -> Option<Fact> {
+    let said = find(&before.conditions, kind)?;
+    let status = match said.status.as_str() {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    };
+    let (reason, message) = (said.reason.clone(), said.message.clone());
+    Some(Fact::new(kind, status, reason, message))
 }
 
 /// Whether data were written: once the server was ready, or the retained Secret says so.

@@ -18,9 +18,13 @@ use trackbed_api::{
     names,
     reason::Reason,
 };
-use trackbed_kit::{Fact, conditions::find, job, meta};
+use trackbed_kit::{Fact, job, meta};
 
-use super::backup::{PROVE, TAKE};
+use super::{
+    backup::{PROVE, TAKE},
+    health::Refusal,
+    said,
+};
 use crate::observe::Seen;
 
 /// Label that Kubernetes puts on the pods of a Job.
@@ -28,14 +32,7 @@ const JOB: &str = "batch.kubernetes.io/job-name";
 /// Backups that are told in status.
 const TOLD: usize = 10;
 
-/// What the supervisor says when it does not do what it was asked for.
-#[derive(Deserialize)]
-struct Refusal {
-    reason: String,
-    message: String,
-}
-
-/// What it says when it has taken a backup.
+/// What the supervisor says when it has taken a backup.
 #[derive(Deserialize)]
 struct Survey {
     count: i32,
@@ -95,21 +92,11 @@ pub fn fact(spec: &DatabaseSpec, seen: &Seen, before: &DatabaseStatus) -> Option
         .filter(|it| job::ended(it).is_some())
         .max_by_key(|it| began(it));
     let Some(last) = last else {
-        let said = find(&before.conditions, BACKUP_READY).filter(|it| it.status != "Unknown");
-        return Some(match said {
-            Some(said) => Fact::new(
-                BACKUP_READY,
-                Some(said.status == "True"),
-                said.reason.clone(),
-                said.message.clone(),
-            ),
-            None => Fact::new(
-                BACKUP_READY,
-                None,
-                "NoBackupYet",
-                "no backup was taken yet: backup.schedule and backup.request say when",
-            ),
-        });
+        let nothing = || {
+            let message = "no backup was taken yet: backup.schedule and backup.request say when";
+            Fact::new(BACKUP_READY, None, "NoBackupYet", message)
+        };
+        return Some(said(before, BACKUP_READY).unwrap_or_else(nothing));
     };
     if job::ended(last).is_some_and(job::succeeded) {
         let pods = pods(last, seen);

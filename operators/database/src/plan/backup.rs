@@ -1,32 +1,27 @@
 //! Backups: a CronJob for those of the schedule, a Job for one that somebody asks for, and the claim
 //! where they lie if it is not a bucket. The claim stays when the Database goes.
 
-use k8s_openapi::{
-    api::{
-        batch::v1::{
-            CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy,
-            PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
-        },
-        core::v1::{Container, PersistentVolumeClaim, PodSpec, PodTemplateSpec},
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use k8s_openapi::api::{
+    batch::v1::{CronJob, CronJobSpec, Job, JobTemplateSpec},
+    core::v1::{Container, PersistentVolumeClaim, PodSpec},
 };
 use kube::ResourceExt;
-use std::collections::BTreeMap;
 use trackbed_api::{
-    DatabaseStatus, backup::Backup, common::ResourceDefaults, labels, labels::role, names,
+    DatabaseStatus,
+    backup::Backup,
+    common::{ResourceDefaults, Resources},
+    labels::role,
+    names,
 };
-use trackbed_kit::{claim, meta};
+use trackbed_kit::claim;
 
-use super::{Place, destination, destination::Lies, pod, server, settings};
+use super::{Place, destination, destination::Lies, job, job::Work, pod, server, settings};
 use crate::observe::Seen;
 
 /// Container that takes the backup.
 pub const TAKE: &str = "backup";
 /// Container that proves it.
 pub const PROVE: &str = "prove";
-/// Exit code of a supervisor that would end like this again.
-pub const LASTING: i32 = 3;
 /// Where the scratch server has its files.
 const SCRATCH: &str = "/scratch";
 /// What the container that takes it gets: the data run through it.
@@ -82,15 +77,9 @@ fn requested(
     if done == Some(request) || is_there {
         return None;
     }
-    let mut spec = job(place, backup);
+    let mut spec = work(place, backup).spec();
     spec.ttl_seconds_after_finished = Some(KEPT);
-    let mut metadata = place.owned(&name);
-    meta::insert(&mut metadata.labels, labels::ROLE, role::BACKUP);
-    Some(Job {
-        metadata,
-        spec: Some(spec),
-        status: None,
-    })
+    Some(job::named(place, &name, role::BACKUP, spec))
 }
 
 fn scheduled(place: &Place<'_>, backup: &Backup) -> Option<CronJob> {
@@ -106,55 +95,22 @@ fn scheduled(place: &Place<'_>, backup: &Backup) -> Option<CronJob> {
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(1),
             job_template: JobTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(place, role::BACKUP)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(job(place, backup)),
+                metadata: Some(job::labelled(place, role::BACKUP)),
+                spec: Some(work(place, backup).spec()),
             },
         }),
         status: None,
     })
 }
 
-/// Labels of what runs for a while.
-pub(super) fn labels(place: &Place<'_>, role: &str) -> BTreeMap<String, String> {
-    let mut all = meta::managed();
-    all.insert(labels::DATABASE.to_owned(), place.name.clone());
-    all.insert(labels::PROJECT.to_owned(), place.project.to_owned());
-    all.insert(labels::ROLE.to_owned(), role.to_owned());
-    all
-}
-
-fn job(place: &Place<'_>, backup: &Backup) -> JobSpec {
-    JobSpec {
+fn work<'a>(place: &'a Place<'a>, backup: &'a Backup) -> Work<'a> {
+    Work {
+        place,
+        role: role::BACKUP,
         // The destination's own requests are tried again before.
-        backoff_limit: Some(1),
-        pod_failure_policy: Some(not_again()),
-        active_deadline_seconds: i64::try_from(backup.timeout.seconds()).ok(),
-        template: PodTemplateSpec {
-            metadata: Some(ObjectMeta {
-                labels: Some(labels(place, role::BACKUP)),
-                ..ObjectMeta::default()
-            }),
-            spec: Some(pod_spec(place, backup)),
-        },
-        ..JobSpec::default()
-    }
-}
-
-/// Ends a Job whose pod says that trying again would not help.
-pub(super) fn not_again() -> PodFailurePolicy {
-    PodFailurePolicy {
-        rules: vec![PodFailurePolicyRule {
-            action: "FailJob".to_owned(),
-            on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
-                container_name: None,
-                operator: "In".to_owned(),
-                values: vec![LASTING],
-            }),
-            ..PodFailurePolicyRule::default()
-        }],
+        retries: 1,
+        timeout: &backup.timeout,
+        pod: pod_spec(place, backup),
     }
 }
 
@@ -178,25 +134,12 @@ fn pod_spec(place: &Place<'_>, backup: &Backup) -> PodSpec {
             pod::empty("tmp", None),
             pod::empty("bin", None),
         ]),
-        ..surroundings()
-    }
-}
-
-/// What all pods have that run for a while.
-pub(super) fn surroundings() -> PodSpec {
-    PodSpec {
-        restart_policy: Some("Never".to_owned()),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        // What is not finished is begun anew; nothing is gained by waiting.
-        termination_grace_period_seconds: Some(5),
-        security_context: Some(pod::security()),
-        ..PodSpec::default()
+        ..job::surroundings()
     }
 }
 
 fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
-    let mut words = vec!["backup".to_owned(), version(place)];
+    let mut words = vec!["backup".to_owned(), job::version(place)];
     words.extend(destination::arguments(lies));
     words.push(format!("--keep={}", backup.retain.count));
     words.push(format!("--timeout={}", backup.timeout.seconds()));
@@ -208,19 +151,19 @@ fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
         pod::mount("credentials", "/etc/trackbed/credentials", true),
         pod::mount("standby", "/etc/trackbed/standby", true),
     ];
-    mounts.extend(common());
+    mounts.extend(job::mounts());
     Container {
         name: TAKE.to_owned(),
-        resources: Some(trackbed_api::common::Resources::default().with_defaults(RESOURCES)),
+        resources: Some(Resources::default().with_defaults(RESOURCES)),
         volume_mounts: Some(mounts),
-        ..container(place, words)
+        ..job::container(place, words)
     }
 }
 
 fn prove(place: &Place<'_>, lies: &Lies<'_>) -> Container {
     let mut words = vec![
         "prove".to_owned(),
-        version(place),
+        job::version(place),
         format!("--data={SCRATCH}"),
     ];
     words.extend(destination::arguments(lies));
@@ -228,39 +171,12 @@ fn prove(place: &Place<'_>, lies: &Lies<'_>) -> Container {
         destination::mount(lies, true),
         pod::mount("scratch", SCRATCH, false),
     ];
-    mounts.extend(common());
+    mounts.extend(job::mounts());
     let resources = &place.object.spec.resources;
     Container {
         name: PROVE.to_owned(),
         resources: Some(resources.with_defaults(server::RESOURCES)),
         volume_mounts: Some(mounts),
-        ..container(place, words)
-    }
-}
-
-/// What every command of the supervisor needs.
-pub(super) fn common() -> [k8s_openapi::api::core::v1::VolumeMount; 4] {
-    [
-        pod::mount("settings", "/etc/trackbed/state", true),
-        pod::mount("run", "/run/trackbed", false),
-        pod::mount("tmp", "/tmp", false),
-        pod::mount("bin", "/opt/trackbed/bin", true),
-    ]
-}
-
-pub(super) fn version(place: &Place<'_>) -> String {
-    format!("--version={}", place.object.spec.version)
-}
-
-/// The server's image with a command of the supervisor.
-pub(super) fn container(place: &Place<'_>, words: Vec<String>) -> Container {
-    let mut command = pod::command(&[]);
-    // Kubernetes puts variables into what has the form of one.
-    command.extend(words.into_iter().map(|word| word.replace('$', "$$")));
-    Container {
-        image: Some(pod::image(place)),
-        command: Some(command),
-        security_context: Some(pod::unprivileged()),
-        ..Container::default()
+        ..job::container(place, words)
     }
 }

@@ -12,11 +12,11 @@ use crate::observe::Seen;
 /// Longest look of a supervisor at its volume, before it starts a server or refuses to.
 const LOOK: SignedDuration = SignedDuration::from_secs(5);
 
-/// What the supervisor says when it refuses to start a server.
+/// What the supervisor says when it does not do what it was asked for.
 #[derive(Deserialize)]
-struct Refusal {
-    reason: String,
-    message: String,
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    pub(super) message: String,
 }
 
 /// Whether the server answers with the credentials.

@@ -2,20 +2,18 @@
 //! server.
 
 use k8s_openapi::api::{
-    batch::v1::{Job, JobSpec},
-    core::v1::{Container, PodSpec, PodTemplateSpec},
+    batch::v1::Job,
+    core::v1::{Container, PodSpec},
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use trackbed_api::{Database, backup::Restore, labels, labels::role, names, reason::Reason};
-use trackbed_kit::{Health, job::ended, meta};
+use trackbed_api::{Database, backup::Restore, labels::role, names, reason::Reason};
+use trackbed_kit::{
+    Health,
+    job::{ended, succeeded},
+};
 
 use super::{
-    Place, attempt,
-    backup::{common, container, labels, not_again, surroundings, version},
-    destination,
-    destination::Lies,
-    pod, server, settings,
+    Place, attempt, destination, destination::Lies, job, job::Work, pod, server, settings,
 };
 use crate::observe::Seen;
 
@@ -61,7 +59,7 @@ pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
         None => Health::Progressing(format!(
             "the backup is being restored: 'kubectl logs job/{name}' says how far it is"
         )),
-        Some(end) if trackbed_kit::job::succeeded(end) => return Step::Done,
+        Some(end) if succeeded(end) => return Step::Done,
         Some(_) => {
             let (reason, message) = attempt::failure(live, seen, Reason::RestoreFailed);
             let message = format!(
@@ -106,37 +104,27 @@ fn origin<'a>(
 }
 
 fn job(place: &Place<'_>, restore: &Restore, lies: &Lies<'_>, identity: Option<String>) -> Job {
-    let mut metadata = place.owned(&names::restore(&place.name));
-    meta::insert(&mut metadata.labels, labels::ROLE, role::RESTORE);
-    Job {
-        metadata,
-        spec: Some(JobSpec {
-            backoff_limit: Some(RETRIES),
-            pod_failure_policy: Some(not_again()),
-            active_deadline_seconds: i64::try_from(restore.timeout.seconds()).ok(),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(place, role::RESTORE)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(PodSpec {
-                    init_containers: Some(vec![pod::install(&place.config.images.operator)]),
-                    containers: vec![restores(place, restore, lies, identity)],
-                    volumes: Some(vec![
-                        destination::volume(lies),
-                        pod::claim("data", names::data_claim(&place.name)),
-                        pod::config_map("settings", settings::name(&place.name)),
-                        pod::empty("run", Some("Memory")),
-                        pod::empty("tmp", None),
-                        pod::empty("bin", None),
-                    ]),
-                    ..surroundings()
-                }),
-            },
-            ..JobSpec::default()
-        }),
-        status: None,
-    }
+    let work = Work {
+        place,
+        role: role::RESTORE,
+        retries: RETRIES,
+        timeout: &restore.timeout,
+        pod: PodSpec {
+            init_containers: Some(vec![pod::install(&place.config.images.operator)]),
+            containers: vec![restores(place, restore, lies, identity)],
+            volumes: Some(vec![
+                destination::volume(lies),
+                pod::claim("data", names::data_claim(&place.name)),
+                pod::config_map("settings", settings::name(&place.name)),
+                pod::empty("run", Some("Memory")),
+                pod::empty("tmp", None),
+                pod::empty("bin", None),
+            ]),
+            ..job::surroundings()
+        },
+    };
+    let name = names::restore(&place.name);
+    job::named(place, &name, role::RESTORE, work.spec())
 }
 
 fn restores(
@@ -145,7 +133,7 @@ fn restores(
     lies: &Lies<'_>,
     identity: Option<String>,
 ) -> Container {
-    let mut words = vec!["restore".to_owned(), version(place)];
+    let mut words = vec!["restore".to_owned(), job::version(place)];
     words.extend(destination::arguments(lies));
     words.extend(identity.map(|it| format!("--identity={it}")));
     words.extend(restore.backup.as_ref().map(|it| format!("--backup={it}")));
@@ -153,12 +141,12 @@ fn restores(
         destination::mount(lies, true),
         pod::mount("data", "/data", false),
     ];
-    mounts.extend(common());
+    mounts.extend(job::mounts());
     let resources = &place.object.spec.resources;
     Container {
         name: CONTAINER.to_owned(),
         resources: Some(resources.with_defaults(server::RESOURCES)),
         volume_mounts: Some(mounts),
-        ..container(place, words)
+        ..job::container(place, words)
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use trackbed_api::{database::Engine, labels, names};
-use trackbed_kit::meta;
+use trackbed_api::{database::Engine, labels, names, reason::Reason};
+use trackbed_kit::{Health, meta};
 
 use super::Place;
 use crate::observe::Seen;
@@ -27,6 +27,21 @@ pub struct Login {
 /// Whether the Secret says that data were written.
 pub fn is_initialised(secret: &Secret) -> bool {
     meta::annotation(secret, INITIALISED) == Some("true")
+}
+
+/// What is wrong where there are data and nobody knows their password.
+pub fn missing(place: &Place<'_>, seen: &Seen, initialised: bool) -> Option<Health> {
+    if seen.secret.is_some() || (seen.claim.is_none() && !initialised) {
+        return None;
+    }
+    Some(Health::Stalled(
+        Reason::CredentialsMissing,
+        format!(
+            "the claim {} exists and the Secret {} with its password does not: restore the Secret, or delete the claim if its data are not wanted",
+            names::data_claim(&place.name),
+            names::credentials(&place.name),
+        ),
+    ))
 }
 
 /// What a Secret holds.

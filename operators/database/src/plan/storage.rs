@@ -3,7 +3,9 @@
 use trackbed_api::{
     common::condition::STORAGE_AMPLE, database::DatabaseStatus, reason::Reason, scalar::Quantity,
 };
-use trackbed_kit::{Fact, Health, conditions::find};
+use trackbed_kit::{Fact, Health};
+
+use super::said;
 
 /// Part of the volume that may be taken before it is warned of, in percent.
 const AMPLE: u64 = 85;
@@ -127,7 +129,7 @@ pub fn fact(
                 message,
             ));
         }
-        None => return said(before),
+        None => return said(before, STORAGE_AMPLE),
     };
     let message = format!("{taken}: raise storage.size, or make room");
     Some(Fact::new(
@@ -136,11 +138,4 @@ pub fn fact(
         "StorageAlmostFull",
         message,
     ))
-}
-
-fn said(before: &DatabaseStatus) -> Option<Fact> {
-    let said = find(&before.conditions, STORAGE_AMPLE)?;
-    let status = said.status == "True";
-    let (reason, message) = (said.reason.clone(), said.message.clone());
-    Some(Fact::new(STORAGE_AMPLE, Some(status), reason, message))
 }

@@ -4,6 +4,7 @@ mod backup;
 mod deletion;
 mod health;
 mod parameters;
+mod restore;
 mod storage;
 
 use std::{fmt::Write, sync::Arc};

@@ -1,0 +1,128 @@
+//! Jobs of the supervisor: what takes and restores backups has in common.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        batch::v1::{
+            Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+            PodFailurePolicyRule,
+        },
+        core::v1::{Container, PodSpec, PodTemplateSpec, VolumeMount},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use trackbed_api::{labels, scalar::Duration};
+use trackbed_kit::meta;
+
+use super::{Place, pod};
+
+/// Exit code of a supervisor that would end like this again.
+pub const LASTING: i32 = 3;
+
+/// What a Job does.
+pub(super) struct Work<'a> {
+    /// Of whom.
+    pub(super) place: &'a Place<'a>,
+    /// Role of its pods.
+    pub(super) role: &'static str,
+    /// How often it is tried again, if that may help.
+    pub(super) retries: i32,
+    /// How long it may take in all.
+    pub(super) timeout: &'a Duration,
+    /// Its pods.
+    pub(super) pod: PodSpec,
+}
+
+impl Work<'_> {
+    pub(super) fn spec(self) -> JobSpec {
+        JobSpec {
+            backoff_limit: Some(self.retries),
+            pod_failure_policy: Some(not_again()),
+            active_deadline_seconds: i64::try_from(self.timeout.seconds()).ok(),
+            template: PodTemplateSpec {
+                metadata: Some(labelled(self.place, self.role)),
+                spec: Some(self.pod),
+            },
+            ..JobSpec::default()
+        }
+    }
+}
+
+/// A Job that goes with the Database.
+pub(super) fn named(place: &Place<'_>, name: &str, role: &str, spec: JobSpec) -> Job {
+    let mut metadata = place.owned(name);
+    meta::insert(&mut metadata.labels, labels::ROLE, role);
+    Job {
+        metadata,
+        spec: Some(spec),
+        status: None,
+    }
+}
+
+/// Metadata of what somebody else names.
+pub(super) fn labelled(place: &Place<'_>, role: &str) -> ObjectMeta {
+    let mut all: BTreeMap<String, String> = meta::managed();
+    all.insert(labels::DATABASE.to_owned(), place.name.clone());
+    all.insert(labels::PROJECT.to_owned(), place.project.to_owned());
+    all.insert(labels::ROLE.to_owned(), role.to_owned());
+    ObjectMeta {
+        labels: Some(all),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Ends a Job whose pod says that trying again would not help.
+fn not_again() -> PodFailurePolicy {
+    PodFailurePolicy {
+        rules: vec![PodFailurePolicyRule {
+            action: "FailJob".to_owned(),
+            on_exit_codes: Some(PodFailurePolicyOnExitCodesRequirement {
+                container_name: None,
+                operator: "In".to_owned(),
+                values: vec![LASTING],
+            }),
+            ..PodFailurePolicyRule::default()
+        }],
+    }
+}
+
+/// What all pods have that run for a while.
+pub(super) fn surroundings() -> PodSpec {
+    PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        // What is not finished is begun anew; nothing is gained by waiting.
+        termination_grace_period_seconds: Some(5),
+        security_context: Some(pod::security()),
+        ..PodSpec::default()
+    }
+}
+
+/// What every command of the supervisor needs.
+pub(super) fn mounts() -> [VolumeMount; 4] {
+    [
+        pod::mount("settings", "/etc/trackbed/state", true),
+        pod::mount("run", "/run/trackbed", false),
+        pod::mount("tmp", "/tmp", false),
+        pod::mount("bin", "/opt/trackbed/bin", true),
+    ]
+}
+
+pub(super) fn version(place: &Place<'_>) -> String {
+    format!("--version={}", place.object.spec.version)
+}
+
+/// The server's image with a command of the supervisor.
+pub(super) fn container(place: &Place<'_>, words: Vec<String>) -> Container {
+    let mut command = pod::command(&[]);
+    // Kubernetes puts variables into what has the form of one.
+    command.extend(words.into_iter().map(|word| word.replace('$', "$$")));
+    Container {
+        image: Some(pod::image(place)),
+        command: Some(command),
+        security_context: Some(pod::unprivileged()),
+        ..Container::default()
+    }
+}
