@@ -38,7 +38,6 @@ use crate::{
     validation = Rule::new("self.version == oldSelf.version").message("version cannot be changed in place: create another Database with the new version and move the data"),
     validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
-    validation = Rule::new("self.engine == 'Postgres' || !(has(self.backup) || has(self.restore))").message("backup and restore are there for Postgres alone so far: remove them"),
     validation = Rule::new("!has(self.restore) || has(oldSelf.restore)").message("restore says what a new Database begins with: create another Database with it")
 )]
 pub struct DatabaseSpec {

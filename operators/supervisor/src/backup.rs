@@ -12,7 +12,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
 use trackbed_backup::{Destination, Keep, Manifest, Place, S3, surplus};
 
-use crate::{Error, Options, marker, postgres, process};
+use crate::{Engine, Error, Options, marker, postgres, process, redis};
 
 /// Backups that are told of. A termination message has room for 4096 bytes.
 const TOLD: usize = 10;
@@ -64,6 +64,9 @@ pub struct Taken {
     pub count: usize,
     /// The newest ones, newest first.
     pub newest: Vec<Entry>,
+    /// Why some are still there that are too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
 }
 
 /// One backup.
@@ -86,10 +89,41 @@ pub struct Loaded {
     pub name: String,
     /// The time that its data are of.
     pub taken_at: Timestamp,
-    /// How many tables it has.
+    /// How many tables it has, or kinds of keys.
     pub tables: usize,
-    /// How many rows they have.
+    /// How many rows or keys they have.
     pub rows: u64,
+}
+
+/// Whether what is loaded is to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It is thrown away: nothing has to be on disk.
+    Proof,
+    /// It is what a Database begins with.
+    Keep,
+}
+
+/// Whether a server can read a backup: one of its own kind, and of no later version.
+///
+/// # Errors
+/// That it cannot.
+pub(crate) fn suits(
+    manifest: &Manifest,
+    engine: &str,
+    content: &str,
+    version: &str,
+) -> Result<(), Error> {
+    let suits = manifest.engine == engine && manifest.content == content;
+    let number = |version: &str| version.parse::<u32>().ok();
+    if suits && number(&manifest.version) <= number(version) {
+        return Ok(());
+    }
+    Err(Error::Unsuited {
+        name: manifest.name.clone(),
+        found: format!("{} {}", manifest.engine, manifest.version),
+        wanted: format!("{engine} {version}"),
+    })
 }
 
 impl At {
@@ -141,14 +175,22 @@ fn end() -> String {
 ///
 /// # Errors
 /// What the server or the destination says.
-pub(crate) fn take(options: &Options, at: &At, retain: Retain) -> Result<Taken, Error> {
+pub(crate) fn take(
+    engine: Engine,
+    options: &Options,
+    at: &At,
+    retain: Retain,
+) -> Result<Taken, Error> {
     process::runtime()?.block_on(async {
         let destination = at.open()?;
         // To the second, as Kubernetes tells times.
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
         let name = name(now, &end());
         println!("trackbed: takes the backup {name}");
-        let manifest = postgres::take(options, &destination, &name, now).await?;
+        let manifest = match engine {
+            Engine::Postgres => postgres::take(options, &destination, &name, now).await?,
+            Engine::Redis => redis::take(options, &destination, &name, now).await?,
+        };
         println!(
             "trackbed: {} bytes, {} of them stored",
             manifest.bytes, manifest.stored_bytes
@@ -164,21 +206,47 @@ pub(crate) fn take(options: &Options, at: &At, retain: Retain) -> Result<Taken, 
                 .map(|it| SignedDuration::from_secs(it.into())),
         };
         let superfluous = surplus(&backups, keep, now);
-        for name in &superfluous {
-            println!("trackbed: removes the backup {name}");
-            destination.remove(&identity, name).await?;
-        }
         // Twice as long as any may take: two may run at once.
         let longest = SignedDuration::from_secs(i64::from(retain.timeout) * 2);
-        for name in destination.sweep(&identity, now - longest).await? {
-            println!("trackbed: removes what was left of {name}, which was never finished");
+        // The backup is good, whatever becomes of others.
+        let mut gone = Vec::new();
+        let cleared = clear(
+            &destination,
+            &identity,
+            superfluous,
+            now - longest,
+            &mut gone,
+        )
+        .await;
+        let left = cleared.err().map(|error| error.to_string());
+        if let Some(why) = &left {
+            eprintln!("trackbed: what is too much stays: {why}");
         }
-        Ok(told(&backups, &superfluous))
+        Ok(told(&backups, &gone, left))
     })
 }
 
+/// Removes backups that are too many, and what was begun before `begun` and never finished.
+async fn clear(
+    destination: &Destination,
+    identity: &str,
+    superfluous: Vec<String>,
+    begun: Timestamp,
+    gone: &mut Vec<String>,
+) -> Result<(), Error> {
+    for name in superfluous {
+        println!("trackbed: removes the backup {name}");
+        destination.remove(identity, &name).await?;
+        gone.push(name);
+    }
+    for name in destination.sweep(identity, begun).await? {
+        println!("trackbed: removes what was left of {name}, which was never finished");
+    }
+    Ok(())
+}
+
 /// What is told of the backups that stay.
-fn told(backups: &[Manifest], removed: &[String]) -> Taken {
+fn told(backups: &[Manifest], removed: &[String], left: Option<String>) -> Taken {
     let stay = backups.iter().filter(|it| !removed.contains(&it.name));
     let entries: Vec<Entry> = stay
         .rev()
@@ -191,6 +259,7 @@ fn told(backups: &[Manifest], removed: &[String]) -> Taken {
     Taken {
         count: entries.len(),
         newest: entries.into_iter().take(TOLD).collect(),
+        left,
     }
 }
 
@@ -198,7 +267,7 @@ fn told(backups: &[Manifest], removed: &[String]) -> Taken {
 ///
 /// # Errors
 /// That it does not come back whole.
-pub(crate) fn prove(options: &Options, at: &At) -> Result<Loaded, Error> {
+pub(crate) fn prove(engine: Engine, options: &Options, at: &At) -> Result<Loaded, Error> {
     process::runtime()?.block_on(async {
         let path = options.run.join(TAKEN);
         let name = fs::read_to_string(&path)
@@ -207,20 +276,24 @@ pub(crate) fn prove(options: &Options, at: &At) -> Result<Loaded, Error> {
         let destination = at.open()?;
         let manifest = destination.manifest(&identity, &name).await?;
         println!("trackbed: restores {name} to prove it");
-        postgres::prove(options, &destination, &manifest).await?;
+        match engine {
+            Engine::Postgres => postgres::prove(options, &destination, &manifest).await?,
+            Engine::Redis => redis::prove(options, &destination, &manifest).await?,
+        }
         Ok(loaded(&manifest))
     })
 }
 
-/// Restores a backup into an empty volume. A volume on which that was done is left as it is.
+/// Restores a backup into an empty volume. A volume on which that was done is left as it is. Whose
+/// and which: if nothing is said, whose there are, if they are of one Database, and the newest.
 ///
 /// # Errors
 /// That it cannot be, and then nothing is there that was not there before.
 pub(crate) fn restore(
+    engine: Engine,
     options: &Options,
     at: &At,
-    of: Option<&str>,
-    name: Option<&str>,
+    (of, name): (Option<&str>, Option<&str>),
 ) -> Result<Loaded, Error> {
     process::runtime()?.block_on(async {
         let state = options.state()?;
@@ -233,7 +306,11 @@ pub(crate) fn restore(
             Some(name) => destination.manifest(&identity, name).await?,
             None => newest(&destination, &identity).await?,
         };
-        match marker::look(&postgres::folder(options))? {
+        let folder = match engine {
+            Engine::Postgres => postgres::folder(options),
+            Engine::Redis => redis::folder(options),
+        };
+        match marker::look(&folder)? {
             marker::Found::Nothing if state.initialised => return Err(Error::DataMissing),
             marker::Found::Nothing => {}
             marker::Found::Marked(found) if found.identity == state.identity => {
@@ -243,7 +320,13 @@ pub(crate) fn restore(
             _ => return Err(Error::DataPresent),
         }
         println!("trackbed: restores {}", manifest.name);
-        postgres::restore(options, &destination, &manifest, &state.identity).await?;
+        let identity = &state.identity;
+        match engine {
+            Engine::Postgres => {
+                postgres::restore(options, &destination, &manifest, identity).await?;
+            }
+            Engine::Redis => redis::restore(options, &destination, &manifest, identity).await?,
+        }
         Ok(loaded(&manifest))
     })
 }
@@ -327,7 +410,7 @@ mod tests {
             .map(|it| format!("20260301-{it:06}-abcd"))
             .collect();
         let backups: Vec<Manifest> = names.iter().map(|it| manifest(it)).collect();
-        let told = told(&backups, &names[..10]);
+        let told = told(&backups, &names[..10], Some("x".repeat(600)));
         assert_eq!(told.count, 990);
         assert_eq!(told.newest[0].name, names[999]);
         let text = serde_json::to_string(&told).expect("JSON");
@@ -358,5 +441,22 @@ mod tests {
             error.to_string().contains("AWS_SECRET_ACCESS_KEY"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_backup_of_a_later_server_or_of_another_is_not_tried() {
+        let suits = |engine: &str, version: &str| {
+            let manifest = Manifest {
+                engine: engine.to_owned(),
+                version: version.to_owned(),
+                ..manifest("daily")
+            };
+            let suits = suits(&manifest, "postgres", "pg_dump custom", "17");
+            suits.map_err(|error| error.reason())
+        };
+        assert_eq!(suits("postgres", "17"), Ok(()));
+        assert_eq!(suits("postgres", "16"), Ok(()));
+        assert_eq!(suits("postgres", "18"), Err("BackupUnreadable"));
+        assert_eq!(suits("redis", "7"), Err("BackupUnreadable"));
     }
 }

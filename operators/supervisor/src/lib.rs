@@ -26,7 +26,7 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use backup::{At, Retain};
+use backup::{At, Retain, Use};
 pub use error::Error;
 pub use marker::{Decision, Found, Marker, State, decide};
 
@@ -45,9 +45,12 @@ pub enum Cli {
     /// Guard and run Redis
     #[command(disable_version_flag = true)]
     Redis(Options),
-    /// Take a backup of Postgres, and remove those that are too many
+    /// Take a backup, and remove those that are too many
     #[command(disable_version_flag = true)]
     Backup {
+        /// Of which server
+        #[arg(value_enum)]
+        engine: Engine,
         /// Where backups are
         #[command(flatten)]
         at: At,
@@ -61,6 +64,9 @@ pub enum Cli {
     /// Restore the backup that was just taken into a server of its own, to prove it
     #[command(disable_version_flag = true)]
     Prove {
+        /// Which server
+        #[arg(value_enum)]
+        engine: Engine,
         /// Where backups are
         #[command(flatten)]
         at: At,
@@ -68,9 +74,12 @@ pub enum Cli {
         #[command(flatten)]
         options: Options,
     },
-    /// Restore a backup of Postgres into an empty volume
+    /// Restore a backup into an empty volume
     #[command(disable_version_flag = true)]
     Restore {
+        /// For which server
+        #[arg(value_enum)]
+        engine: Engine,
         /// Where backups are
         #[command(flatten)]
         at: At,
@@ -154,17 +163,28 @@ pub fn run(command: Cli) -> ExitCode {
         Cli::Postgres(options) => guarded(options, postgres::run),
         Cli::Redis(options) => guarded(options, redis::run),
         Cli::Backup {
+            engine,
             at,
             retain,
             options,
-        } => backup::take(options, at, *retain).map(|it| tell(&it)),
-        Cli::Prove { at, options } => backup::prove(options, at).map(|it| tell(&it)),
+        } => backup::take(*engine, options, at, *retain).map(|it| tell(&it)),
+        Cli::Prove {
+            engine,
+            at,
+            options,
+        } => backup::prove(*engine, options, at).map(|it| tell(&it)),
         Cli::Restore {
+            engine,
             at,
             identity,
             backup,
             options,
-        } => restored(options, at, identity.as_deref(), backup.as_deref()),
+        } => {
+            let asked = (identity.as_deref(), backup.as_deref());
+            let restored = backup::restore(*engine, options, at, asked).map(|it| tell(&it));
+            // A failure may be the volume's.
+            storage::explain(restored, storage::Room::of(&options.data))
+        }
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };
     match result {
@@ -185,17 +205,6 @@ pub fn run(command: Cli) -> ExitCode {
 /// Runs a server, and looks at its volume when it ends.
 fn guarded(options: &Options, run: impl Fn(&Options) -> Result<u8, Error>) -> Result<u8, Error> {
     storage::explain(run(options), storage::Room::of(&options.data))
-}
-
-/// Restores, and looks at the volume when it fails.
-fn restored(
-    options: &Options,
-    at: &At,
-    identity: Option<&str>,
-    backup: Option<&str>,
-) -> Result<u8, Error> {
-    let restored = backup::restore(options, at, identity, backup).map(|it| tell(&it));
-    storage::explain(restored, storage::Room::of(&options.data))
 }
 
 fn report(error: &Error) {
@@ -236,6 +245,14 @@ impl Options {
             identity: read("identity")?.trim().to_owned(),
             initialised: read("initialised")?.trim() == "true",
         })
+    }
+
+    /// What data say that are made here.
+    pub(crate) fn marker(&self, identity: &str) -> Marker {
+        Marker {
+            identity: identity.to_owned(),
+            version: self.version.clone(),
+        }
     }
 
     /// A program of the server.

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rand::distr::{Alphanumeric, SampleString};
+
 use crate::{Error, Options};
 
 /// How often the files are looked at.
@@ -20,6 +22,17 @@ pub(crate) struct Login {
     pub(crate) username: String,
     /// Password.
     pub(crate) password: String,
+}
+
+impl Login {
+    /// A user with a password that nobody knows yet.
+    pub(crate) fn made(username: &str) -> Self {
+        Self {
+            username: username.to_owned(),
+            // Seeded by the operating system, and meant for secrets.
+            password: Alphanumeric.sample_string(&mut rand::rng(), 32),
+        }
+    }
 }
 
 impl Options {

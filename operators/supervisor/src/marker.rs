@@ -1,6 +1,9 @@
 //! Whose data a folder holds. The marker lies inside the folder and appears with it, in one rename.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,21 +66,33 @@ pub(crate) fn look(folder: &Path) -> Result<Found, Error> {
     }
 }
 
-/// Marks a folder that is about to become the data folder, durably.
-pub(crate) fn write(folder: &Path, marker: &Marker) -> Result<(), Error> {
-    let path = folder.join(NAME);
-    let write = || {
+/// Where data are made until they are whole, and nothing of before.
+///
+/// # Errors
+/// That what is there cannot be removed.
+pub(crate) fn draft(folder: &Path) -> Result<PathBuf, Error> {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let draft = folder.with_file_name(name);
+    if draft.exists() {
+        // Of an attempt that did not come to its end: nobody was ever told that it is there.
+        fs::remove_dir_all(&draft)
+            .map_err(|e| Error::io(format!("removing {}", draft.display()), e))?;
+    }
+    Ok(draft)
+}
+
+/// Makes a draft the data of a Database, durably.
+///
+/// # Errors
+/// That it cannot be written.
+pub(crate) fn publish(draft: &Path, folder: &Path, marker: &Marker) -> Result<(), Error> {
+    let path = draft.join(NAME);
+    let publish = || {
         let text = serde_json::to_vec(marker).map_err(std::io::Error::other)?;
         fs::write(&path, text)?;
         fs::File::open(&path)?.sync_all()?;
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| Error::io(format!("writing {}", path.display()), error))
-}
-
-/// Puts a finished folder in its place, durably.
-pub(crate) fn publish(draft: &Path, folder: &Path) -> Result<(), Error> {
-    let publish = || {
+        fs::File::open(draft)?.sync_all()?;
         fs::rename(draft, folder)?;
         match folder.parent() {
             Some(parent) => fs::File::open(parent)?.sync_all(),
@@ -165,8 +180,7 @@ mod tests {
             identity: "ours".to_owned(),
             version: "17".to_owned(),
         };
-        write(&draft, &marker).expect("a marker");
-        publish(&draft, &folder).expect("a rename");
+        publish(&draft, &folder, &marker).expect("a rename");
         assert_eq!(look(&folder).expect("a look"), Found::Marked(marker));
         fs::write(folder.join(NAME), "nonsense").expect("a file");
         assert_eq!(look(&folder).expect("a look"), Found::Unmarked);

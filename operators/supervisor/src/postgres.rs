@@ -14,13 +14,13 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use scratch::{Use, load};
+use scratch::load;
 use trackbed_backup::{Destination, Manifest};
 
 use crate::{
-    Error, Options,
+    Error, Options, Use,
     login::{self, Login},
-    marker::{self, Decision, Marker},
+    marker::{self, Decision},
     observe::{Load, observe},
     process, write_secret,
 };
@@ -56,7 +56,7 @@ pub(crate) async fn prove(
     destination: &Destination,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let draft = draft(options)?;
+    let draft = marker::draft(&folder(options))?;
     make(options, &draft)?;
     let proven = load(options, &draft, destination, manifest, Use::Proof).await;
     // The room is its pod's, which may be tried again.
@@ -74,7 +74,8 @@ pub(crate) async fn restore(
     manifest: &Manifest,
     identity: &str,
 ) -> Result<(), Error> {
-    let draft = draft(options)?;
+    let folder = folder(options);
+    let draft = marker::draft(&folder)?;
     make(options, &draft)?;
     let restored = load(options, &draft, destination, manifest, Use::Keep).await;
     if restored.is_err() {
@@ -82,7 +83,7 @@ pub(crate) async fn restore(
         let _left = fs::remove_dir_all(&draft);
         return restored;
     }
-    publish(options, &draft, &folder(options), identity)
+    marker::publish(&draft, &folder, &options.marker(identity))
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Error> {
@@ -171,20 +172,9 @@ async fn reload(options: &Options, mut known: Option<Vec<u8>>, server: Option<u3
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {
-    let draft = draft(options)?;
+    let draft = marker::draft(folder)?;
     make(options, &draft)?;
-    publish(options, &draft, folder, identity)
-}
-
-/// Where data are made until they are whole, and nothing of before.
-fn draft(options: &Options) -> Result<PathBuf, Error> {
-    let draft = options.data.join(format!("{FOLDER}.new"));
-    if draft.exists() {
-        // Of an attempt that did not come to its end: nobody was ever told that it is there.
-        fs::remove_dir_all(&draft)
-            .map_err(|e| Error::io(format!("removing {}", draft.display()), e))?;
-    }
-    Ok(draft)
+    marker::publish(&draft, folder, &options.marker(identity))
 }
 
 /// Makes the files of a server without data.
@@ -205,16 +195,6 @@ fn make(options: &Options, folder: &Path) -> Result<(), Error> {
             .args(["--auth-local", "peer", "--auth-host", "scram-sha-256"]),
     )?;
     Ok(())
-}
-
-/// Makes a draft the data of a Database.
-fn publish(options: &Options, draft: &Path, folder: &Path, identity: &str) -> Result<(), Error> {
-    let marker = Marker {
-        identity: identity.to_owned(),
-        version: options.version.clone(),
-    };
-    marker::write(draft, &marker)?;
-    marker::publish(draft, folder)
 }
 
 fn server(options: &Options, folder: &Path) -> Command {

@@ -1,6 +1,9 @@
 //! Running a server as process 1: its signals, its end.
 
-use std::process::{Command, ExitStatus};
+use std::{
+    process::{Command, ExitStatus},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -12,6 +15,8 @@ use tokio::{
 
 use crate::Error;
 
+/// How long a server may take to write everything down.
+const STOP: Duration = Duration::from_secs(600);
 /// Last words that a message keeps.
 const WORDS: usize = 600;
 
@@ -116,6 +121,26 @@ pub(crate) async fn guard(mut child: Child, stop: Signal) -> Result<ExitStatus, 
             // It may have ended just now; the next turn sees that.
             let _gone = kill_process(pid, stop);
         }
+    }
+}
+
+/// Stops a server that is nobody's process 1.
+///
+/// # Errors
+/// That it ends badly, or not at all.
+pub(crate) async fn stop(mut server: Child, signal: Signal) -> Result<(), Error> {
+    let pid = server
+        .id()
+        .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
+        // It may have ended just now.
+        let _gone = kill_process(pid, signal);
+    }
+    match tokio::time::timeout(STOP, server.wait()).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(Error::NoAnswer(format!("the server ended with {status}"))),
+        Ok(Err(error)) => Err(Error::io("waiting for the server", error)),
+        Err(_) => Err(Error::NoAnswer("the server does not end".to_owned())),
     }
 }
 

@@ -6,8 +6,12 @@ use suite::{Bucket, Client, Cluster, eventually};
 const VOLUME: &str = "destination: {volume: {size: 256Mi}}, retain: {count: 2}";
 
 fn manifest(namespace: &str, name: &str, more: &str) -> String {
+    let engine = match name.contains("redis") {
+        true => "engine: Redis, version: '7'",
+        false => "engine: Postgres, version: '17'",
+    };
     format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 512Mi}}, resources: {{requests: {{cpu: 20m}}}}, {more}}}\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{{engine}, storage: {{size: 512Mi}}, resources: {{requests: {{cpu: 20m}}}}, {more}}}\n"
     )
 }
 
@@ -165,6 +169,9 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("buckets");
     let bucket = Bucket::start("acme", "trackbed", KEY);
+    // Both become ready at the same time.
+    database(&cluster, &namespace, "db", "");
+    database(&cluster, &namespace, "redis", "");
     let secret = |name: &str, key: &str| {
         cluster.apply(&format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\nstringData: {{AWS_ACCESS_KEY_ID: trackbed, AWS_SECRET_ACCESS_KEY: {key}}}\n"
@@ -178,7 +185,6 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
             "s3: {{bucket: acme, endpoint: '{endpoint}', prefix: shop/production, secretRef: {{name: {secret}}}}}"
         )
     };
-    database(&cluster, &namespace, "db", "");
     cluster.ready("database", &namespace, "db", 300);
     let client = cluster.client(&namespace, "db", "client");
     let fill = "create table kept (id bigserial primary key, word text); insert into kept (word) select repeat(md5(n::text), 100) from generate_series(1, 20000) n";
@@ -222,8 +228,62 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
     };
     nowhere_else("trackbed: takes the backup");
 
+    // Redis beside it, under the same prefix.
+    cluster.ready("database", &namespace, "redis", 300);
+    let client = cluster.client(&namespace, "redis", "redis-client");
+    let fill = "eval for|i=1,20000|do|redis.call('set','key:'..i,i)|end 0";
+    client.ask(&fill.replace('|', "\t")).expect("it takes them");
+    for command in [
+        "setex soon 1 gone",
+        "setex late 86400 here",
+        "xadd log * a b",
+    ] {
+        client.ask(command).expect("it takes it");
+    }
+    let redis = back_up(&cluster, &namespace, "redis", "one", &destination);
+    client.ask("set later 1").expect("it takes it");
+    let from = "from: {database: redis}";
+    let clone = restored(&cluster, &namespace, "redis-clone", from);
+    assert_eq!(clone.ask("get key:20000").as_deref(), Ok("20000"));
+    assert_eq!(clone.ask("get late").as_deref(), Ok("here"));
+    assert_eq!(clone.ask("dbsize").as_deref(), Ok("20002"));
+    clone.ask("set own 1").expect("it goes on by itself");
+    // Its files are the server's own now.
+    cluster.delete("pod", &namespace, "redis-clone-0");
+    cluster.ready("database", &namespace, "redis-clone", 120);
+    eventually(60, || match clone.ask("dbsize") {
+        Ok(size) if size == "20003" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+
+    // Whose is to be said, where there are several; and Postgres reads nothing of Redis.
+    let anyone = format!("from: {{{}}}", s3("keys"));
+    let several = "several Databases";
+    fails(
+        &cluster,
+        &namespace,
+        "anyone",
+        &anyone,
+        "DestinationInvalid",
+        several,
+    );
+    let identity = |name: &str| {
+        let status = cluster.get("database", &namespace, name)["status"].clone();
+        status["identity"].as_str().expect("one").to_owned()
+    };
+    let other = format!("backup: {redis}, from: {{database: redis}}");
+    let says = "which postgres 17 does not read";
+    fails(
+        &cluster,
+        &namespace,
+        "other",
+        &other,
+        "BackupUnreadable",
+        says,
+    );
+
+    let alone = format!("from: {{{}, identity: {}}}", s3("keys"), identity("db"));
     cluster.delete("database", &namespace, "db");
-    let alone = format!("from: {{{}}}", s3("keys"));
     let heir = restored(&cluster, &namespace, "heir", &alone);
     assert_eq!(
         heir.ask("select count(*) from kept").as_deref(),

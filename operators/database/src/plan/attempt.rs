@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use trackbed_api::{
     backup::{BackupStatus, Taken},
     common::condition::BACKUP_READY,
-    database::{DatabaseSpec, DatabaseStatus},
+    database::{DatabaseSpec, DatabaseStatus, Engine},
     labels::role,
     names,
     reason::Reason,
@@ -37,6 +37,8 @@ const TOLD: usize = 10;
 struct Survey {
     count: i32,
     newest: Vec<Taken>,
+    /// Why some are still there that are too many.
+    left: Option<String>,
 }
 
 /// What it says when it has proven one.
@@ -104,13 +106,18 @@ pub fn fact(spec: &DatabaseSpec, seen: &Seen, before: &DatabaseStatus) -> Option
             .iter()
             .rev()
             .find_map(|pod| words::<Proven>(pod, PROVE));
-        let message = match proven {
+        let mut message = match proven {
             Some(it) => format!(
-                "the backup {} was restored into a server of its own, with {} tables and {} rows",
-                it.name, it.tables, it.rows
+                "the backup {} was restored into a server of its own, with {}",
+                it.name,
+                content(spec.engine, &it)
             ),
             None => "the last backup was taken and proven".to_owned(),
         };
+        let left = pods.iter().rev().find_map(|pod| words::<Survey>(pod, TAKE));
+        if let Some(why) = left.and_then(|it| it.left) {
+            message += &format!("; those that are too many could not be removed: {why}");
+        }
         return Some(Fact::new(BACKUP_READY, Some(true), "BackupProven", message));
     }
     let (reason, message) = failure(last, seen, Reason::BackupFailed);
@@ -120,6 +127,14 @@ pub fn fact(spec: &DatabaseSpec, seen: &Seen, before: &DatabaseStatus) -> Option
         reason.as_str(),
         message,
     ))
+}
+
+/// What was restored.
+fn content(engine: Engine, proven: &Proven) -> String {
+    match engine {
+        Engine::Postgres => format!("{} tables and {} rows", proven.tables, proven.rows),
+        Engine::Redis => format!("{} keys", proven.rows),
+    }
 }
 
 /// Why a Job failed. `otherwise`: the reason if nobody says a better one.

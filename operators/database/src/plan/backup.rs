@@ -10,6 +10,7 @@ use trackbed_api::{
     DatabaseStatus,
     backup::Backup,
     common::{ResourceDefaults, Resources},
+    database::Engine,
     labels::role,
     names,
 };
@@ -24,7 +25,7 @@ pub const TAKE: &str = "backup";
 pub const PROVE: &str = "prove";
 /// Where the scratch server has its files.
 const SCRATCH: &str = "/scratch";
-/// What the container that takes it gets: the data run through it.
+/// What the container gets that takes one of Postgres: the data run through it.
 const RESOURCES: ResourceDefaults = ["50m", "128Mi", "1", "256Mi"];
 /// How late one may begin, in seconds, when the cluster's controllers were away.
 const LATE: i64 = 3600;
@@ -139,7 +140,8 @@ fn pod_spec(place: &Place<'_>, backup: &Backup) -> PodSpec {
 }
 
 fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
-    let mut words = vec!["backup".to_owned(), job::version(place)];
+    let spec = &place.object.spec;
+    let mut words = job::words(place, "backup");
     words.extend(destination::arguments(lies));
     words.push(format!("--keep={}", backup.retain.count));
     words.push(format!("--timeout={}", backup.timeout.seconds()));
@@ -152,20 +154,26 @@ fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
         pod::mount("standby", "/etc/trackbed/standby", true),
     ];
     mounts.extend(job::mounts());
+    let resources = match spec.engine {
+        Engine::Postgres => Resources::default().with_defaults(RESOURCES),
+        // All data are on disk on their way, and are looked at value by value.
+        Engine::Redis => {
+            words.push(format!("--data={SCRATCH}"));
+            mounts.push(pod::mount("scratch", SCRATCH, false));
+            spec.resources.with_defaults(server::RESOURCES)
+        }
+    };
     Container {
         name: TAKE.to_owned(),
-        resources: Some(Resources::default().with_defaults(RESOURCES)),
+        resources: Some(resources),
         volume_mounts: Some(mounts),
         ..job::container(place, words)
     }
 }
 
 fn prove(place: &Place<'_>, lies: &Lies<'_>) -> Container {
-    let mut words = vec![
-        "prove".to_owned(),
-        job::version(place),
-        format!("--data={SCRATCH}"),
-    ];
+    let mut words = job::words(place, "prove");
+    words.push(format!("--data={SCRATCH}"));
     words.extend(destination::arguments(lies));
     let mut mounts = vec![
         destination::mount(lies, true),

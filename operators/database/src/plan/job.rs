@@ -110,8 +110,14 @@ pub(super) fn mounts() -> [VolumeMount; 4] {
     ]
 }
 
-pub(super) fn version(place: &Place<'_>) -> String {
-    format!("--version={}", place.object.spec.version)
+/// A command of the supervisor for the Database's server.
+pub(super) fn words(place: &Place<'_>, command: &str) -> Vec<String> {
+    let spec = &place.object.spec;
+    vec![
+        command.to_owned(),
+        spec.engine.as_str().to_lowercase(),
+        format!("--version={}", spec.version),
+    ]
 }
 
 /// The server's image with a command of the supervisor.

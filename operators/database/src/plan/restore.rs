@@ -133,7 +133,7 @@ fn restores(
     lies: &Lies<'_>,
     identity: Option<String>,
 ) -> Container {
-    let mut words = vec!["restore".to_owned(), job::version(place)];
+    let mut words = job::words(place, "restore");
     words.extend(destination::arguments(lies));
     words.extend(identity.map(|it| format!("--identity={it}")));
     words.extend(restore.backup.as_ref().map(|it| format!("--backup={it}")));

@@ -149,6 +149,7 @@ fn a_schedule_takes_and_proves_backups_beside_the_server() {
                   - /opt/trackbed/bin/trackbed
                   - supervisor
                   - prove
+                  - postgres
                   - --version=17
                   - --data=/scratch
                   - --folder=/backups
@@ -206,6 +207,7 @@ fn a_schedule_takes_and_proves_backups_beside_the_server() {
                   - /opt/trackbed/bin/trackbed
                   - supervisor
                   - backup
+                  - postgres
                   - --version=17
                   - --folder=/backups
                   - --keep=3
@@ -298,13 +300,40 @@ fn a_bucket_is_told_without_its_keys() {
     let cron = serde_json::to_value(backups.scheduled).expect("JSON");
     let pod = &cron["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     expect![[r#"
-        ["/opt/trackbed/bin/trackbed","supervisor","backup","--version=17","--bucket=acme","--endpoint=https://s3.example.com","--prefix=a/b","--keep=7","--timeout=21600"]
+        ["/opt/trackbed/bin/trackbed","supervisor","backup","postgres","--version=17","--bucket=acme","--endpoint=https://s3.example.com","--prefix=a/b","--keep=7","--timeout=21600"]
         {"name":"bucket","secret":{"defaultMode":288,"optional":true,"secretName":"keys"}}
     "#]]
     .assert_eq(&format!(
         "{}\n{}\n",
         pod["initContainers"][1]["command"], pod["volumes"][0]
     ));
+}
+
+#[test]
+fn redis_tells_all_data_to_a_file_beside_it() {
+    let object = database(&format!(
+        "{{engine: Redis, version: '7', backup: {{schedule: '@daily', {VOLUME}}}}}"
+    ));
+    let backups = children(&object, &seen()).backups;
+    let cron = serde_json::to_value(backups.scheduled).expect("JSON");
+    let pod = &cron["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let mut text = String::new();
+    for container in [&pod["initContainers"][1], &pod["containers"][0]] {
+        let mounts = container["volumeMounts"].as_array().expect("mounts").iter();
+        let paths: Vec<_> = mounts.filter_map(|it| it["mountPath"].as_str()).collect();
+        let limit = &container["resources"]["limits"]["memory"];
+        writeln!(
+            text,
+            "{} {} {limit}",
+            container["command"],
+            paths.contains(&"/scratch")
+        )
+        .expect("text");
+    }
+    expect![[r#"
+        ["/opt/trackbed/bin/trackbed","supervisor","backup","redis","--version=7","--folder=/backups","--keep=7","--timeout=21600","--data=/scratch"] true "512Mi"
+        ["/opt/trackbed/bin/trackbed","supervisor","prove","redis","--version=7","--data=/scratch","--folder=/backups"] true "512Mi"
+    "#]].assert_eq(&text);
 }
 
 #[test]
@@ -383,6 +412,25 @@ fn status_has_the_newest_and_the_newest_that_was_proven() {
         None NoBackupYet: no backup was taken yet: backup.schedule and backup.request say when
     "#]]
     .assert_eq(&told(&decide(&object, &seen)));
+}
+
+#[test]
+fn a_good_backup_beside_which_too_many_lie_is_good() {
+    let object = database(&format!(
+        "{{engine: Redis, version: '7', backup: {{{VOLUME}}}}}"
+    ));
+    let mut seen = running();
+    let words = r#"{"count":8,"newest":[],"left":"the bucket refuses the access"}"#;
+    let containers = format!(
+        "initContainerStatuses: {}, containerStatuses: {}",
+        container("backup", 0, words),
+        proven(3)
+    );
+    add(&mut seen, "db-1", "backup", 3, COMPLETE, &containers);
+    expect![[r#"
+         of 8, last never, verified 2026-01-01T03:00:01Z, request 
+        Some(true) BackupProven: the backup b3 was restored into a server of its own, with 7 keys; those that are too many could not be removed: the bucket refuses the access
+    "#]].assert_eq(&told(&decide(&object, &seen)));
 }
 
 #[test]

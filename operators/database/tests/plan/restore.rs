@@ -74,9 +74,9 @@ fn there_is_no_server_until_the_backup_is_restored() {
         ReferenceMissing: restore.from.database: Database other has no backup in its spec
         [] server: false
         Progressing: the backup is being restored
-        [--version=17 --folder=/backups --identity=theirs --backup=b3] server: false
+        [postgres --version=17 --folder=/backups --identity=theirs --backup=b3] server: false
         Progressing: the backup is being restored
-        [--version=17 --bucket=acme --endpoint=https://s3.example.com --prefix=a/b --identity=theirs --backup=b3] server: false
+        [postgres --version=17 --bucket=acme --endpoint=https://s3.example.com --prefix=a/b --identity=theirs --backup=b3] server: false
         Progressing: the backup is being restored: 'kubectl logs job/db-restore' says how far it is
         [] server: false
         BackupTruncated: too short. Nothing was written: delete the Job db-restore to have it tried again, or create the Database again with another restore
@@ -84,7 +84,7 @@ fn there_is_no_server_until_the_backup_is_restored() {
         Progressing: Postgres 17 is being started
         [] server: true
         Progressing: the backup is being restored
-        [--version=17 --folder=/backups --identity=theirs] server: false
+        [postgres --version=17 --folder=/backups --identity=theirs] server: false
     "#]]
     .assert_eq(&text);
 }

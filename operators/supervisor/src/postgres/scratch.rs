@@ -7,29 +7,22 @@ use std::{
     collections::BTreeMap,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::process::Child;
 use trackbed_backup::{Destination, Manifest};
 
 use super::{answers, dump, port, programs, psql, psql::Session, sql};
-use crate::{Error, Options, process::Words, write_secret};
+use crate::{
+    Error, Options,
+    backup::{Use, suits},
+    process::{self, Words},
+    write_secret,
+};
 
 /// Everybody who reaches the socket, which is the supervisor: it is in the pod's memory.
 const HBA: &str = "local all all trust\n";
-/// How long a server may take to write everything down.
-const STOP: Duration = Duration::from_secs(600);
-
-/// Whether what is loaded is to stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
-    /// It is thrown away: nothing has to be on disk.
-    Proof,
-    /// It is what a Database begins with.
-    Keep,
-}
 
 /// Loads a backup into a folder that was just made, and compares how many rows there are with how
 /// many there were.
@@ -43,7 +36,7 @@ pub(super) async fn load(
     manifest: &Manifest,
     purpose: Use,
 ) -> Result<(), Error> {
-    suits(options, manifest)?;
+    suits(manifest, "postgres", dump::CONTENT, &options.version)?;
     let database = manifest.database.as_deref().unwrap_or_default();
     let mut server = start(options, folder, purpose)?;
     let loaded = tokio::select! {
@@ -53,24 +46,9 @@ pub(super) async fn load(
             ended.map_or_else(|error| error.to_string(), |status| status.to_string())
         ))),
     };
-    let stopped = stop(server).await;
+    let stopped = process::stop(server, Signal::INT).await;
     // What is wrong with the backup says more than how the server took it.
     loaded.and(stopped)
-}
-
-/// Whether this is what `dump` writes.
-fn suits(options: &Options, manifest: &Manifest) -> Result<(), Error> {
-    let suits = manifest.engine == "postgres" && manifest.content == dump::CONTENT;
-    // Of a server of before it can be read, of a later one not.
-    let number = |version: &str| version.parse::<u32>().ok();
-    if suits && number(&manifest.version) <= number(&options.version) {
-        return Ok(());
-    }
-    Err(Error::Unsuited {
-        name: manifest.name.clone(),
-        found: format!("{} {}", manifest.engine, manifest.version),
-        wanted: format!("postgres {}", options.version),
-    })
 }
 
 fn start(options: &Options, folder: &Path, purpose: Use) -> Result<Child, Error> {
@@ -101,22 +79,6 @@ fn start(options: &Options, folder: &Path, purpose: Use) -> Result<Child, Error>
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| Error::io("starting postgres", error))
-}
-
-async fn stop(mut server: Child) -> Result<(), Error> {
-    let pid = server
-        .id()
-        .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    if let Some(pid) = pid {
-        // It may have ended just now.
-        let _gone = kill_process(pid, Signal::INT);
-    }
-    match tokio::time::timeout(STOP, server.wait()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(Error::NoAnswer(format!("the server ended with {status}"))),
-        Ok(Err(error)) => Err(Error::io("waiting for the server", error)),
-        Err(_) => Err(Error::NoAnswer("the server does not end".to_owned())),
-    }
 }
 
 async fn fill(
@@ -238,31 +200,5 @@ mod tests {
             told(&[("public.a", 1), ("public.b", 2), ("public.c", 0)]),
             "public.c had no such table and has 0 rows"
         );
-    }
-
-    #[test]
-    fn a_backup_of_a_later_server_or_of_another_is_not_tried() {
-        let manifest = |engine: &str, version: &str| Manifest {
-            format: trackbed_backup::FORMAT,
-            name: "daily".to_owned(),
-            engine: engine.to_owned(),
-            version: version.to_owned(),
-            identity: "ours".to_owned(),
-            database: Some("app".to_owned()),
-            taken_at: jiff::Timestamp::UNIX_EPOCH,
-            content: dump::CONTENT.to_owned(),
-            bytes: 0,
-            stored_bytes: 0,
-            sha256: String::new(),
-            counts: BTreeMap::new(),
-        };
-        let suits = |engine: &str, version: &str| {
-            let suits = suits(&Options::test(), &manifest(engine, version));
-            suits.map_err(|error| error.reason())
-        };
-        assert_eq!(suits("postgres", "17"), Ok(()));
-        assert_eq!(suits("postgres", "16"), Ok(()));
-        assert_eq!(suits("postgres", "18"), Err("BackupUnreadable"));
-        assert_eq!(suits("redis", "7"), Err("BackupUnreadable"));
     }
 }

@@ -1,0 +1,247 @@
+//! Loading a backup into a server that nobody else can reach: to prove it, or to begin with it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use tokio::{fs::File, io::AsyncWriteExt, process::Child};
+use trackbed_backup::{Destination, Manifest};
+
+use super::{
+    PROGRAMS,
+    client::{Client, aside, fields},
+    dump, port, users,
+};
+use crate::{
+    Error, Options,
+    backup::{Use, suits},
+    login::Login,
+    process, write_secret,
+};
+
+/// File that the server reads when it starts.
+const FILE: &str = "backup.rdb";
+/// Until it is asked again whether it is ready.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Loads a backup into a folder that is not there yet, and compares how many keys there are with how
+/// many there were.
+///
+/// # Errors
+/// What is wrong with the backup, or with the room for it. Then the folder is of no use.
+pub(super) async fn load(
+    options: &Options,
+    folder: &Path,
+    destination: &Destination,
+    manifest: &Manifest,
+    purpose: Use,
+) -> Result<(), Error> {
+    suits(manifest, "redis", dump::CONTENT, &options.version)?;
+    fs::create_dir_all(folder).map_err(|e| Error::io(format!("making {}", folder.display()), e))?;
+    let file = folder.join(FILE);
+    fetch(destination, manifest, &file).await?;
+    let admin = users::admin();
+    let mut server = start(options, folder, &admin)?;
+    let loaded = tokio::select! {
+        loaded = fill(options, &admin, manifest, purpose) => loaded,
+        ended = server.wait() => Err(Error::NoAnswer(format!(
+            "the server ended in the middle of it: {}",
+            ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+        ))),
+    };
+    let stopped = process::stop(server, Signal::TERM).await;
+    // What is wrong with the backup says more than how the server took it.
+    loaded.and(stopped)?;
+    fs::remove_file(&file).map_err(|e| Error::io(format!("removing {}", file.display()), e))
+}
+
+/// Brings the backup here. Only all of it, and nothing else, is ever read by a server.
+async fn fetch(destination: &Destination, manifest: &Manifest, path: &Path) -> Result<(), Error> {
+    let mut reading = destination.read(manifest).await?;
+    let writing = |error| Error::io(format!("writing {}", path.display()), error);
+    let mut file = File::create(path).await.map_err(writing)?;
+    if let Err(error) = tokio::io::copy(&mut reading, &mut file).await {
+        return Err(match error.downcast::<trackbed_backup::Error>() {
+            Ok(spoilt) => spoilt.into(),
+            Err(error) => writing(error),
+        });
+    }
+    file.flush().await.map_err(writing)
+}
+
+fn start(options: &Options, folder: &Path, admin: &Login) -> Result<Child, Error> {
+    let settings = options.run.join("scratch.conf");
+    write_secret(&settings, &configuration(port(options), folder, admin))?;
+    let mut command = Command::new(options.program(PROGRAMS, "redis-server"));
+    command.arg(&settings);
+    tokio::process::Command::from(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| Error::io("starting redis-server", error))
+}
+
+fn configuration(port: u16, folder: &Path, admin: &Login) -> String {
+    format!(
+        "bind 127.0.0.1\nprotected-mode yes\nport {port}\ndaemonize no\ndir \"{}\"\ndbfilename {FILE}\nappendonly no\nsave \"\"\n{}",
+        folder.display(),
+        users::lines(admin, &[]),
+    )
+}
+
+async fn fill(
+    options: &Options,
+    admin: &Login,
+    manifest: &Manifest,
+    purpose: Use,
+) -> Result<(), Error> {
+    while ask(options, admin, |client| client.say(&["PING"], "+PONG"))
+        .await
+        .is_err()
+    {
+        tokio::time::sleep(PAUSE).await;
+    }
+    let keys = ask(options, admin, |client| client.ask(&["INFO", "keyspace"])).await?;
+    compare(manifest, &counts(&keys))?;
+    if purpose == Use::Keep {
+        // From here on it writes what a server with these data would have written.
+        let files = ["CONFIG", "SET", "appendonly", "yes"];
+        ask(options, admin, move |client| client.say(&files, "+OK")).await?;
+        while !written(options, admin).await? {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
+async fn ask<T: Send + 'static>(
+    options: &Options,
+    admin: &Login,
+    what: impl FnOnce(&mut Client) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (port, admin) = (port(options), admin.clone());
+    aside(move || what(&mut Client::enter(port, &admin)?)).await
+}
+
+/// Whether all data are in the files.
+async fn written(options: &Options, admin: &Login) -> Result<bool, Error> {
+    let text = ask(options, admin, |client| {
+        client.ask(&["INFO", "persistence"])
+    })
+    .await?;
+    let said = |name: &str| fields(&text).find(|(key, _)| *key == name).map(|it| it.1);
+    let rests = |name: &str| said(name) == Some("0");
+    if !rests("aof_rewrite_in_progress") || !rests("aof_rewrite_scheduled") {
+        return Ok(false);
+    }
+    match said("aof_last_bgrewrite_status") {
+        Some("ok") => Ok(true),
+        _ => Err(Error::NoAnswer(
+            "redis could not write its data down: its words are in the log".to_owned(),
+        )),
+    }
+}
+
+/// The keys of all databases, by what `INFO keyspace` says.
+fn counts(text: &str) -> BTreeMap<String, u64> {
+    let (mut all, mut expiring) = (0, 0);
+    for (_, values) in fields(text).filter(|(name, _)| name.starts_with("db")) {
+        for (name, value) in values.split(',').filter_map(|it| it.split_once('=')) {
+            let value: u64 = value.parse().unwrap_or_default();
+            match name {
+                "keys" => all += value,
+                "expires" => expiring += value,
+                _ => {}
+            }
+        }
+    }
+    let lasting = u64::saturating_sub(all, expiring);
+    BTreeMap::from([
+        (dump::LASTING.to_owned(), lasting),
+        (dump::EXPIRING.to_owned(), expiring),
+    ])
+}
+
+/// Whether all is there that should be. Of the keys that go by themselves some may have gone.
+fn compare(manifest: &Manifest, found: &BTreeMap<String, u64>) -> Result<(), Error> {
+    let had = |what: &str| manifest.counts.get(what).copied().unwrap_or_default();
+    let has = |what: &str| found.get(what).copied().unwrap_or_default();
+    let lasting = had(dump::LASTING) == has(dump::LASTING);
+    let what = match (lasting, had(dump::EXPIRING) >= has(dump::EXPIRING)) {
+        (true, true) => return Ok(()),
+        (false, _) => dump::LASTING,
+        (true, false) => dump::EXPIRING,
+    };
+    Err(Error::Differs {
+        name: manifest.name.clone(),
+        how: format!("it had {} {what} and has {}", had(what), has(what)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str =
+        "# Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=1000\r\ndb3:keys=1,expires=0,avg_ttl=0\r\n";
+
+    fn manifest(lasting: u64, expiring: u64) -> Manifest {
+        let counts = [(dump::LASTING, lasting), (dump::EXPIRING, expiring)];
+        let counts = counts.map(|(what, count)| (what.to_owned(), count));
+        Manifest {
+            format: trackbed_backup::FORMAT,
+            name: "daily".to_owned(),
+            engine: "redis".to_owned(),
+            version: "7".to_owned(),
+            identity: "ours".to_owned(),
+            database: None,
+            taken_at: jiff::Timestamp::UNIX_EPOCH,
+            content: dump::CONTENT.to_owned(),
+            bytes: 0,
+            stored_bytes: 0,
+            sha256: String::new(),
+            counts: BTreeMap::from(counts),
+        }
+    }
+
+    #[test]
+    fn keys_of_all_databases_are_compared() {
+        let said = |lasting, expiring| {
+            let compared = compare(&manifest(lasting, expiring), &counts(SAID));
+            compared.map_err(|error| error.to_string())
+        };
+        assert_eq!(said(4, 2), Ok(()));
+        assert_eq!(said(4, 3), Ok(()), "one of them went by itself");
+        let fewer = said(5, 2).expect_err("one is missing");
+        assert!(fewer.contains("it had 5 keys and has 4"), "{fewer}");
+        let more = said(4, 1).expect_err("one too many");
+        assert!(more.contains("1 keys that expire and has 2"), "{more}");
+    }
+
+    #[test]
+    fn nobody_reaches_the_server_and_it_writes_nothing_by_itself() {
+        let admin = Login {
+            username: "trackbed".to_owned(),
+            password: "secret".to_owned(),
+        };
+        let text = configuration(6379, Path::new("/data/redis.new"), &admin);
+        expect_test::expect![[r#"
+            bind 127.0.0.1
+            protected-mode yes
+            port 6379
+            daemonize no
+            dir "/data/redis.new"
+            dbfilename backup.rdb
+            appendonly no
+            save ""
+            user default reset
+            user "trackbed" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all
+            user "trackbed-backup" reset on +ping +replconf +psync +sync
+        "#]].assert_eq(&text);
+    }
+}

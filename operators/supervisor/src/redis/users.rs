@@ -1,0 +1,109 @@
+//! Who may do what, by the rules of
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/>. Passwords stand
+//! there as their hashes.
+
+use sha2::{Digest, Sha256};
+
+use crate::login::Login;
+
+/// The user that changes the others. Its password is made at each start, and only the supervisor and
+/// the server know it.
+const ADMIN: &str = "trackbed";
+/// The user that takes backups. It may read everything at once as a replica does, and no more; its
+/// passwords are those of the applications' users, who may read everything as well.
+pub(super) const BACKUP: &str = "trackbed-backup";
+/// The user that is there without being asked for.
+const DEFAULT: &str = "default";
+/// What applications may: all but to run the server.
+const APPLICATION: &[&str] = &["~*", "&*", "+@all", "-@admin", "+config|get"];
+/// What a replica does: <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
+const REPLICA: &[&str] = &["+ping", "+replconf", "+psync", "+sync"];
+
+/// The administrator of one start.
+pub(super) fn admin() -> Login {
+    Login::made(ADMIN)
+}
+
+/// The lines of a configuration that make the users.
+pub(super) fn lines(admin: &Login, logins: &[Login]) -> String {
+    let everything = rules(ADMIN, &[admin], &["~*", "&*", "+@all"]);
+    let mut text = String::new();
+    if !logins.iter().any(|login| login.username == DEFAULT) {
+        text += &format!("user {DEFAULT} reset\n");
+    }
+    for rules in [everything].into_iter().chain(all(logins)) {
+        text += &format!("user {} {}\n", quoted(&rules[0]), rules[1..].join(" "));
+    }
+    text
+}
+
+/// The rules of the users that the credentials decide about, each with its name first.
+pub(super) fn all(logins: &[Login]) -> Vec<Vec<String>> {
+    let applications = logins.iter();
+    let mut all: Vec<Vec<String>> = applications
+        .map(|login| rules(&login.username, &[login], APPLICATION))
+        .collect();
+    let every: Vec<&Login> = logins.iter().collect();
+    all.push(rules(BACKUP, &every, REPLICA));
+    all
+}
+
+fn rules(username: &str, passwords: &[&Login], may: &[&str]) -> Vec<String> {
+    let mut rules = vec![username.to_owned(), "reset".to_owned(), "on".to_owned()];
+    rules.extend(passwords.iter().map(|login| hash(&login.password)));
+    rules.extend(may.iter().map(|rule| (*rule).to_owned()));
+    rules
+}
+
+fn hash(password: &str) -> String {
+    let hash = Sha256::digest(password.as_bytes());
+    let digits = hash.iter().map(|byte| format!("{byte:02x}"));
+    format!("#{}", digits.collect::<String>())
+}
+
+/// One word of a configuration, whatever is in it. Redis refuses a user with a space in its name.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(username: &str) -> Login {
+        Login {
+            username: username.to_owned(),
+            password: "secret".to_owned(),
+        }
+    }
+
+    #[test]
+    fn nobody_enters_without_a_name() {
+        let users = |logins: &[Login]| lines(&login(ADMIN), logins);
+        expect_test::expect![[r#"
+            user default reset
+            user "trackbed" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all
+            user "app" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all -@admin +config|get
+            user "app_2" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all -@admin +config|get
+            user "trackbed-backup" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b +ping +replconf +psync +sync
+        "#]].assert_eq(&users(&[login("app"), login("app_2")]));
+        expect_test::expect![[r#"
+            user "trackbed" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all
+            user "default" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all -@admin +config|get
+            user "trackbed-backup" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b +ping +replconf +psync +sync
+        "#]].assert_eq(&users(&[login("default")]));
+    }
+
+    #[test]
+    fn the_password_of_each_application_takes_backups() {
+        let other = Login {
+            password: "other".to_owned(),
+            ..login("app_2")
+        };
+        let all = all(&[login("app"), other.clone()]);
+        let backup = all.last().expect("a user");
+        assert_eq!(backup[0], BACKUP);
+        assert!(backup.contains(&hash("secret")) && backup.contains(&hash(&other.password)));
+        assert!(!backup.iter().any(|rule| rule == "+@all"), "{backup:?}");
+    }
+}
