@@ -8,9 +8,11 @@ use promql_parser::{
     util::{ExprVisitor, walk_expr},
 };
 use serde_json::Value;
+use trackbed_api::common::condition::BACKUP_READY;
 use trackbed_codegen::root;
-use trackbed_database::plan::{job, server, storage::Volume};
-use trackbed_supervisor::observe::{METRICS, PORT, PREFIX};
+use trackbed_database::plan::{job, server, settings, storage::Volume};
+use trackbed_kit::Fact;
+use trackbed_supervisor::observe::{METRICS, PORT, PREFIX, backups};
 
 /// All metrics, as Prometheus names them.
 fn known() -> BTreeSet<String> {
@@ -23,7 +25,8 @@ fn known() -> BTreeSet<String> {
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
     let operator = text.lines().filter(|line| !line.starts_with('#'));
     let operator = operator.filter_map(|line| line.split(['{', ' ']).next());
-    let servers = METRICS.map(|(name, _)| format!("{PREFIX}_{name}"));
+    let servers = METRICS.into_iter().chain(backups::METRICS);
+    let servers = servers.map(|(name, _)| format!("{PREFIX}_{name}"));
     operator.map(str::to_owned).chain(servers).collect()
 }
 
@@ -82,6 +85,50 @@ fn the_operator_reads_what_servers_tell() {
     assert!(Volume::read(&text).is_some(), "{text}");
     assert_eq!(i32::from(PORT), server::METRICS);
     assert_eq!(i32::from(trackbed_supervisor::LASTING), job::LASTING);
+}
+
+#[test]
+fn servers_read_what_the_operator_says_of_backups() {
+    assert_eq!(settings::BACKUPS, backups::FILE);
+    let folder = tempfile::tempdir().expect("a folder");
+    let read = |spec: &str, status: &str, ready: Option<bool>| {
+        let spec = serde_saphyr::from_str(spec).expect("a spec");
+        let status = serde_saphyr::from_str(status).expect("a status");
+        let ready = Fact::new(BACKUP_READY, ready, "Reason", "message");
+        let said = settings::Backups::of(&spec, Some(&status), Some(&ready)).expect("backups");
+        let said = serde_json::to_string(&said).expect("JSON");
+        fs::write(folder.path().join(backups::FILE), said).expect("a file");
+        backups::Backups::read(folder.path()).expect("it is read")
+    };
+    let volume = "destination: {volume: {}}";
+    assert_eq!(
+        read(
+            &format!(
+                "{{engine: Postgres, version: '17', backup: {{schedule: '@daily', {volume}}}}}"
+            ),
+            "{last: '2026-01-01T04:00:01Z', lastVerified: '2026-01-01T03:00:01Z'}",
+            Some(false),
+        ),
+        backups::Backups {
+            scheduled: true,
+            failed: true,
+            last: Some(1_767_240_001),
+            last_verified: Some(1_767_236_401),
+        }
+    );
+    assert_eq!(
+        read(
+            &format!("{{engine: Postgres, version: '17', backup: {{{volume}}}}}"),
+            "{}",
+            None,
+        ),
+        backups::Backups {
+            scheduled: false,
+            failed: false,
+            last: None,
+            last_verified: None,
+        }
+    );
 }
 
 #[test]

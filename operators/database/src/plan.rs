@@ -145,7 +145,11 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         return of(before, health, None, Some(Duration::from_secs(30)));
     }
     let logins = rotation::logins(&place, seen, now);
-    let settings = settings::desired(&place, &secret::identity(seen), initialised);
+    let backup = attempt::status(&place.name, &object.spec, seen, &before);
+    let proven = attempt::fact(&object.spec, seen, &before);
+    let stand = settings::Backups::of(&object.spec, backup.as_ref(), proven.as_ref());
+    let identity = secret::identity(seen);
+    let settings = settings::desired(&place, &identity, initialised, stand.as_ref());
     let size = claim::capacity(seen).or_else(|| before.storage.clone());
     let usage = storage::usage(seen.volume.as_ref(), size.as_deref());
     let health = health::of(&place, seen, now);
@@ -174,8 +178,6 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         restore::Step::Before { health, job } => (None, job, health),
     };
     let ready = seen.pod.as_deref().is_some_and(health::is_ready);
-    let backup = attempt::status(&place.name, &object.spec, seen, &before);
-    let proven = attempt::fact(&object.spec, seen, &before);
     let children = Children {
         secret,
         standby: rotation::standby(&place, &logins),
@@ -198,7 +200,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         claim: Some(names::data_claim(&place.name)),
         storage: size,
         storage_used: usage.map(|it| it.used()).or(before.storage_used),
-        identity: initialised.then(|| secret::identity(seen)),
+        identity: initialised.then_some(identity),
         backup,
         initialised,
         ..before

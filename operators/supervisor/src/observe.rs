@@ -1,4 +1,6 @@
-//! How the server and its volume are: metrics for Prometheus and the controller.
+//! How the server, its volume and its backups are: metrics for Prometheus and the controller.
+
+pub mod backups;
 
 use std::{
     future::Future,
@@ -12,6 +14,7 @@ use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry:
 use tokio::net::TcpListener;
 
 use crate::{Error, Options, storage};
+use backups::{Backups, Known};
 
 /// Port that they are told at.
 pub const PORT: u16 = 9187;
@@ -19,7 +22,7 @@ pub const PORT: u16 = 9187;
 const EVERY: Duration = Duration::from_secs(30);
 /// What the names of metrics begin with.
 pub const PREFIX: &str = "trackbed_database";
-/// The metrics: the rest of their names, and what they tell.
+/// The metrics of every server: the rest of their names, and what they tell.
 pub const METRICS: [(&str, &str); 6] = [
     ("up", "Whether the server answers"),
     ("connections", "Clients that are connected"),
@@ -51,6 +54,7 @@ struct Gauges {
     data: Number,
     size: Number,
     available: Number,
+    backups: Known,
 }
 
 impl Gauges {
@@ -67,6 +71,7 @@ impl Gauges {
         for ((name, help), gauge) in METRICS.into_iter().zip(gauges) {
             registry.register(name, help, gauge.clone());
         }
+        registry.register_collector(Box::new(self.backups.clone()));
         registry
     }
 
@@ -75,6 +80,10 @@ impl Gauges {
         let load = load.unwrap_or_default();
         self.connections.set(load.connections);
         self.connections_max.set(load.connections_max);
+    }
+
+    fn look_at_backups(&self, options: &Options) {
+        self.backups.set(Backups::read(&options.state));
     }
 
     async fn look_at_volume(&self, options: &Options) {
@@ -88,19 +97,21 @@ impl Gauges {
     }
 }
 
-/// Looks at the server and its volume again and again, and tells who asks. That nobody can ask is
-/// said and stops no server.
+/// Looks at the server, its volume and its backups again and again, and tells who asks. That nobody
+/// can ask is said and stops no server.
 pub(crate) async fn observe<F>(options: Options, load: impl Fn() -> F)
 where
     F: Future<Output = Result<Load, Error>>,
 {
     let gauges = Gauges::default();
     gauges.look_at_volume(&options).await;
+    gauges.look_at_backups(&options);
     let told = tokio::spawn(tell(Arc::new(gauges.register())));
     while !told.is_finished() {
         gauges.set_load(load().await);
         tokio::time::sleep(EVERY).await;
         gauges.look_at_volume(&options).await;
+        gauges.look_at_backups(&options);
     }
 }
 
@@ -134,8 +145,12 @@ mod tests {
     async fn what_was_seen_last_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("file"), vec![1; 8192]).expect("a file");
+        let state = tempfile::tempdir().expect("a folder");
+        let stand = r#"{"scheduled":true,"failed":false}"#;
+        std::fs::write(state.path().join(backups::FILE), stand).expect("a file");
         let options = Options {
             data: folder.path().to_owned(),
+            state: state.path().to_owned(),
             ..Options::test()
         };
         let gauges = Gauges::default();
@@ -144,6 +159,7 @@ mod tests {
             connections_max: 100,
         }));
         gauges.look_at_volume(&options).await;
+        gauges.look_at_backups(&options);
         let text = |gauges: &Gauges| {
             let mut text = String::new();
             encode(&mut text, &gauges.register()).expect("text");
@@ -155,6 +171,7 @@ mod tests {
             "trackbed_database_connections 3",
             "trackbed_database_connections_max 100",
             "trackbed_database_data_bytes 8192",
+            "trackbed_database_backup_scheduled 1",
         ] {
             assert!(said.lines().any(|it| it == line), "{line}: {said}");
         }

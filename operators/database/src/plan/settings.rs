@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::Time};
+use serde::Serialize;
 use trackbed_api::{
+    backup::BackupStatus,
     database::{DatabaseSpec, Engine},
     names,
 };
+use trackbed_kit::Fact;
 
 use super::{Place, parameters::List};
 
@@ -17,6 +20,39 @@ const HBA: &str = "local all all peer\nhost all all all scram-sha-256\n";
 const SHARED_BUFFERS: i128 = 25;
 /// Share of the memory limit that Redis fills with data, in percent.
 const REDIS_MEMORY: i128 = 75;
+/// File in which the supervisor reads how backups stand.
+pub const BACKUPS: &str = "backups.json";
+
+/// How backups stand. The supervisor tells Prometheus, and has no other way to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backups {
+    scheduled: bool,
+    failed: bool,
+    /// In Unix seconds, like the other one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_verified: Option<i64>,
+}
+
+impl Backups {
+    /// From the status of backups and their condition. `None`: the Database is to have none.
+    pub fn of(
+        spec: &DatabaseSpec,
+        status: Option<&BackupStatus>,
+        ready: Option<&Fact>,
+    ) -> Option<Self> {
+        let backup = spec.backup.as_ref()?;
+        let seconds = |time: &Time| time.0.as_second();
+        Some(Self {
+            scheduled: backup.schedule.is_some(),
+            failed: ready.is_some_and(|it| it.status == Some(false)),
+            last: status.and_then(|it| it.last.as_ref()).map(seconds),
+            last_verified: status.and_then(|it| it.last_verified.as_ref()).map(seconds),
+        })
+    }
+}
 
 /// Name of the ConfigMap.
 pub fn name(database: &str) -> String {
@@ -24,11 +60,20 @@ pub fn name(database: &str) -> String {
 }
 
 /// The settings.
-pub fn desired(place: &Place<'_>, identity: &str, initialised: bool) -> ConfigMap {
+pub fn desired(
+    place: &Place<'_>,
+    identity: &str,
+    initialised: bool,
+    backups: Option<&Backups>,
+) -> ConfigMap {
     let mut data = BTreeMap::from([
         ("identity".to_owned(), identity.to_owned()),
         ("initialised".to_owned(), initialised.to_string()),
     ]);
+    // Numbers and truth values always have a text.
+    if let Some(text) = backups.and_then(|it| serde_json::to_string(it).ok()) {
+        data.insert(BACKUPS.to_owned(), text);
+    }
     match place.object.spec.engine {
         Engine::Postgres => {
             data.insert("postgresql.conf".to_owned(), postgres(place));
@@ -55,12 +100,12 @@ pub fn kept(mut settings: ConfigMap, live: &ConfigMap) -> ConfigMap {
 }
 
 /// A hash of what a server must be restarted for. The rest it reads again when the supervisor sees
-/// that it changed.
+/// that it changed, or is for the supervisor alone.
 pub fn hash(settings: &ConfigMap, spec: &DatabaseSpec) -> String {
     let list = List::of(spec);
     let data = settings.data.iter().flatten();
     let text: Vec<String> = data
-        .filter(|(key, _)| key.as_str() != "initialised")
+        .filter(|(key, _)| !matches!(key.as_str(), "initialised" | BACKUPS))
         .flat_map(|(key, value)| value.lines().map(move |line| format!("{key}={line}\n")))
         .filter(|line| {
             let parameter = line.strip_prefix("postgresql.conf=");

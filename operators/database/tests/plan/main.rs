@@ -5,6 +5,7 @@ mod deletion;
 mod health;
 mod parameters;
 mod restore;
+mod settings;
 mod storage;
 
 use std::{fmt::Write, sync::Arc};
@@ -270,20 +271,6 @@ fn the_server_runs_without_rights_under_the_supervisor() {
           timezone = UTC
     "#]]
     .assert_eq(&serde_saphyr::to_string(&settings).expect("YAML"));
-}
-
-#[test]
-fn redis_leaves_memory_for_its_forks() {
-    let object = database(
-        "{engine: Redis, version: '7', resources: {limits: {memory: 1Gi}}, parameters: {timeout: '60'}}",
-    );
-    let settings = children(&object, &seen()).settings.data.expect("settings");
-    expect![[r#"
-        maxmemory 805306368
-        maxmemory-policy noeviction
-        timeout 60
-    "#]]
-    .assert_eq(&settings["redis.conf"]);
 }
 
 #[test]
