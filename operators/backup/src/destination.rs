@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use object_store::{ObjectStore, local::LocalFileSystem, path::Path};
 
-use crate::{Error, S3, failure::Label, volume::Volume};
+use crate::{Error, Key, S3, failure::Label, volume::Volume};
 
 /// The data of a backup.
 pub(crate) const DATA: &str = "data.zst";
@@ -37,6 +37,7 @@ pub struct Destination {
     pub(crate) label: Arc<Label>,
     /// What the store does not do of a volume.
     pub(crate) volume: Option<Volume>,
+    pub(crate) key: Option<Key>,
     prefix: Path,
 }
 
@@ -64,6 +65,7 @@ impl Destination {
                     store: Arc::new(store),
                     label: Arc::new(label),
                     volume: Some(volume),
+                    key: None,
                     prefix: Path::default(),
                 })
             }
@@ -77,9 +79,20 @@ impl Destination {
                     store,
                     label: Arc::new(label),
                     volume: None,
+                    key: None,
                     prefix,
                 })
             }
+        }
+    }
+
+    /// Encrypts what is written from now on, and reads what was encrypted for one of these keys.
+    /// Backups that are not encrypted are read as before: they may be older than the key.
+    #[must_use = "it is another destination"]
+    pub fn with_key(self, key: Key) -> Self {
+        Self {
+            key: Some(key),
+            ..self
         }
     }
 

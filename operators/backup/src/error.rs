@@ -65,6 +65,26 @@ pub enum Error {
         /// How that was seen.
         why: String,
     },
+    /// The data are encrypted, and nobody gave a key.
+    #[error(
+        "the backup {name} is encrypted and no key is given: give the line AGE-SECRET-KEY-1… that belongs to {recipient}"
+    )]
+    Sealed {
+        /// Of the backup.
+        name: String,
+        /// The public half of the key.
+        recipient: String,
+    },
+    /// The data are encrypted with a key that is not among those that are given.
+    #[error(
+        "the backup {name} is encrypted and no key that is given fits: add the line AGE-SECRET-KEY-1… that belongs to {recipient} below the others"
+    )]
+    WrongKey {
+        /// Of the backup.
+        name: String,
+        /// The public half of the key.
+        recipient: String,
+    },
     /// The manifest is none.
     #[error(
         "the manifest of the backup {name} cannot be read ({why}): use another backup, and look at who or what can write to the destination"
@@ -140,12 +160,21 @@ impl Error {
             Self::Foreign { .. } => "BackupForeign",
             Self::Truncated { .. } => "BackupTruncated",
             Self::Tampered { .. } => "BackupTampered",
+            Self::Sealed { .. } | Self::WrongKey { .. } => "BackupKeyMissing",
             Self::Unreadable { .. } | Self::UnknownFormat { .. } => "BackupUnreadable",
             Self::Refused { .. } => "BackupRefused",
             Self::NotReachable { .. } => "DestinationUnreachable",
             Self::Full { .. } => "DestinationFull",
             Self::TooLarge { .. } => "BackupTooLarge",
             Self::Source(_) => "BackupFailed",
+        }
+    }
+
+    /// That the data of a backup are not those that were written.
+    pub(crate) fn tampered(name: impl Into<String>, why: &str) -> Self {
+        Self::Tampered {
+            name: name.into(),
+            why: why.to_owned(),
         }
     }
 

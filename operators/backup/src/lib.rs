@@ -5,17 +5,23 @@
 //! manifest is written last and removed first: what has no manifest is no backup. It says how many
 //! bytes the data have and what their checksum is, and nothing is read back without both being
 //! compared.
+//!
+//! The data are compressed by zstd. With a key they are encrypted after that, as the tool `age` does
+//! it, so that `age -d -i key.txt data.zst | zstd -d` reads them where there is no Trackbed. The
+//! manifest is never encrypted.
 
 mod client;
 mod destination;
 mod error;
 mod failure;
+mod key;
 mod list;
 mod manifest;
 mod pack;
 mod read;
 mod retention;
 mod s3;
+mod seal;
 mod stored;
 mod upload;
 mod volume;
@@ -23,8 +29,9 @@ mod write;
 
 pub use destination::{Destination, Place};
 pub use error::Error;
+pub use key::Key;
 pub use list::{Survey, Unusable};
-pub use manifest::{FORMAT, Manifest, check_identity, check_name};
+pub use manifest::{Encryption, FORMAT, FORMAT_ENCRYPTED, Manifest, check_identity, check_name};
 pub use read::Reading;
 pub use retention::{Keep, surplus};
 pub use s3::S3;

@@ -2,22 +2,31 @@
 
 use std::collections::BTreeMap;
 
+use age::x25519::Recipient;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, failure::line};
+use crate::{Error, Key, failure::line};
 
-/// The format that is written.
+/// The format of what is not encrypted.
 pub const FORMAT: u32 = 1;
+
+/// The format of what is encrypted: a version that knows the other one only refuses it by its number,
+/// and does not take it for spoilt.
+pub const FORMAT_ENCRYPTED: u32 = 2;
+
+/// The only encryption that there is.
+const AGE: &str = "age";
 
 /// Longest name or identity, as a label of Kubernetes.
 const LONGEST: usize = 63;
 
-/// What is known of a backup.
+/// What is known of a backup. It is never encrypted: whoever can read the destination sees the names
+/// of tables and how many rows they have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Of this and of the data: [`FORMAT`].
+    /// Of this and of the data: [`FORMAT`] or [`FORMAT_ENCRYPTED`].
     pub format: u32,
     /// The backup's name, unique among those of its identity.
     pub name: String,
@@ -34,6 +43,9 @@ pub struct Manifest {
     pub taken_at: Timestamp,
     /// What the bytes are, such as "pg_dump custom" or "rdb".
     pub content: String,
+    /// How the data are encrypted, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// Bytes before compression.
     pub bytes: u64,
     /// Bytes as they are stored.
@@ -43,6 +55,34 @@ pub struct Manifest {
     /// How many rows or keys there are, by table or database.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
+}
+
+/// How data are encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// "age", which is what the tool of that name makes and reads.
+    pub format: String,
+    /// The public half of the key, `age1…`.
+    pub recipient: String,
+}
+
+impl Encryption {
+    pub(crate) fn with(key: &Key) -> Self {
+        Self {
+            format: AGE.to_owned(),
+            recipient: key.recipient(),
+        }
+    }
+
+    /// The recipient as errors name it: a manifest may come from anywhere.
+    pub(crate) fn shown(&self) -> String {
+        line(&self.recipient)
+    }
+
+    fn is_known(&self) -> bool {
+        self.format == AGE && self.recipient.parse::<Recipient>().is_ok()
+    }
 }
 
 /// What is read before the rest, which another format may write differently.
@@ -63,7 +103,10 @@ impl Manifest {
         };
         let outline: Outline =
             serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))?;
-        if outline.format != u64::from(FORMAT) {
+        if ![FORMAT, FORMAT_ENCRYPTED]
+            .map(u64::from)
+            .contains(&outline.format)
+        {
             return Err(Error::UnknownFormat {
                 name: name.to_owned(),
                 found: outline.format,
@@ -79,6 +122,12 @@ impl Manifest {
         }
         if manifest.name != name {
             return Err(unreadable(&format!("it is of {}", manifest.name)));
+        }
+        match (manifest.format, &manifest.encryption) {
+            (FORMAT, None) => {}
+            (FORMAT_ENCRYPTED, Some(encryption)) if encryption.is_known() => {}
+            (FORMAT_ENCRYPTED, Some(_)) => return Err(unreadable("its encryption is not known")),
+            _ => return Err(unreadable("its format and its encryption do not fit")),
         }
         let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if manifest.sha256.len() != 64 || !manifest.sha256.bytes().all(hexadecimal) {
@@ -147,6 +196,7 @@ mod tests {
             database: Some("shop".to_owned()),
             taken_at: "2026-03-01T02:00:00Z".parse().expect("a time"),
             content: "pg_dump custom".to_owned(),
+            encryption: None,
             bytes: 10,
             stored_bytes: 5,
             sha256: "a".repeat(64),
@@ -187,11 +237,43 @@ mod tests {
             "BackupForeign"
         );
         assert_eq!(with(|_| ()), "read");
-        let later = Manifest::parse("ours", "daily", br#"{"format": 2, "name": []}"#);
+        let later = Manifest::parse("ours", "daily", br#"{"format": 3, "name": []}"#);
         assert!(
-            matches!(later, Err(Error::UnknownFormat { found: 2, .. })),
+            matches!(later, Err(Error::UnknownFormat { found: 3, .. })),
             "{later:?}"
         );
+    }
+
+    #[test]
+    fn encryption_is_told_by_a_format_of_its_own() {
+        let recipient = age::x25519::Identity::generate().to_public().to_string();
+        let encryption = |format: &str, recipient: &str| Encryption {
+            format: format.to_owned(),
+            recipient: recipient.to_owned(),
+        };
+        let read = |format, encryption| {
+            let manifest = Manifest {
+                format,
+                encryption,
+                ..manifest()
+            };
+            let text = manifest.text().expect("JSON");
+            Manifest::parse("ours", "daily", &text).map_err(|error| error.reason())
+        };
+        let age = Some(encryption("age", &recipient));
+        let found = read(FORMAT_ENCRYPTED, age.clone()).expect("a manifest");
+        assert_eq!(found.encryption, age);
+        for (format, encryption) in [
+            (FORMAT, age),
+            (FORMAT_ENCRYPTED, None),
+            (FORMAT_ENCRYPTED, Some(encryption("pgp", &recipient))),
+            (FORMAT_ENCRYPTED, Some(encryption("age", "age1somebody"))),
+        ] {
+            assert_eq!(read(format, encryption), Err("BackupUnreadable"));
+        }
+        // What was written before there was encryption has no word of it, as what is plain has now.
+        let text = manifest().text().expect("JSON");
+        assert!(!String::from_utf8_lossy(&text).contains("encryption"));
     }
 
     #[test]

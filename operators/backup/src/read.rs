@@ -16,7 +16,7 @@ use tokio_util::{bytes::Bytes, io::StreamReader};
 
 use crate::{
     Destination, Error, Manifest, check_identity, check_name, failure::is_absent, pack::Unpacker,
-    stored::Stored,
+    seal::Unsealer, stored::Stored,
 };
 
 /// Largest manifest that is looked at: with counts of some 100,000 tables.
@@ -52,7 +52,8 @@ impl Destination {
         Manifest::parse(identity, name, &text)
     }
 
-    /// Reads the data of a backup to their end, and compares them with its manifest.
+    /// Reads the data of a backup to their end, and compares them with its manifest. This takes no
+    /// key, and does not say that there is one.
     ///
     /// # Errors
     /// [`Error::Missing`] without data, [`Error::Truncated`] if they are too short, and
@@ -66,13 +67,22 @@ impl Destination {
     /// The data of a backup as they were before compression. See [`Reading`].
     ///
     /// # Errors
-    /// [`Error::Missing`] without data, and [`Error::Truncated`] or [`Error::Tampered`] if they are
-    /// not of the length that the manifest tells.
+    /// [`Error::Missing`] without data, [`Error::Truncated`] or [`Error::Tampered`] if they are not
+    /// of the length that the manifest tells, [`Error::Sealed`] if they are encrypted and there is no
+    /// key, [`Error::WrongKey`] if there is and it is another one, and [`Error::Tampered`] if they do
+    /// not begin as what was encrypted.
     pub async fn read(&self, manifest: &Manifest) -> Result<Reading, Error> {
         let stored = Stored::open(self, manifest).await?;
+        let source = match &manifest.encryption {
+            Some(encryption) => {
+                Source::Sealed(Unsealer::open(stored, encryption, self.key.as_ref()).await?)
+            }
+            None => Source::Plain(Box::new(stored)),
+        };
         let unpacking = Unpacking {
             unpacker: Unpacker::new().map_err(|error| self.label.explain_io(error))?,
-            stored,
+            source,
+            name: manifest.name.clone(),
             input: Bytes::new(),
             length: manifest.bytes,
             found: 0,
@@ -108,9 +118,26 @@ impl std::fmt::Debug for Reading {
     }
 }
 
+/// What comes out of either is compressed.
+enum Source {
+    Plain(Box<Stored>),
+    Sealed(Unsealer),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        match self {
+            Self::Plain(stored) => stored.next().await,
+            Self::Sealed(unsealer) => unsealer.next().await,
+        }
+    }
+}
+
 struct Unpacking {
-    stored: Stored,
+    source: Source,
     unpacker: Unpacker,
+    /// Of the backup.
+    name: String,
     input: Bytes,
     /// What the manifest says of the data before compression.
     length: u64,
@@ -132,7 +159,7 @@ impl Unpacking {
                 }
                 return Ok(Some(block.into()));
             }
-            match self.stored.next().await? {
+            match self.source.next().await? {
                 Some(piece) => self.input = piece,
                 None if !self.unpacker.is_complete() || self.found < self.length => {
                     return Err(self.tampered("they decompress to less"));
@@ -143,6 +170,6 @@ impl Unpacking {
     }
 
     fn tampered(&self, why: &str) -> Error {
-        self.stored.tampered(why)
+        Error::tampered(&self.name, why)
     }
 }

@@ -56,6 +56,7 @@ mod tests {
             database: None,
             taken_at: at(day),
             content: "rdb".to_owned(),
+            encryption: None,
             bytes: 1,
             stored_bytes: 1,
             sha256: "0".repeat(64),

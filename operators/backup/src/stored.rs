@@ -83,12 +83,13 @@ impl Stored {
         Ok(Some(piece))
     }
 
-    /// That the data are not those that were written.
-    pub(crate) fn tampered(&self, why: &str) -> Error {
-        Error::Tampered {
-            name: self.name.clone(),
-            why: why.to_owned(),
-        }
+    /// Of the backup.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tampered(&self, why: &str) -> Error {
+        Error::tampered(&self.name, why)
     }
 
     fn whole(&self, found: u64) -> Result<(), Error> {

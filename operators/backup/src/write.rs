@@ -9,9 +9,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::bytes::Bytes;
 
 use crate::{
-    Destination, Error, FORMAT, Manifest, check_identity, check_name,
+    Destination, Encryption, Error, FORMAT, FORMAT_ENCRYPTED, Key, Manifest, check_identity,
+    check_name,
     failure::is_absent,
     pack::{BLOCK, Packer},
+    seal::Sealer,
     stored::hexadecimal,
     upload::{PART, PARTS, Upload},
 };
@@ -84,7 +86,7 @@ impl Destination {
         match result {
             Ok(amounts) => Ok(Written {
                 destination: self.clone(),
-                manifest: manifest(draft, amounts),
+                manifest: manifest(draft, amounts, self.key.as_ref()),
             }),
             Err(error) => {
                 upload.abort().await;
@@ -95,24 +97,31 @@ impl Destination {
         }
     }
 
-    /// Compresses and sends all of a source.
+    /// Compresses and sends all of a source, encrypted if there is a key.
     async fn pour(&self, source: impl AsyncRead, upload: &mut Upload) -> Result<Amounts, Error> {
         let most = match self.volume {
             Some(_) => u64::MAX,
             None => PARTS * u64::try_from(PART).unwrap_or(u64::MAX),
         };
         let mut packer = Packer::new().map_err(Error::Source)?;
+        let sealer = self.key.as_ref().map(Sealer::new);
+        let mut sealer = sealer.transpose().map_err(Error::Source)?;
         let mut hasher = Sha256::new();
         let (mut bytes, mut stored_bytes) = (0, 0);
         let mut block = vec![0; BLOCK];
         tokio::pin!(source);
         loop {
             let length = source.read(&mut block).await.map_err(Error::Source)?;
-            let packed = match length {
-                0 => packer.finish(),
-                _ => packer.pack(&block[..length]),
+            let last = length == 0;
+            let packed = if last {
+                packer.finish()
+            } else {
+                packer.pack(&block[..length])
             };
-            let packed = packed.map_err(Error::Source)?;
+            let mut packed = packed.map_err(Error::Source)?;
+            if let Some(sealer) = &mut sealer {
+                packed = sealer.seal(&packed, last).map_err(Error::Source)?;
+            }
             hasher.update(&packed);
             bytes += u64::try_from(length).unwrap_or(u64::MAX);
             stored_bytes += u64::try_from(packed.len()).unwrap_or(u64::MAX);
@@ -121,7 +130,7 @@ impl Destination {
             }
             let pushed = upload.push(Bytes::from(packed)).await;
             pushed.map_err(|error| self.explain(&error))?;
-            if length == 0 {
+            if last {
                 break;
             }
         }
@@ -198,9 +207,12 @@ impl Written {
     }
 }
 
-fn manifest(draft: Draft, amounts: Amounts) -> Manifest {
+fn manifest(draft: Draft, amounts: Amounts, key: Option<&Key>) -> Manifest {
     Manifest {
-        format: FORMAT,
+        format: match key {
+            Some(_) => FORMAT_ENCRYPTED,
+            None => FORMAT,
+        },
         name: draft.name,
         engine: draft.engine,
         version: draft.version,
@@ -208,6 +220,7 @@ fn manifest(draft: Draft, amounts: Amounts) -> Manifest {
         database: draft.database,
         taken_at: draft.taken_at,
         content: draft.content,
+        encryption: key.map(Encryption::with),
         bytes: amounts.bytes,
         stored_bytes: amounts.stored_bytes,
         sha256: amounts.sha256,

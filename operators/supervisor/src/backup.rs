@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
-use trackbed_backup::{Destination, Keep, Manifest, Place, S3, surplus};
+use trackbed_backup::{Destination, Keep, Key, Manifest, Place, S3, surplus};
 
 use crate::{Engine, Error, Options, marker, postgres, process, redis};
 
@@ -40,6 +40,9 @@ pub struct At {
     /// The files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and perhaps AWS_SESSION_TOKEN and ca.crt
     #[arg(long, default_value = "/etc/trackbed/bucket", value_name = "DIR")]
     pub keys: PathBuf,
+    /// File of the key that backups are encrypted with, as age-keygen makes it. Default: they are not
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// How many stay.
@@ -145,7 +148,11 @@ impl At {
                 )
             }),
         };
-        Ok(Destination::open(&place)?)
+        let destination = Destination::open(&place)?;
+        match &self.key_file {
+            Some(file) => Ok(destination.with_key(encryption(file)?)),
+            None => Ok(destination),
+        }
     }
 }
 
@@ -157,6 +164,16 @@ fn key(folder: &Path, name: &str) -> Result<String, Error> {
         return Err(trackbed_backup::Error::Misconfigured(why).into());
     }
     Ok(text)
+}
+
+/// The key that backups are encrypted with.
+fn encryption(file: &Path) -> Result<Key, Error> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let text = fs::read_to_string(file).map_err(|error| {
+        let why = format!("the Secret with the key of backups has no {name} ({error})");
+        trackbed_backup::Error::Misconfigured(why)
+    })?;
+    Ok(Key::parse(&text)?)
 }
 
 /// The name of a backup: its time, and something that sets it apart from another of the same second.
@@ -388,6 +405,7 @@ mod tests {
             database: Some("app".to_owned()),
             taken_at: "2026-03-01T02:00:00Z".parse().expect("a time"),
             content: "pg_dump custom".to_owned(),
+            encryption: None,
             bytes: 10,
             stored_bytes: 5,
             sha256: String::new(),
@@ -433,6 +451,7 @@ mod tests {
             region: None,
             prefix: None,
             keys: keys.path().to_owned(),
+            key_file: None,
         };
         fs::write(keys.path().join("AWS_ACCESS_KEY_ID"), "id\n").expect("a file");
         let error = at.open().expect_err("refused");
@@ -458,5 +477,16 @@ mod tests {
         assert_eq!(suits("postgres", "16"), Ok(()));
         assert_eq!(suits("postgres", "18"), Err("BackupUnreadable"));
         assert_eq!(suits("redis", "7"), Err("BackupUnreadable"));
+    }
+
+    #[test]
+    fn a_key_that_is_missing_or_none_is_said_without_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("age.agekey");
+        let said = || encryption(&file).expect_err("refused").to_string();
+        assert!(said().contains("has no age.agekey"), "{}", said());
+        fs::write(&file, "canary\n").expect("a file");
+        assert!(said().contains("AGE-SECRET-KEY-1"), "{}", said());
+        assert!(!said().contains("canary"), "{}", said());
     }
 }

@@ -87,7 +87,7 @@ async fn a_manifest_that_lies_of_the_data_is_found_out() {
     assert_eq!(read, Err("BackupTampered"));
 }
 
-fn sha256(data: &[u8]) -> String {
+pub(crate) fn sha256(data: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(data);
     digest.iter().map(|it| format!("{it:02x}")).collect()
@@ -119,7 +119,7 @@ async fn a_manifest_that_cannot_be_read_hides_no_other_and_is_no_leftover() {
     }
     let manifest = |name: &str| volume.path(&format!("ours/{name}/manifest.json"));
     fs::write(manifest("garbage"), b"\x00{").expect("a file");
-    volume.forge("later", |it| it.format = 2);
+    volume.forge("later", |it| it.format = 3);
     volume.forge("renamed", |it| it.name = "good".to_owned());
     let large = fs::File::create(manifest("large")).expect("a file");
     large.set_len(1 << 40).expect("a hole");

@@ -1,6 +1,7 @@
 //! Backups on a volume: what goes in comes out, or says why not.
 
 mod damage;
+mod encryption;
 mod leftovers;
 mod round_trip;
 

@@ -202,6 +202,7 @@ mod tests {
             database: None,
             taken_at: jiff::Timestamp::UNIX_EPOCH,
             content: dump::CONTENT.to_owned(),
+            encryption: None,
             bytes: 0,
             stored_bytes: 0,
             sha256: String::new(),
