@@ -28,6 +28,9 @@ pub struct Backup {
     pub request: Option<String>,
     /// Where they go.
     pub destination: Destination,
+    /// The key that they are encrypted with. Default: they are not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// How many stay.
     #[serde(default)]
     pub retain: Retain,
@@ -35,6 +38,16 @@ pub struct Backup {
     #[serde(default = "default_timeout")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('72h')").message("must be between 1m and 72h"))]
     pub timeout: Duration,
+}
+
+/// A key of backups, in the format of [age](https://age-encryption.org).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// Secret in this namespace with the key `age.agekey`: lines `AGE-SECRET-KEY-1…`, as
+    /// `age-keygen` makes them. The first one encrypts; what was encrypted with any of them can be
+    /// read. Keep a copy outside of the cluster: without it, nobody can.
+    pub secret_ref: SecretRef,
 }
 
 /// Where backups are.
@@ -176,6 +189,9 @@ pub struct Origin {
     /// `status.identity` of the Database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityText>,
+    /// The key that they are encrypted with. Default: that of the other Database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 /// Names a claim in the same namespace.

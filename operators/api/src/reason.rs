@@ -308,6 +308,9 @@ reasons! {
         /// A backup is none that this version can read.
         BackupUnreadable: retryable = false, again = No,
             help = "What lies there is no backup that this version can read.";
+        /// A backup is encrypted, and no key that is given fits.
+        BackupKeyMissing: retryable = false, again = No,
+            help = "The backup is encrypted, and no key that is given fits. Put the key that the message names into the Secret of `encryption.secretRef`, below the others.";
         /// A backup's destination refuses the credentials.
         BackupRefused: retryable = true, again = Yes,
             help = "The destination refuses the credentials, or does not let them write. Mend the Secret that `secretRef` names, or the bucket's rules.";

@@ -1,6 +1,7 @@
 //! Backups are taken, proven and kept; a new Database begins with one, also without the Database
 //! that it is of; one that is spoilt is named, and nothing is made of it.
 
+use age::secrecy::ExposeSecret;
 use suite::{Bucket, Client, Cluster, eventually};
 
 const VOLUME: &str = "destination: {volume: {size: 256Mi}}, retain: {count: 2}";
@@ -179,6 +180,11 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
     };
     secret("keys", KEY);
     secret("wrong", "something-else");
+    let identity = age::x25519::Identity::generate().to_string();
+    let seal = identity.expose_secret();
+    cluster.apply(&format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: seal, namespace: {namespace}}}\nstringData: {{age.agekey: {seal}}}\n"
+    ));
     let s3 = |secret: &str| {
         let endpoint = &bucket.endpoint;
         format!(
@@ -213,31 +219,34 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
             _ => Ok(()),
         });
     }
-    let destination = format!("destination: {{{}}}", s3("keys"));
+    let sealed = "encryption: {secretRef: {name: seal}}";
+    let destination = format!("destination: {{{}}}, {sealed}", s3("keys"));
     let name = back_up(&cluster, &namespace, "db", "right", &destination);
-    // The key is in its Secret and nowhere else.
+    // The keys are in their Secrets and nowhere else.
     let nowhere_else = |said: &str| {
         let kinds = "databases.trackbed.dev,cronjobs,jobs,pods,events,configmaps";
         let all = cluster.run(&["get", kinds, "-n", &namespace, "-o", "yaml"], "");
-        assert!(!all.contains(KEY));
+        assert!(!all.contains(KEY) && !all.contains(seal));
         let who = "trackbed.dev/role in (backup, restore)";
         let logs = ["logs", "-n", &namespace, "-l", who, "--all-containers"];
         // Those that failed have containers that never began.
         let logs = cluster.run(&[&logs[..], &["--tail=-1", "--ignore-errors"]].concat(), "");
-        assert!(logs.contains(said) && !logs.contains(KEY), "{logs}");
+        assert!(logs.contains(said), "{logs}");
+        assert!(!logs.contains(KEY) && !logs.contains(seal), "{logs}");
     };
     nowhere_else("trackbed: takes the backup");
 
     // Redis beside it, under the same prefix.
     cluster.ready("database", &namespace, "redis", 300);
     let client = cluster.client(&namespace, "redis", "redis-client");
-    let fill = "eval for|i=1,20000|do|redis.call('set','key:'..i,i)|end 0";
-    client.ask(&fill.replace('|', "\t")).expect("it takes them");
-    for command in [
+    // The client's shell takes words apart: comments stand for spaces.
+    let fill = "eval for--[[]]i=1,(20000)do--[[]]redis.call('set','key:'..i,i)end 0";
+    let others = [
         "setex soon 1 gone",
         "setex late 86400 here",
-        "xadd log * a b",
-    ] {
+        "xadd log 1-1 a b",
+    ];
+    for command in [&[fill], &others[..]].concat() {
         client.ask(command).expect("it takes it");
     }
     let redis = back_up(&cluster, &namespace, "redis", "one", &destination);
@@ -282,7 +291,19 @@ fn a_bucket_keeps_them_for_whoever_has_its_key() {
         says,
     );
 
-    let alone = format!("from: {{{}, identity: {}}}", s3("keys"), identity("db"));
+    // Who has the bucket's key alone has nothing.
+    let alone = format!("{}, identity: {}", s3("keys"), identity("db"));
+    let unsealed = format!("from: {{{alone}}}");
+    fails(
+        &cluster,
+        &namespace,
+        "unsealed",
+        &unsealed,
+        "BackupKeyMissing",
+        "age1",
+    );
+
+    let alone = format!("from: {{{alone}, {sealed}}}");
     cluster.delete("database", &namespace, "db");
     let heir = restored(&cluster, &namespace, "heir", &alone);
     assert_eq!(

@@ -16,7 +16,7 @@ use trackbed_api::{
 };
 use trackbed_kit::claim;
 
-use super::{Place, destination, destination::Lies, job, job::Work, pod, server, settings};
+use super::{Place, destination::Lies, job, job::Work, pod, server, settings};
 use crate::observe::Seen;
 
 /// Container that takes the backup.
@@ -116,25 +116,26 @@ fn work<'a>(place: &'a Place<'a>, backup: &'a Backup) -> Work<'a> {
 }
 
 fn pod_spec(place: &Place<'_>, backup: &Backup) -> PodSpec {
-    let lies = Lies::of(&backup.destination, &place.name);
+    let lies = Lies::of(backup, &place.name);
     let mut scratch = pod::empty("scratch", None);
     if let Some(folder) = &mut scratch.empty_dir {
         folder.size_limit = Some(place.object.spec.storage.size.to_k8s());
     }
+    let mut volumes = lies.volumes();
+    volumes.extend([
+        pod::secret("credentials", names::credentials(&place.name), false),
+        pod::secret("standby", names::standby(&place.name), true),
+        pod::config_map("settings", settings::name(&place.name)),
+        scratch,
+        pod::empty("run", Some("Memory")),
+        pod::empty("tmp", None),
+        pod::empty("bin", None),
+    ]);
     let image = &place.config.images.operator;
     PodSpec {
         init_containers: Some(vec![pod::install(image), take(place, backup, &lies)]),
         containers: vec![prove(place, &lies)],
-        volumes: Some(vec![
-            destination::volume(&lies),
-            pod::secret("credentials", names::credentials(&place.name), false),
-            pod::secret("standby", names::standby(&place.name), true),
-            pod::config_map("settings", settings::name(&place.name)),
-            scratch,
-            pod::empty("run", Some("Memory")),
-            pod::empty("tmp", None),
-            pod::empty("bin", None),
-        ]),
+        volumes: Some(volumes),
         ..job::surroundings()
     }
 }
@@ -142,17 +143,17 @@ fn pod_spec(place: &Place<'_>, backup: &Backup) -> PodSpec {
 fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
     let spec = &place.object.spec;
     let mut words = job::words(place, "backup");
-    words.extend(destination::arguments(lies));
+    words.extend(lies.arguments());
     words.push(format!("--keep={}", backup.retain.count));
     words.push(format!("--timeout={}", backup.timeout.seconds()));
     if let Some(age) = &backup.retain.age {
         words.push(format!("--keep-for={}", age.seconds()));
     }
-    let mut mounts = vec![
-        destination::mount(lies, false),
+    let mut mounts = lies.mounts(false);
+    mounts.extend([
         pod::mount("credentials", "/etc/trackbed/credentials", true),
         pod::mount("standby", "/etc/trackbed/standby", true),
-    ];
+    ]);
     mounts.extend(job::mounts());
     let resources = match spec.engine {
         Engine::Postgres => Resources::default().with_defaults(RESOURCES),
@@ -174,11 +175,9 @@ fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
 fn prove(place: &Place<'_>, lies: &Lies<'_>) -> Container {
     let mut words = job::words(place, "prove");
     words.push(format!("--data={SCRATCH}"));
-    words.extend(destination::arguments(lies));
-    let mut mounts = vec![
-        destination::mount(lies, true),
-        pod::mount("scratch", SCRATCH, false),
-    ];
+    words.extend(lies.arguments());
+    let mut mounts = lies.mounts(true);
+    mounts.push(pod::mount("scratch", SCRATCH, false));
     mounts.extend(job::mounts());
     let resources = &place.object.spec.resources;
     Container {

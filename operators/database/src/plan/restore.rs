@@ -13,7 +13,11 @@ use trackbed_kit::{
 };
 
 use super::{
-    Place, attempt, destination, destination::Lies, job, job::Work, pod, server, settings,
+    Place, attempt,
+    destination::{At, Lies},
+    job,
+    job::Work,
+    pod, server, settings,
 };
 use crate::observe::Seen;
 
@@ -78,11 +82,14 @@ fn origin<'a>(
 ) -> Result<(Lies<'a>, Option<String>), (Reason, String)> {
     let from = &restore.from;
     let identity = from.identity.as_ref().map(ToString::to_string);
+    let encryption = from.encryption.as_ref();
     if let Some(bucket) = &from.s3 {
-        return Ok((Lies::Bucket(bucket), identity));
+        let at = At::Bucket(bucket);
+        return Ok((Lies { at, encryption }, identity));
     }
     if let Some(claim) = &from.volume {
-        return Ok((Lies::Claim(claim.claim_name.to_string()), identity));
+        let at = At::Claim(claim.claim_name.to_string());
+        return Ok((Lies { at, encryption }, identity));
     }
     let name = from.database.as_deref().unwrap_or_default();
     let missing = |what: &str| {
@@ -100,10 +107,20 @@ fn origin<'a>(
     let identity = status
         .and_then(|status| status.identity.clone())
         .ok_or_else(|| missing("has no data yet"))?;
-    Ok((Lies::of(&backup.destination, name), Some(identity)))
+    let mut lies = Lies::of(backup, name);
+    lies.encryption = encryption.or(lies.encryption);
+    Ok((lies, Some(identity)))
 }
 
 fn job(place: &Place<'_>, restore: &Restore, lies: &Lies<'_>, identity: Option<String>) -> Job {
+    let mut volumes = lies.volumes();
+    volumes.extend([
+        pod::claim("data", names::data_claim(&place.name)),
+        pod::config_map("settings", settings::name(&place.name)),
+        pod::empty("run", Some("Memory")),
+        pod::empty("tmp", None),
+        pod::empty("bin", None),
+    ]);
     let work = Work {
         place,
         role: role::RESTORE,
@@ -112,14 +129,7 @@ fn job(place: &Place<'_>, restore: &Restore, lies: &Lies<'_>, identity: Option<S
         pod: PodSpec {
             init_containers: Some(vec![pod::install(&place.config.images.operator)]),
             containers: vec![restores(place, restore, lies, identity)],
-            volumes: Some(vec![
-                destination::volume(lies),
-                pod::claim("data", names::data_claim(&place.name)),
-                pod::config_map("settings", settings::name(&place.name)),
-                pod::empty("run", Some("Memory")),
-                pod::empty("tmp", None),
-                pod::empty("bin", None),
-            ]),
+            volumes: Some(volumes),
             ..job::surroundings()
         },
     };
@@ -134,13 +144,11 @@ fn restores(
     identity: Option<String>,
 ) -> Container {
     let mut words = job::words(place, "restore");
-    words.extend(destination::arguments(lies));
+    words.extend(lies.arguments());
     words.extend(identity.map(|it| format!("--identity={it}")));
     words.extend(restore.backup.as_ref().map(|it| format!("--backup={it}")));
-    let mut mounts = vec![
-        destination::mount(lies, true),
-        pod::mount("data", "/data", false),
-    ];
+    let mut mounts = lies.mounts(true);
+    mounts.push(pod::mount("data", "/data", false));
     mounts.extend(job::mounts());
     let resources = &place.object.spec.resources;
     Container {

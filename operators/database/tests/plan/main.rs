@@ -2,6 +2,7 @@
 
 mod backup;
 mod deletion;
+mod encryption;
 mod health;
 mod parameters;
 mod restore;
