@@ -1,8 +1,10 @@
 import os
 
+import psycopg2
 import requests
 from flask import Flask, abort
 from flask_sqlalchemy import SQLAlchemy
+from pyservicebinding import binding
 from sqlalchemy import text
 
 app = Flask(__name__)
@@ -20,6 +22,29 @@ def hello():
 @app.get("/now")
 def now():
     return {"now": str(db.session.scalar(text("SELECT current_timestamp")))}
+
+
+@app.get("/bound")
+def bound():
+    """Who a library for service bindings connects as: run.bindings names the Databases."""
+    try:
+        found = binding.ServiceBinding()
+    except binding.ServiceBindingRootMissingError:
+        abort(404)
+    to = found.bindings("postgresql", "trackbed")[0]
+    connection = psycopg2.connect(
+        host=to["host"],
+        port=to["port"],
+        user=to["username"],
+        password=to["password"],
+        dbname=to["database"],
+    )
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, current_database()")
+        user, database = cursor.fetchone()
+    connection.close()
+    others = [to["host"] for to in found.bindings("redis")]
+    return {"user": user, "database": database, "redis": others}
 
 
 @app.get("/neighbour")

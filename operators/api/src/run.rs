@@ -34,6 +34,11 @@ pub struct RunSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
+    /// Databases whose binding Secrets the application finds as files, where libraries for service
+    /// bindings (<https://servicebinding.io>) look for them: in `$SERVICE_BINDING_ROOT/NAME`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub bindings: Vec<Binding>,
     /// CPU and memory.
     #[serde(default)]
     pub resources: Resources,
@@ -60,12 +65,31 @@ impl Default for RunSpec {
             port: default_port(),
             app_protocol: None,
             env: Vec::new(),
+            bindings: Vec::new(),
             resources: Resources::default(),
             healthcheck: Healthcheck::default(),
             volumes: Vec::new(),
             pre_deploy: None,
         }
     }
+}
+
+impl RunSpec {
+    /// The Databases whose credentials the application gets, some of them perhaps several times.
+    pub fn databases(&self) -> impl Iterator<Item = &Label> {
+        let references = self.env.iter().filter_map(|variable| {
+            let from = variable.value_from.as_ref()?;
+            Some(&from.database_ref.as_ref()?.name)
+        });
+        references.chain(self.bindings.iter().map(|it| &it.name))
+    }
+}
+
+/// A Database that an application finds as files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Binding {
+    /// Name of the Database, and of the folder.
+    pub name: Label,
 }
 
 /// Protocols of an application

@@ -247,11 +247,9 @@ fn cached(stores: &Stores, object: &Deployment) -> Seen {
 }
 
 fn rotated(stores: &Stores, object: &Deployment, namespace: &str) -> BTreeMap<String, Timestamp> {
-    let variables = object.spec.run.env.iter();
-    variables
-        .filter_map(|variable| variable.value_from.as_ref()?.database_ref.as_ref())
-        .filter_map(|reference| {
-            let name = reference.name.to_string();
+    let used = object.spec.run.databases();
+    used.map(ToString::to_string)
+        .filter_map(|name| {
             let database = stores.databases.get(namespace, &name)?;
             let credentials = database.status.as_ref()?.credentials.as_ref()?;
             Some((name, credentials.rotated.as_ref()?.0))

@@ -1,5 +1,6 @@
 //! What a release wants, from what was seen. Pure: time comes in as data.
 
+pub mod bindings;
 pub mod budget;
 pub mod cron;
 pub mod environment;

@@ -126,12 +126,8 @@ fn databases(
     controller.reconcile_on(each(caches.changes::<Database>(), move |changed| {
         let name = changed.name_any();
         of(&all, changed.as_ref(), |release| {
-            living(release)
-                && refers(release, |from| {
-                    from.database_ref
-                        .as_ref()
-                        .is_some_and(|database| database.name.as_str() == name)
-                })
+            let mut used = release.spec.run.databases();
+            living(release) && used.any(|it| it.as_str() == name)
         })
     }))
 }

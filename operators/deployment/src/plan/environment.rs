@@ -8,7 +8,7 @@ use trackbed_api::{
 };
 use trackbed_kit::{Config, contents::Values, meta};
 
-use super::subject::Subject;
+use super::{bindings, subject::Subject};
 
 /// Port of every Service's address inside the cluster.
 pub const PORT: i32 = 80;
@@ -75,8 +75,14 @@ pub fn references(object: &Deployment) -> Vec<Needed> {
             way_out: format!("remove {}", variable.name),
         })
     });
+    let bindings = object.spec.run.bindings.iter().map(|it| Needed {
+        // The one key that each of them has.
+        reference: Reference::Database(it.name.to_string(), "type".to_owned()),
+        copied: false,
+        way_out: format!("remove {} from run.bindings", it.name),
+    });
     let mut found: Vec<Needed> = Vec::new();
-    for needed in pull.chain(variables) {
+    for needed in pull.chain(variables).chain(bindings) {
         if !found
             .iter()
             .any(|known| known.reference == needed.reference)
@@ -166,11 +172,16 @@ pub fn variables(
 ) -> Vec<EnvVar> {
     let run = &object.spec.run;
     let port = listens.then(|| plain("PORT".to_owned(), &run.port.to_string()));
+    // Whoever says it otherwise has files of another origin.
+    let said = run.env.iter().any(|it| it.name.as_str() == bindings::ROOT);
+    let root = (!run.bindings.is_empty() && !said)
+        .then(|| plain(bindings::ROOT.to_owned(), bindings::FOLDER));
     let given = run
         .env
         .iter()
         .filter(|variable| variable.name.as_str() != "PORT");
     port.into_iter()
+        .chain(root)
         .chain(given.map(|variable| {
             let name = variable.name.to_string();
             match (variable.copied(), &variable.value_from) {

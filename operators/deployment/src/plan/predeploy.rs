@@ -23,10 +23,12 @@ use trackbed_api::{
 use trackbed_kit::{job, meta};
 
 use super::{
+    bindings,
     environment::literal,
     pod,
     subject::Subject,
     verdict::{self, LogOf, Trouble},
+    volume,
     workload::ATTEMPT,
 };
 
@@ -91,6 +93,7 @@ pub fn desired(subject: &Subject<'_>, command: &PreDeploy, attempts: Option<i32>
                 }),
                 spec: Some(PodSpec {
                     containers: vec![container(subject, command)],
+                    volumes: volume::some(bindings::of_pod(&subject.object.spec.run)),
                     restart_policy: Some("Never".to_owned()),
                     active_deadline_seconds: Some(timeout(command)),
                     ..pod::surroundings(subject)
@@ -120,8 +123,8 @@ fn container(subject: &Subject<'_>, command: &PreDeploy) -> Container {
         readiness_probe: None,
         liveness_probe: None,
         lifecycle: None,
-        // They belong to the pod of the release before, which runs.
-        volume_mounts: None,
+        // Those of its own belong to the pod of the release before, which runs.
+        volume_mounts: volume::some(bindings::mounts(&subject.object.spec.run)),
         ..pod::container(subject)
     }
 }

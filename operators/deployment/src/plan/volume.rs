@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 use trackbed_api::{names, project::DeletionPolicy, run::Volume};
 use trackbed_kit::claim;
 
-use super::subject::Subject;
+use super::{bindings, subject::Subject};
 use crate::observe::Seen;
 
 /// Group to which volumes belong, so that applications may write that do not run as root.
@@ -38,10 +38,10 @@ fn desired(subject: &Subject<'_>, volume: &Volume, seen: &Seen) -> PersistentVol
     }
 }
 
-/// The volumes of the pod.
+/// The volumes of the pod, and what is mounted besides.
 pub fn of_pod(subject: &Subject<'_>) -> Option<Vec<PodVolume>> {
-    let volumes = &subject.object.spec.run.volumes;
-    let all = volumes.iter().map(|volume| PodVolume {
+    let run = &subject.object.spec.run;
+    let volumes = run.volumes.iter().map(|volume| PodVolume {
         name: volume.name.to_string(),
         persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
             claim_name: names::volume_claim(subject.name(), &volume.name),
@@ -49,16 +49,22 @@ pub fn of_pod(subject: &Subject<'_>) -> Option<Vec<PodVolume>> {
         }),
         ..PodVolume::default()
     });
-    (!volumes.is_empty()).then(|| all.collect())
+    some(volumes.chain(bindings::of_pod(run)))
 }
 
 /// Where the container has them.
 pub fn mounts(subject: &Subject<'_>) -> Option<Vec<VolumeMount>> {
-    let volumes = &subject.object.spec.run.volumes;
-    let all = volumes.iter().map(|volume| VolumeMount {
+    let run = &subject.object.spec.run;
+    let volumes = run.volumes.iter().map(|volume| VolumeMount {
         name: volume.name.to_string(),
         mount_path: volume.mount_path.to_string(),
         ..VolumeMount::default()
     });
-    (!volumes.is_empty()).then(|| all.collect())
+    some(volumes.chain(bindings::mounts(run)))
+}
+
+/// A list that is not there if it is empty, as the API server has it.
+pub fn some<T>(all: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    let all: Vec<T> = all.collect();
+    (!all.is_empty()).then_some(all)
 }

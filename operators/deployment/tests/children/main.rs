@@ -1,6 +1,7 @@
 //! What a release applies: YAML in (Service and release), YAML out, whole.
 
 mod addresses;
+mod bindings;
 mod copies;
 mod pods;
 mod ports;

@@ -254,6 +254,26 @@ fn the_job() {
 }
 
 #[test]
+fn the_job_has_bindings_and_no_volumes() {
+    let more = "run: {bindings: [{name: db}], volumes: [{name: data, mountPath: /data}], ";
+    let release = release(3, BEGUN).replace("run: {", more);
+    let job = planned(&releases(&release)).job.expect("a Job");
+    let job = serde_json::to_value(job).expect("JSON");
+    let pod = &job["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    expect![[r#"
+        [{"name":"trackbed-binding-db","secret":{"secretName":"db-credentials"}}]
+        [{"mountPath":"/bindings/db","name":"trackbed-binding-db","readOnly":true}]
+    "#]]
+    .assert_eq(&format!(
+        "{}\n{}\n",
+        pod["volumes"], container["volumeMounts"]
+    ));
+    let root = "SERVICE_BINDING_ROOT";
+    assert!(container["env"].to_string().contains(root));
+}
+
+#[test]
 fn a_command_that_succeeded_lets_the_release_begin() {
     let complete = job(3, "{type: Complete, status: 'True'}");
     let case = releases(&release(3, BEGUN));
