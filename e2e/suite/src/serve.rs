@@ -1,13 +1,14 @@
 //! Servers at the host's end of the cluster's link.
 
 use std::{
-    env,
+    env, io,
     net::{SocketAddr, TcpListener},
     thread,
 };
 
-use axum::Router;
-use tokio::sync::oneshot;
+use axum::{Router, serve::Listener};
+use tokio::{net::TcpStream, sync::oneshot};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Ports of that address which the cluster reaches.
 const PORTS: std::ops::Range<u16> = 3200..3299;
@@ -38,9 +39,49 @@ pub(crate) struct Server {
     _stop: oneshot::Sender<()>,
 }
 
+/// Takes connections by TLS. Who does not manage that is not told of.
+struct Secured {
+    tcp: tokio::net::TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Listener for Secured {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.tcp).await;
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
+}
+
 impl Server {
     /// Serves at a free port.
     pub(crate) fn start(router: Router) -> Self {
+        Self::run(router, |tcp| tcp)
+    }
+
+    /// The same by https.
+    pub(crate) fn start_secured(router: Router, acceptor: TlsAcceptor) -> Self {
+        Self::run(router, |tcp| Secured { tcp, acceptor })
+    }
+
+    fn run<L>(
+        router: Router,
+        wrap: impl FnOnce(tokio::net::TcpListener) -> L + Send + 'static,
+    ) -> Self
+    where
+        L: Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let listener = listen();
         let address = listener.local_addr().expect("an address");
         listener.set_nonblocking(true).expect("a listener");
@@ -52,7 +93,7 @@ impl Server {
                 .expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-                let serve = axum::serve(listener, router).into_future();
+                let serve = axum::serve(wrap(listener), router).into_future();
                 tokio::select! {
                     served = serve => served.expect("it serves"),
                     _ = stopped => {}

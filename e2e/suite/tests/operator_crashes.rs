@@ -1,11 +1,33 @@
-//! The operator is killed again and again while a push is on its way.
+//! The operator is killed again and again: while a push is on its way, and in each of its writes while
+//! a database is made, changed, put to sleep and woken.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use rand::RngExt;
-use suite::Cluster;
+use suite::{Cluster, Gate, Value, eventually};
 
 const PAGE: &str = "FROM busybox:1.36\nCOPY index.html /www/index.html\nUSER 1000\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n";
 
+/// Has a new pod start at once, without the kubelet's back-off.
+fn at_once(cluster: &Cluster) {
+    let namespace = ["delete", "-n", "trackbed-system"];
+    let pods = ["pods", "--all", "--force", "--grace-period=0"];
+    cluster.run(&[&namespace[..], &pods].concat(), "");
+    // Nobody holds it any more: what would be waited for is that it runs out.
+    let lease = ["lease", "trackbed", "--ignore-not-found"];
+    cluster.run(&[&namespace[..], &lease].concat(), "");
+}
+
 #[test]
+fn each_test_in_its_turn() {
+    // Both want the operator for themselves.
+    ten_kills_during_pushes_change_nothing();
+    a_kill_in_each_write_loses_nothing_of_a_database();
+}
+
 fn ten_kills_during_pushes_change_nothing() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("crashes");
@@ -36,19 +58,7 @@ fn ten_kills_during_pushes_change_nothing() {
             ];
             cluster.kubectl(&arguments, "");
             cluster.kill_operator();
-            // A new pod starts at once, without the kubelet's back-off.
-            cluster.run(
-                &[
-                    "delete",
-                    "pods",
-                    "-n",
-                    "trackbed-system",
-                    "--all",
-                    "--force",
-                    "--grace-period=0",
-                ],
-                "",
-            );
+            at_once(&cluster);
             kills += 1;
         }
         cluster.operator_ready();
@@ -74,4 +84,82 @@ fn ten_kills_during_pushes_change_nothing() {
     );
     let attempts = cluster.list("jobs", &namespace).len();
     assert!(attempts <= 3, "one Job a Build at most: {attempts}");
+}
+
+/// Kills the operator in the middle of each of its writes, once for each object and kind of write, and
+/// has another one go on at once. Gives how many there were.
+fn killing(cluster: &Cluster, namespace: &str) -> (Gate, Arc<Mutex<BTreeSet<String>>>) {
+    let known = Arc::new(Mutex::new(BTreeSet::new()));
+    let (of_gate, shared) = (cluster.clone(), known.clone());
+    let gate = cluster.gate(namespace, move |request| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let [verb, name] = [&request["operation"], &request["name"]].map(text);
+        let resource = text(&request["resource"]["resource"]);
+        let part = text(&request["subResource"]);
+        // Whoever comes next waits: one is killed at a time.
+        let mut known = shared.lock().expect("nobody panics");
+        if known.insert(format!("{verb} {resource}/{name} {part}")) {
+            of_gate.kill_operator();
+            at_once(&of_gate);
+        }
+    });
+    (gate, known)
+}
+
+fn a_kill_in_each_write_loses_nothing_of_a_database() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("killed");
+    let begin = cluster.audit_position();
+    let (_gate, kills) = killing(&cluster, &namespace);
+    let get = || cluster.get("database", &namespace, "db");
+    // Applies a change, waits until it is through, and gives how often the operator was killed.
+    let change = |more: &str, reason: &str| {
+        kills.lock().expect("nobody panics").clear();
+        cluster.apply(&format!(
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 256Mi}}, resources: {{requests: {{cpu: 20m}}}}{more}}}\n"
+        ));
+        eventually(400, || {
+            let found = get();
+            let status = &found["status"];
+            let conditions = status["conditions"].as_array().into_iter().flatten();
+            let mut ready = conditions.filter(|it| it["type"] == "Ready");
+            let current = status["observedGeneration"] == found["metadata"]["generation"];
+            match current && ready.any(|it| it["reason"] == reason) {
+                true => Ok(()),
+                false => Err(format!("{status:#}")),
+            }
+        });
+        let killed = kills.lock().expect("nobody panics").clone();
+        println!("{} kills: {killed:?}", killed.len());
+        killed.len()
+    };
+    let made = change("", "Ready");
+    let client = cluster.client(&namespace, "db", "client");
+    let fill = "create table kept as select 42 as n";
+    client.ask(fill).expect("it takes it");
+    let identity = get()["status"]["identity"].clone();
+    let changed = change(", parameters: {max_connections: '50'}", "Ready");
+    let slept = change(", suspend: true", "Suspended");
+    let woken = change("", "Ready");
+    assert!(made >= 9 && changed >= 2 && slept >= 1 && woken >= 1);
+    // The same data under the same credentials, and everything was made once.
+    cluster.operator_ready();
+    eventually(60, || match client.ask("select n from kept") {
+        Ok(answer) if answer == "42" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(get()["status"]["identity"], identity);
+    let names = |kind: &str| {
+        let list = cluster.list(kind, &namespace);
+        let name = |it: &Value| it["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        list.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("persistentvolumeclaims"), ["db-data"]);
+    assert_eq!(names("statefulsets"), ["db"]);
+    let requests = cluster.audited(begin);
+    let deletes = requests.iter().filter(|it| {
+        let object = &it["objectRef"];
+        it["verb"] == "delete" && object["namespace"] == *namespace && object["resource"] != "pods"
+    });
+    assert_eq!(deletes.count(), 0);
 }
