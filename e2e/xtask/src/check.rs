@@ -13,6 +13,14 @@ use crate::{error::Result, repository};
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command.args(arguments).current_dir(repository("."));
+    // Cargo tells the programs that it runs of their package. Some build scripts look at that, and
+    // would run again, with all that depends on them, whenever people call cargo by themselves.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
