@@ -1,6 +1,6 @@
 import os
 
-import psycopg2
+import psycopg
 import requests
 from flask import Flask, abort
 from flask_sqlalchemy import SQLAlchemy
@@ -32,19 +32,16 @@ def bound():
     except binding.ServiceBindingRootMissingError:
         abort(404)
     to = found.bindings("postgresql", "trackbed")[0]
-    connection = psycopg2.connect(
+    with psycopg.connect(
         host=to["host"],
         port=to["port"],
         user=to["username"],
         password=to["password"],
         dbname=to["database"],
-    )
-    with connection, connection.cursor() as cursor:
-        cursor.execute("SELECT current_user, current_database()")
-        user, database = cursor.fetchone()
-    connection.close()
+    ) as connection:
+        row = connection.execute("SELECT current_user, current_database()").fetchone()
     others = [to["host"] for to in found.bindings("redis")]
-    return {"user": user, "database": database, "redis": others}
+    return {"user": row[0], "database": row[1], "redis": others}
 
 
 @app.get("/neighbour")
