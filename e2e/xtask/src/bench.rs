@@ -6,6 +6,7 @@ mod fetch;
 mod load;
 mod operator;
 mod push_to_serve;
+mod recovery;
 mod requests;
 mod webhooks;
 
@@ -19,7 +20,7 @@ pub(crate) struct Options {
     /// Which one; all of them when it is left out
     #[arg(value_enum)]
     benchmark: Option<Benchmark>,
-    /// How often [default: 5 for push-to-serve and webhooks, else 1]
+    /// How often [default: 5 for push-to-serve and webhooks, 3 for recovery, else 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: Option<u32>,
     /// Only these: examples that `build` builds, or scenarios of `load` by a word in them
@@ -40,6 +41,8 @@ enum Benchmark {
     Webhooks,
     /// Requests while a Service is updated, rolled back, scaled and loses pods: how many fail
     Load,
+    /// How long a database is away, and how long one takes that begins with a backup
+    Recovery,
     /// A repository of 1 GiB: memory, disk and time. Needs no cluster
     Fetch,
 }
@@ -58,6 +61,7 @@ pub(crate) fn run(name: Name, options: &Options) -> Result<()> {
             Benchmark::Build => build::run(name, options.runs.unwrap_or(1), &options.only)?,
             Benchmark::Webhooks => webhooks::run(name, options.runs.unwrap_or(5))?,
             Benchmark::Load => load::run(name, &options.only)?,
+            Benchmark::Recovery => recovery::run(name, options.runs.unwrap_or(3))?,
             Benchmark::Fetch => fetch::run()?,
         }
     }

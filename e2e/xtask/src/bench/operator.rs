@@ -1,6 +1,6 @@
-//! The operator's own process.
+//! Processes in pods, the operator's above all.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use cluster::Client;
 
@@ -23,16 +23,26 @@ pub(super) fn memory(client: &Client) -> Result<Memory> {
         .iter()
         .filter_map(|pod| pod["metadata"]["uid"].as_str())
         .collect();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for process in processes {
-        let read = |file: &str| fs::read_to_string(process.path().join(file)).unwrap_or_default();
-        // The kubelet names a pod's cgroup after its uid.
-        let cgroup = read("cgroup").replace('_', "-");
-        if uids.iter().any(|uid| cgroup.contains(uid)) && read("comm").trim() == "trackbed" {
+    for process in processes(&uids) {
+        let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default();
+        if read("comm").trim() == "trackbed" {
             return Ok(parse(&read("status")));
         }
     }
     Err(Error::Failed("the operator does not run".to_owned()))
+}
+
+/// The folders in `/proc` of what runs in the pods with these uids: the kubelet names a pod's cgroup
+/// after its uid.
+pub(super) fn processes(uids: &[&str]) -> Vec<PathBuf> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let paths = processes.map(|it| it.path());
+    let of_pods = paths.filter(|path| {
+        let cgroup = fs::read_to_string(path.join("cgroup")).unwrap_or_default();
+        let cgroup = cgroup.replace('_', "-");
+        uids.iter().any(|uid| cgroup.contains(uid))
+    });
+    of_pods.collect()
 }
 
 fn parse(status: &str) -> Memory {
