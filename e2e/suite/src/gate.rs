@@ -14,7 +14,8 @@ use crate::{
     serve::{Server, host},
 };
 
-const OPERATOR: &str = "system:serviceaccount:trackbed-system:trackbed";
+/// Who the operator is to the API server.
+pub const OPERATOR: &str = "system:serviceaccount:trackbed-system:trackbed";
 
 type Watch = Arc<dyn Fn(&Value) + Send + Sync>;
 

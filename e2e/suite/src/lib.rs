@@ -28,7 +28,7 @@ use std::{env, path::PathBuf};
 pub use bucket::Bucket;
 pub use client::{Client, Writes};
 pub use environment::Environment;
-pub use gate::Gate;
+pub use gate::{Gate, OPERATOR};
 pub use git::Credentials;
 pub use http::{Answer, eventually};
 pub use https::Secure;

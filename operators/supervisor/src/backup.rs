@@ -1,49 +1,26 @@
 //! The commands of backups, each for a container of its own: one takes a backup, one proves it, one
 //! restores it into a volume on which there is nothing yet.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod at;
+mod engine;
+
+use std::fs;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
-use trackbed_backup::{Destination, Keep, Key, Manifest, Place, S3, surplus};
+use trackbed_backup::{Destination, Keep, Manifest, surplus};
 
-use crate::{Engine, Error, Options, marker, postgres, process, redis};
+pub use at::At;
+pub(crate) use engine::{Use, suits};
+
+use crate::{Engine, Error, Options, marker, process};
 
 /// Backups that are told of. A termination message has room for 4096 bytes.
 const TOLD: usize = 10;
 /// File in the pod's memory: the name of the backup that was just taken.
 const TAKEN: &str = "taken";
-
-/// Where backups are.
-#[derive(Args, Clone, Debug)]
-pub struct At {
-    /// A folder on a volume
-    #[arg(long, value_name = "DIR", conflicts_with = "bucket")]
-    pub folder: Option<PathBuf>,
-    /// A bucket
-    #[arg(long, required_unless_present = "folder")]
-    pub bucket: Option<String>,
-    /// URL of the bucket's server. Default: Amazon's
-    #[arg(long, value_name = "URL")]
-    pub endpoint: Option<String>,
-    /// The bucket's region
-    #[arg(long)]
-    pub region: Option<String>,
-    /// What the names of objects in the bucket begin with
-    #[arg(long)]
-    pub prefix: Option<String>,
-    /// The files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and perhaps AWS_SESSION_TOKEN and ca.crt
-    #[arg(long, default_value = "/etc/trackbed/bucket", value_name = "DIR")]
-    pub keys: PathBuf,
-    /// File of the key that backups are encrypted with, as age-keygen makes it. Default: they are not
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-}
 
 /// How many stay.
 #[derive(Args, Clone, Copy, Debug)]
@@ -98,84 +75,6 @@ pub struct Loaded {
     pub rows: u64,
 }
 
-/// Whether what is loaded is to stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// It is thrown away: nothing has to be on disk.
-    Proof,
-    /// It is what a Database begins with.
-    Keep,
-}
-
-/// Whether a server can read a backup: one of its own kind, and of no later version.
-///
-/// # Errors
-/// That it cannot.
-pub(crate) fn suits(
-    manifest: &Manifest,
-    engine: &str,
-    content: &str,
-    version: &str,
-) -> Result<(), Error> {
-    let suits = manifest.engine == engine && manifest.content == content;
-    let number = |version: &str| version.parse::<u32>().ok();
-    if suits && number(&manifest.version) <= number(version) {
-        return Ok(());
-    }
-    Err(Error::Unsuited {
-        name: manifest.name.clone(),
-        found: format!("{} {}", manifest.engine, manifest.version),
-        wanted: format!("{engine} {version}"),
-    })
-}
-
-impl At {
-    fn open(&self) -> Result<Destination, Error> {
-        let place = match (&self.folder, &self.bucket) {
-            (Some(folder), _) => Place::Volume {
-                folder: folder.clone(),
-            },
-            (None, bucket) => Place::S3(S3 {
-                endpoint: self.endpoint.clone(),
-                region: self.region.clone(),
-                prefix: self.prefix.clone(),
-                session_token: key(&self.keys, "AWS_SESSION_TOKEN").ok(),
-                ca_bundle: Some(self.keys.join("ca.crt")).filter(|it| it.exists()),
-                ..S3::new(
-                    bucket.clone().unwrap_or_default(),
-                    key(&self.keys, "AWS_ACCESS_KEY_ID")?,
-                    key(&self.keys, "AWS_SECRET_ACCESS_KEY")?,
-                )
-            }),
-        };
-        let destination = Destination::open(&place)?;
-        match &self.key_file {
-            Some(file) => Ok(destination.with_key(encryption(file)?)),
-            None => Ok(destination),
-        }
-    }
-}
-
-fn key(folder: &Path, name: &str) -> Result<String, Error> {
-    let text = fs::read_to_string(folder.join(name));
-    let text = text.map(|text| text.trim().to_owned()).unwrap_or_default();
-    if text.is_empty() {
-        let why = format!("the Secret with its keys has no {name}");
-        return Err(trackbed_backup::Error::Misconfigured(why).into());
-    }
-    Ok(text)
-}
-
-/// The key that backups are encrypted with.
-fn encryption(file: &Path) -> Result<Key, Error> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let text = fs::read_to_string(file).map_err(|error| {
-        let why = format!("the Secret with the key of backups has no {name} ({error})");
-        trackbed_backup::Error::Misconfigured(why)
-    })?;
-    Ok(Key::parse(&text)?)
-}
-
 /// The name of a backup: its time, and something that sets it apart from another of the same second.
 fn name(now: Timestamp, end: &str) -> String {
     let time = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S");
@@ -204,10 +103,7 @@ pub(crate) fn take(
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
         let name = name(now, &end());
         println!("trackbed: takes the backup {name}");
-        let manifest = match engine {
-            Engine::Postgres => postgres::take(options, &destination, &name, now).await?,
-            Engine::Redis => redis::take(options, &destination, &name, now).await?,
-        };
+        let manifest = engine.take(options, &destination, &name, now).await?;
         println!(
             "trackbed: {} bytes, {} of them stored",
             manifest.bytes, manifest.stored_bytes
@@ -293,11 +189,12 @@ pub(crate) fn prove(engine: Engine, options: &Options, at: &At) -> Result<Loaded
         let destination = at.open()?;
         let manifest = destination.manifest(&identity, &name).await?;
         println!("trackbed: restores {name} to prove it");
-        match engine {
-            Engine::Postgres => postgres::prove(options, &destination, &manifest).await?,
-            Engine::Redis => redis::prove(options, &destination, &manifest).await?,
-        }
-        Ok(loaded(&manifest))
+        let draft = marker::draft(&engine.folder(options))?;
+        let proven = engine.load(options, &draft, &destination, &manifest, Use::Proof);
+        let proven = proven.await;
+        // The room is its pod's, which may be tried again.
+        let _left = fs::remove_dir_all(&draft);
+        proven.map(|()| loaded(&manifest))
     })
 }
 
@@ -323,10 +220,7 @@ pub(crate) fn restore(
             Some(name) => destination.manifest(&identity, name).await?,
             None => newest(&destination, &identity).await?,
         };
-        let folder = match engine {
-            Engine::Postgres => postgres::folder(options),
-            Engine::Redis => redis::folder(options),
-        };
+        let folder = engine.folder(options);
         match marker::look(&folder)? {
             marker::Found::Nothing if state.initialised => return Err(Error::DataMissing),
             marker::Found::Nothing => {}
@@ -337,13 +231,14 @@ pub(crate) fn restore(
             _ => return Err(Error::DataPresent),
         }
         println!("trackbed: restores {}", manifest.name);
-        let identity = &state.identity;
-        match engine {
-            Engine::Postgres => {
-                postgres::restore(options, &destination, &manifest, identity).await?;
-            }
-            Engine::Redis => redis::restore(options, &destination, &manifest, identity).await?,
+        let draft = marker::draft(&folder)?;
+        let restored = engine.load(options, &draft, &destination, &manifest, Use::Keep);
+        if let Err(error) = restored.await {
+            // The next try would remove it, too; until then it would take room for nothing.
+            let _left = fs::remove_dir_all(&draft);
+            return Err(error);
         }
+        marker::publish(&draft, &folder, &options.marker(&state.identity))?;
         Ok(loaded(&manifest))
     })
 }
@@ -395,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    fn manifest(name: &str) -> Manifest {
+    pub(super) fn manifest(name: &str) -> Manifest {
         Manifest {
             format: trackbed_backup::FORMAT,
             name: name.to_owned(),
@@ -439,54 +334,5 @@ mod tests {
         );
         let loaded = loaded(&backups[0]);
         assert_eq!((loaded.tables, loaded.rows), (2, 7));
-    }
-
-    #[test]
-    fn keys_that_are_missing_are_named() {
-        let keys = tempfile::tempdir().expect("a folder");
-        let at = At {
-            folder: None,
-            bucket: Some("acme".to_owned()),
-            endpoint: None,
-            region: None,
-            prefix: None,
-            keys: keys.path().to_owned(),
-            key_file: None,
-        };
-        fs::write(keys.path().join("AWS_ACCESS_KEY_ID"), "id\n").expect("a file");
-        let error = at.open().expect_err("refused");
-        assert_eq!(error.reason(), "DestinationInvalid");
-        assert!(
-            error.to_string().contains("AWS_SECRET_ACCESS_KEY"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_backup_of_a_later_server_or_of_another_is_not_tried() {
-        let suits = |engine: &str, version: &str| {
-            let manifest = Manifest {
-                engine: engine.to_owned(),
-                version: version.to_owned(),
-                ..manifest("daily")
-            };
-            let suits = suits(&manifest, "postgres", "pg_dump custom", "17");
-            suits.map_err(|error| error.reason())
-        };
-        assert_eq!(suits("postgres", "17"), Ok(()));
-        assert_eq!(suits("postgres", "16"), Ok(()));
-        assert_eq!(suits("postgres", "18"), Err("BackupUnreadable"));
-        assert_eq!(suits("redis", "7"), Err("BackupUnreadable"));
-    }
-
-    #[test]
-    fn a_key_that_is_missing_or_none_is_said_without_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("age.agekey");
-        let said = || encryption(&file).expect_err("refused").to_string();
-        assert!(said().contains("has no age.agekey"), "{}", said());
-        fs::write(&file, "canary\n").expect("a file");
-        assert!(said().contains("AGE-SECRET-KEY-1"), "{}", said());
-        assert!(!said().contains("canary"), "{}", said());
     }
 }

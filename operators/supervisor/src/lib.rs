@@ -126,7 +126,7 @@ pub struct Options {
     /// The files username and password of the user in reserve, if there is one
     #[arg(long, default_value = "/etc/trackbed/standby", value_name = "DIR")]
     pub standby: PathBuf,
-    /// The files identity and initialised, and the server's settings
+    /// The files identity and initialised, perhaps backups.json, and the server's settings
     #[arg(long, default_value = "/etc/trackbed/state", value_name = "DIR")]
     pub state: PathBuf,
     /// A folder in memory for sockets and files with passwords

@@ -14,7 +14,6 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use scratch::load;
 use trackbed_backup::{Destination, Manifest};
 
 use crate::{
@@ -47,43 +46,19 @@ pub(crate) fn folder(options: &Options) -> PathBuf {
     options.data.join(FOLDER)
 }
 
-/// Loads a backup into a server that is thrown away.
+/// Makes a folder of a backup's data, and compares how many rows there are with how many there were.
 ///
 /// # Errors
-/// That it does not come back whole.
-pub(crate) async fn prove(
+/// What is wrong with the backup, or with the room for it. Then the folder is of no use.
+pub(crate) async fn load(
     options: &Options,
+    folder: &Path,
     destination: &Destination,
     manifest: &Manifest,
+    purpose: Use,
 ) -> Result<(), Error> {
-    let draft = marker::draft(&folder(options))?;
-    make(options, &draft)?;
-    let proven = load(options, &draft, destination, manifest, Use::Proof).await;
-    // The room is its pod's, which may be tried again.
-    let _left = fs::remove_dir_all(&draft);
-    proven
-}
-
-/// Loads a backup into an empty volume. Data are there when all of them are.
-///
-/// # Errors
-/// That it does not come back whole.
-pub(crate) async fn restore(
-    options: &Options,
-    destination: &Destination,
-    manifest: &Manifest,
-    identity: &str,
-) -> Result<(), Error> {
-    let folder = folder(options);
-    let draft = marker::draft(&folder)?;
-    make(options, &draft)?;
-    let restored = load(options, &draft, destination, manifest, Use::Keep).await;
-    if restored.is_err() {
-        // The next try would remove it, too; until then it would take room for nothing.
-        let _left = fs::remove_dir_all(&draft);
-        return restored;
-    }
-    marker::publish(&draft, &folder, &options.marker(identity))
+    make(options, folder)?;
+    scratch::load(options, folder, destination, manifest, purpose).await
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Error> {

@@ -124,11 +124,28 @@ pub(crate) async fn guard(mut child: Child, stop: Signal) -> Result<ExitStatus, 
     }
 }
 
-/// Stops a server that is nobody's process 1.
+/// Works with a server that is there for that alone, and stops it by `signal` afterwards.
 ///
 /// # Errors
-/// That it ends badly, or not at all.
-pub(crate) async fn stop(mut server: Child, signal: Signal) -> Result<(), Error> {
+/// What the work says, that the server ended in the middle of it, or that it ends badly.
+pub(crate) async fn beside(
+    mut server: Child,
+    signal: Signal,
+    work: impl Future<Output = Result<(), Error>>,
+) -> Result<(), Error> {
+    let done = tokio::select! {
+        done = work => done,
+        ended = server.wait() => Err(Error::NoAnswer(format!(
+            "the server ended in the middle of it: {}",
+            ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+        ))),
+    };
+    let stopped = stop(server, signal).await;
+    // What is wrong with the work says more than how the server took it.
+    done.and(stopped)
+}
+
+async fn stop(mut server: Child, signal: Signal) -> Result<(), Error> {
     let pid = server
         .id()
         .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));

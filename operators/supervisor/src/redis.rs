@@ -13,11 +13,9 @@ use std::{
 
 use client::{Client, aside, fields};
 use rustix::process::Signal;
-use scratch::load;
-use trackbed_backup::{Destination, Manifest};
 
 use crate::{
-    Error, Options, Use,
+    Error, Options,
     login::{self, Login},
     marker::{self, Decision},
     observe::{Load, observe},
@@ -25,12 +23,14 @@ use crate::{
 };
 
 pub(crate) use dump::take;
+pub(crate) use scratch::load;
 
 const FOLDER: &str = "redis";
 const PROGRAMS: &str = "/usr/local/bin";
 /// Who asks for all data is told them at once, as there are no replicas to wait for, and without a
 /// file on the volume.
 const BACKUPS: &str = "repl-diskless-sync yes\nrepl-diskless-sync-delay 0\n";
+
 fn port(options: &Options) -> u16 {
     if options.port == 0 {
         6379
@@ -42,43 +42,6 @@ fn port(options: &Options) -> u16 {
 /// Where the data are.
 pub(crate) fn folder(options: &Options) -> PathBuf {
     options.data.join(FOLDER)
-}
-
-/// Loads a backup into a server that is thrown away.
-///
-/// # Errors
-/// That it does not come back whole.
-pub(crate) async fn prove(
-    options: &Options,
-    destination: &Destination,
-    manifest: &Manifest,
-) -> Result<(), Error> {
-    let draft = marker::draft(&folder(options))?;
-    let proven = load(options, &draft, destination, manifest, Use::Proof).await;
-    // The room is its pod's, which may be tried again.
-    let _left = fs::remove_dir_all(&draft);
-    proven
-}
-
-/// Loads a backup into an empty volume. Data are there when all of them are.
-///
-/// # Errors
-/// That it does not come back whole.
-pub(crate) async fn restore(
-    options: &Options,
-    destination: &Destination,
-    manifest: &Manifest,
-    identity: &str,
-) -> Result<(), Error> {
-    let folder = folder(options);
-    let draft = marker::draft(&folder)?;
-    let restored = load(options, &draft, destination, manifest, Use::Keep).await;
-    if restored.is_err() {
-        // The next try would remove it, too; until then it would take room for nothing.
-        let _left = fs::remove_dir_all(&draft);
-        return restored;
-    }
-    marker::publish(&draft, &folder, &options.marker(identity))
 }
 
 pub(crate) fn run(options: &Options) -> Result<u8, Error> {

@@ -1,10 +1,9 @@
 //! Data go by two acts of a person, whatever it is that is deleted.
 
-use suite::{Cluster, Value, eventually};
+use suite::{Cluster, OPERATOR, Value, eventually};
 
 const NAMESPACE: &str = "deletion-production";
 const PROJECT: &str = "apiVersion: trackbed.dev/v1alpha1\nkind: Project\nmetadata: {name: deletion}\nspec: {environments: [{name: production}]}\n";
-const OPERATOR: &str = "system:serviceaccount:trackbed-system:trackbed";
 
 /// Deletions of claims and of credentials in the namespace that the API server has done.
 fn lost(requests: &[Value]) -> Vec<String> {

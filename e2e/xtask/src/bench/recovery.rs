@@ -109,7 +109,7 @@ pub(super) fn run(name: Name, runs: u32) -> Result<()> {
         .iter()
         .flat_map(|it| [it.name.to_owned(), format!("{}-new", it.name)])
     {
-        confirm(&client, "databases.trackbed.dev", &database)?;
+        confirm(&client, &database)?;
     }
     client
         .kubectl()?
@@ -119,12 +119,16 @@ pub(super) fn run(name: Name, runs: u32) -> Result<()> {
 }
 
 /// Lets the data of this benchmark go with its Project.
-fn confirm(client: &Client, kind: &str, name: &str) -> Result<()> {
-    let confirmed = format!("trackbed.dev/confirm-deletion={name}");
-    let mut command = client.kubectl()?;
-    command.args(["annotate", kind, name, &confirmed, "--namespace", NAMESPACE]);
+fn confirm(client: &Client, database: &str) -> Result<()> {
+    let confirmed = format!("trackbed.dev/confirm-deletion={database}");
+    let what = ["annotate", "databases.trackbed.dev", database, &confirmed];
     // One that was never made needs no confirmation.
-    command.check().map_or(Ok(()), |_| Ok(()))
+    let _perhaps = client
+        .kubectl()?
+        .args(what)
+        .args(["--namespace", NAMESPACE])
+        .check();
+    Ok(())
 }
 
 type Times = [Vec<f64>; EVENTS.len()];
@@ -142,9 +146,10 @@ fn measure(name: Name, client: &Client, engine: &Engine, runs: u32) -> Result<(T
             ),
         )
     };
+    let object = format!("databases.trackbed.dev/{}", engine.name);
     let backup = "backup: {request: one, destination: {volume: {size: 1Gi}}}";
     database(100, "")?;
-    wait(client, &format!("databases.trackbed.dev/{}", engine.name))?;
+    wait(client, &object)?;
     let pod = start_client(name, client, engine)?;
     exec(client, &pod, engine.fill)?;
     // Redis may keep what it was given for two seconds before it writes it.
@@ -168,7 +173,7 @@ fn measure(name: Name, client: &Client, engine: &Engine, runs: u32) -> Result<(T
         times[0].push(begun.elapsed().as_secs_f64());
         // It ends with its server.
         let _ended = writer.wait();
-        wait(client, &format!("databases.trackbed.dev/{}", engine.name))?;
+        wait(client, &object)?;
 
         let begun = Instant::now();
         let mut delete = client.kubectl()?;
@@ -177,7 +182,7 @@ fn measure(name: Name, client: &Client, engine: &Engine, runs: u32) -> Result<(T
             .check()?;
         exec(client, &pod, engine.ask)?;
         times[1].push(begun.elapsed().as_secs_f64());
-        wait(client, &format!("databases.trackbed.dev/{}", engine.name))?;
+        wait(client, &object)?;
 
         let uid = uid(client, &server)?;
         let begun = Instant::now();
@@ -187,10 +192,9 @@ fn measure(name: Name, client: &Client, engine: &Engine, runs: u32) -> Result<(T
         }
         exec(client, &pod, engine.ask)?;
         times[2].push(begun.elapsed().as_secs_f64());
-        wait(client, &format!("databases.trackbed.dev/{}", engine.name))?;
+        wait(client, &object)?;
     }
     database(100 + runs, backup)?;
-    let object = format!("databases.trackbed.dev/{}", engine.name);
     wait_for(client, &object, "condition=BackupReady")?;
     let status = client.get(&[
         "databases.trackbed.dev",

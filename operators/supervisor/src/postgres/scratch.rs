@@ -38,17 +38,9 @@ pub(super) async fn load(
 ) -> Result<(), Error> {
     suits(manifest, "postgres", dump::CONTENT, &options.version)?;
     let database = manifest.database.as_deref().unwrap_or_default();
-    let mut server = start(options, folder, purpose)?;
-    let loaded = tokio::select! {
-        loaded = fill(options, destination, manifest, database) => loaded,
-        ended = server.wait() => Err(Error::NoAnswer(format!(
-            "the server ended in the middle of it: {}",
-            ended.map_or_else(|error| error.to_string(), |status| status.to_string())
-        ))),
-    };
-    let stopped = process::stop(server, Signal::INT).await;
-    // What is wrong with the backup says more than how the server took it.
-    loaded.and(stopped)
+    let server = start(options, folder, purpose)?;
+    let work = fill(options, destination, manifest, database);
+    process::beside(server, Signal::INT, work).await
 }
 
 fn start(options: &Options, folder: &Path, purpose: Use) -> Result<Child, Error> {

@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// What is wrong with the backup, or with the room for it. Then the folder is of no use.
-pub(super) async fn load(
+pub(crate) async fn load(
     options: &Options,
     folder: &Path,
     destination: &Destination,
@@ -46,17 +46,9 @@ pub(super) async fn load(
     let file = folder.join(FILE);
     fetch(destination, manifest, &file).await?;
     let admin = users::admin();
-    let mut server = start(options, folder, &admin)?;
-    let loaded = tokio::select! {
-        loaded = fill(options, &admin, manifest, purpose) => loaded,
-        ended = server.wait() => Err(Error::NoAnswer(format!(
-            "the server ended in the middle of it: {}",
-            ended.map_or_else(|error| error.to_string(), |status| status.to_string())
-        ))),
-    };
-    let stopped = process::stop(server, Signal::TERM).await;
-    // What is wrong with the backup says more than how the server took it.
-    loaded.and(stopped)?;
+    let server = start(options, folder, &admin)?;
+    let work = fill(options, &admin, manifest, purpose);
+    process::beside(server, Signal::TERM, work).await?;
     fs::remove_file(&file).map_err(|e| Error::io(format!("removing {}", file.display()), e))
 }
 
@@ -242,7 +234,6 @@ mod tests {
             save ""
             user default reset
             user "trackbed" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all
-            user "trackbed-backup" reset on +ping +replconf +psync +sync
         "#]].assert_eq(&text);
     }
 }

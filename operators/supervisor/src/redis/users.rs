@@ -43,8 +43,11 @@ pub(super) fn all(logins: &[Login]) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> = applications
         .map(|login| rules(&login.username, &[login], APPLICATION))
         .collect();
-    let every: Vec<&Login> = logins.iter().collect();
-    all.push(rules(BACKUP, &every, REPLICA));
+    // A user without passwords would be one whom nobody could enter as.
+    if !logins.is_empty() {
+        let every: Vec<&Login> = logins.iter().collect();
+        all.push(rules(BACKUP, &every, REPLICA));
+    }
     all
 }
 
