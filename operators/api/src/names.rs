@@ -68,9 +68,9 @@ pub fn requested_backup(database: &str, request: &str) -> String {
     format!("{database}-backup-{}", &hash(request.as_bytes())[..8])
 }
 
-/// The Job that restores the backup that a Database begins with.
-pub fn restore(database: &str) -> String {
-    format!("{database}-restore")
+/// The Job that restores the backup that a Database begins with, as it is asked for.
+pub fn restore(database: &str, asked: &str) -> String {
+    format!("{database}-restore-{}", &hash(asked.as_bytes())[..8])
 }
 
 /// The claim of a Service's volume.

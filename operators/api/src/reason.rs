@@ -328,7 +328,7 @@ reasons! {
             help = "The backup is larger than an object in a bucket may be.";
         /// The backup that a new database begins with could not be restored.
         RestoreFailed: retryable = true, again = Yes,
-            help = "The backup could not be restored; the message says why, and nothing was written. Create the Database again with another one in `restore.backup`, or without `restore`.";
+            help = "The backup could not be restored; the message says why, and nothing was written. Correct `restore`: it is tried again whenever it changes. Without `restore` the Database begins empty.";
     }
     Project "Project and everything" {
         /// A namespace of that name exists and does not belong to this Project.

@@ -3,7 +3,7 @@
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        batch::v1::CronJob,
+        batch::v1::{CronJob, Job},
         core::v1::{PersistentVolumeClaim, Secret},
     },
 };
@@ -18,7 +18,7 @@ use trackbed_kit::{
 use crate::{
     FINALIZER,
     observe::Seen,
-    plan::{Children, backup::Backups, deletion::Data},
+    plan::{Children, backup::Backups, deletion::Data, restore::Act},
 };
 
 /// Writes everything: what holds data first, the server last.
@@ -62,9 +62,7 @@ pub(crate) async fn apply(
     to.put(&headless, seen.headless.as_deref(), Fence::None)
         .await?;
     to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
-    if let Some(job) = restore {
-        to.put(job.as_ref(), None, Fence::None).await?;
-    }
+    to.restore(&restore).await?;
     if let Some(set) = set {
         to.put(&set, seen.set.as_deref(), Fence::None).await?;
     }
@@ -85,6 +83,17 @@ impl To<'_> {
         let grown = match &backups.claim {
             Some(claim) => self.put(claim, live.claim.as_deref(), Fence::None).await,
             None => Ok(()),
+    async fn restore(&self, act: &Act) -> Result<(), Error> {
+        match act {
+            Act::Nothing => Ok(()),
+            Act::Make(job) => self.put(job.as_ref(), None, Fence::None).await,
+            Act::Stop(job) => {
+                let api: Api<Job> = Api::namespaced(self.context.client.clone(), &self.namespace);
+                delete(self.context, Database::CONTROLLER, &api, job.as_ref()).await
+            }
+        }
+    }
+
         };
         match (&backups.scheduled, &live.scheduled) {
             (Some(cron), live) => self.put(cron, live.as_deref(), Fence::None).await?,

@@ -78,11 +78,10 @@ pub const RIGHTS: &[Right] = &[
         &["statefulsets"],
         &["create", "patch"],
     ),
-    Right::new(Scope::Environment, "batch", &["jobs"], &["create", "patch"]),
     Right::new(
         Scope::Environment,
         "batch",
-        &["cronjobs"],
+        &["cronjobs", "jobs"],
         &["create", "patch", "delete"],
     ),
     Right::new(

@@ -64,8 +64,8 @@ pub struct Children {
     pub headless: Service,
     /// Who may connect.
     pub policy: NetworkPolicy,
-    /// What restores the backup that it begins with. `None`: nothing is to be made.
-    pub restore: Option<Box<Job>>,
+    /// About what restores the backup that it begins with.
+    pub restore: restore::Act,
     /// The server. `None`: it stays as it is.
     pub set: Option<StatefulSet>,
     /// What takes backups.
@@ -174,8 +174,8 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     logins.mark(&mut secret);
     let set = server::desired(&place, &settings, seen, logins.waits);
     let (set, restore, health) = match restore::of(&place, seen, initialised) {
-        restore::Step::Done => (set, None, health),
-        restore::Step::Before { health, job } => (None, job, health),
+        restore::Step::Done => (set, restore::Act::Nothing, health),
+        restore::Step::Before { health, act } => (None, act, health),
     };
     let ready = seen.pod.as_deref().is_some_and(health::is_ready);
     let children = Children {

@@ -90,6 +90,9 @@ pub fn status(
 /// The condition: how the last one went that has ended. What was said holds while nobody knows more.
 pub fn fact(spec: &DatabaseSpec, seen: &Seen, before: &DatabaseStatus) -> Option<Fact> {
     spec.backup.as_ref()?;
+    if let Some(stuck) = stuck(spec, seen) {
+        return Some(stuck);
+    }
     let last = jobs(seen)
         .filter(|it| job::ended(it).is_some())
         .max_by_key(|it| began(it));
@@ -127,6 +130,16 @@ pub fn fact(spec: &DatabaseSpec, seen: &Seen, before: &DatabaseStatus) -> Option
         reason.as_str(),
         message,
     ))
+}
+
+/// One that waits for what may never come says so, long before its time is over.
+fn stuck(spec: &DatabaseSpec, seen: &Seen) -> Option<Fact> {
+    let what = format!("{} {}", spec.engine.as_str(), spec.version);
+    let mut running = jobs(seen).filter(|it| job::ended(it).is_none());
+    let health = running.find_map(|job| health::stuck(pods(job, seen).last()?, &what))?;
+    let (_, reason, message) = health.ready();
+    let message = format!("a backup is to be taken, and {message}");
+    Some(Fact::new(BACKUP_READY, Some(false), reason, message))
 }
 
 /// What was restored.
@@ -202,6 +215,15 @@ fn pods<'a>(job: &Job, seen: &'a Seen) -> Vec<&'a Pod> {
         .collect();
     pods.sort_by_key(|it| it.metadata.creation_timestamp.as_ref().map(|it| it.0));
     pods
+}
+
+/// Whether a pod may write to the volume that restores a backup into it.
+pub(super) fn restoring(seen: &Seen) -> bool {
+    seen.backups.pods.iter().any(|pod| {
+        let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
+        meta::label(pod.as_ref(), trackbed_api::labels::ROLE) == Some(role::RESTORE)
+            && !matches!(phase, Some("Succeeded" | "Failed"))
+    })
 }
 
 /// What a container said that ended well.

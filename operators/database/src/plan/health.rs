@@ -1,7 +1,7 @@
 //! How a Database is, in the words of its conditions.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use serde::Deserialize;
 use trackbed_api::reason::Reason;
 use trackbed_kit::Health;
@@ -60,43 +60,53 @@ pub fn faulty(faults: &[String], health: &Health) -> Health {
 }
 
 fn unready(pod: &Pod, what: &str, now: Timestamp) -> Health {
-    let status = pod.status.clone().unwrap_or_default();
-    let unscheduled = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|it| it.type_ == "PodScheduled" && it.reason.as_deref() == Some("Unschedulable"));
-    if let Some(condition) = unscheduled {
-        let words = condition.message.clone().unwrap_or_default();
-        let reason = match words.contains("PersistentVolume") || words.contains("volume") {
-            true => Reason::VolumePending,
-            false => Reason::Unschedulable,
-        };
-        return Health::Waiting(reason, format!("its pod has no place: {words}"));
-    }
-    let containers: Vec<&ContainerStatus> = status
-        .init_container_statuses
-        .iter()
-        .chain(&status.container_statuses)
-        .flatten()
-        .collect();
-    let failed = containers.iter().find_map(|it| refusal(it, now));
-    if let Some(health) = failed {
-        return health;
-    }
-    let pull = containers.iter().find_map(|it| {
+    let failed = || containers(pod).find_map(|it| refusal(it, now));
+    homeless(pod)
+        .or_else(failed)
+        .or_else(|| unpulled(pod, what))
+        .unwrap_or_else(|| Health::Progressing(format!("{what} is starting")))
+}
+
+/// What a pod waits for that may never come: a node, or an image.
+pub(super) fn stuck(pod: &Pod, what: &str) -> Option<Health> {
+    homeless(pod).or_else(|| unpulled(pod, what))
+}
+
+fn homeless(pod: &Pod) -> Option<Health> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let unscheduled = |it: &&PodCondition| {
+        it.type_ == "PodScheduled" && it.reason.as_deref() == Some("Unschedulable")
+    };
+    let condition = conditions.iter().find(unscheduled)?;
+    let words = condition.message.as_deref().unwrap_or_default();
+    let reason = match words.contains("PersistentVolume") || words.contains("volume") {
+        true => Reason::VolumePending,
+        false => Reason::Unschedulable,
+    };
+    Some(Health::Waiting(
+        reason,
+        format!("its pod has no place: {words}"),
+    ))
+}
+
+fn unpulled(pod: &Pod, what: &str) -> Option<Health> {
+    let words = containers(pod).find_map(|it| {
         let waiting = it.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         (reason.contains("ImagePull") || reason.contains("ErrImage"))
             .then(|| waiting.message.clone().unwrap_or_default())
-    });
-    match pull {
-        Some(words) => Health::Waiting(
-            Reason::ImagePullFailed,
-            format!("the image of {what} cannot be pulled: {words}"),
-        ),
-        None => Health::Progressing(format!("{what} is starting")),
-    }
+    })?;
+    Some(Health::Waiting(
+        Reason::ImagePullFailed,
+        format!("the image of {what} cannot be pulled: {words}"),
+    ))
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let first = status.and_then(|it| it.init_container_statuses.as_ref());
+    let then = status.and_then(|it| it.container_statuses.as_ref());
+    first.into_iter().chain(then).flatten()
 }
 
 /// The reason for which a container ended badly, now or before its restart.

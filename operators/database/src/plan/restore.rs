@@ -1,21 +1,30 @@
 //! What a new Database begins with: a Job restores a backup into its volume before there is a
 //! server.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Container, PodSpec},
 };
 use kube::ResourceExt;
-use trackbed_api::{Database, backup::Restore, labels::role, names, reason::Reason};
+use trackbed_api::{
+    Database,
+    backup::Restore,
+    labels::{self, role},
+    names,
+    reason::Reason,
+};
 use trackbed_kit::{
     Health,
     job::{ended, succeeded},
+    meta,
 };
 
 use super::{
     Place, attempt,
     destination::{At, Lies},
-    job,
+    health, job,
     job::Work,
     pod, server, settings,
 };
@@ -35,44 +44,117 @@ pub enum Step {
     Before {
         /// In words.
         health: Health,
-        /// The Job to make.
-        job: Option<Box<Job>>,
+        /// What is to happen.
+        act: Act,
     },
 }
 
-/// How it stands with a Database that has no data yet.
-pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
-    let Some(restore) = place.object.spec.restore.as_ref().filter(|_| !initialised) else {
-        return Step::Done;
-    };
-    let name = names::restore(&place.name);
-    let live = seen.backups.jobs.iter().find(|it| it.name_any() == name);
-    let Some(live) = live else {
-        return match origin(restore, seen) {
-            Ok((lies, identity)) => Step::Before {
-                health: Health::Progressing("the backup is being restored".to_owned()),
-                job: Some(Box::new(job(place, restore, &lies, identity))),
-            },
-            Err((reason, message)) => Step::Before {
-                health: Health::Waiting(reason, message),
-                job: None,
-            },
-        };
-    };
-    let health = match ended(live) {
-        None => Health::Progressing(format!(
-            "the backup is being restored: 'kubectl logs job/{name}' says how far it is"
-        )),
-        Some(end) if succeeded(end) => return Step::Done,
-        Some(_) => {
-            let (reason, message) = attempt::failure(live, seen, Reason::RestoreFailed);
-            let message = format!(
-                "{message}. Nothing was written: delete the Job {name} to have it tried again, or create the Database again with another restore"
-            );
-            Health::Stalled(reason, message)
+/// What is to happen about the Jobs that restore.
+#[derive(Clone, Debug, Default)]
+pub enum Act {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// This one is to be made.
+    Make(Box<Job>),
+    /// This one, which does what was asked for before, is to be stopped.
+    Stop(Arc<Job>),
+}
+
+impl Act {
+    /// The Job to make.
+    pub fn made(&self) -> Option<&Job> {
+        match self {
+            Self::Make(job) => Some(job),
+            Self::Nothing | Self::Stop(_) => None,
         }
-    };
-    Step::Before { health, job: None }
+    }
+}
+
+/// How it stands. A Database that has data is not restored over.
+pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
+    let done = jobs(seen).any(|it| ended(it).is_some_and(succeeded));
+    if initialised || done {
+        return Step::Done;
+    }
+    let asked = place.object.spec.restore.as_ref();
+    let name = asked.map(|it| name(place, it));
+    let mine = |it: &&Arc<Job>| Some(it.name_any()) == name;
+    if let (Some(restore), Some(live)) = (asked, jobs(seen).find(mine)) {
+        let health = under_way(place, restore, seen, live);
+        let act = Act::Nothing;
+        return Step::Before { health, act };
+    }
+    if let Some(stopping) = older(seen) {
+        return stopping;
+    }
+    match (asked, name) {
+        (Some(restore), Some(name)) => begin(place, restore, seen, &name),
+        _ => Step::Done,
+    }
+}
+
+/// The Job's name: another one for what is asked for otherwise, which is tried anew.
+fn name(place: &Place<'_>, restore: &Restore) -> String {
+    // What has a schema always has a text.
+    let asked = serde_json::to_string(restore).unwrap_or_default();
+    names::restore(&place.name, &asked)
+}
+
+fn under_way(place: &Place<'_>, restore: &Restore, seen: &Seen, live: &Job) -> Health {
+    let name = live.name_any();
+    if ended(live).is_some() {
+        let (reason, message) = attempt::failure(live, seen, Reason::RestoreFailed);
+        let message = format!(
+            "{message}. Nothing was written: correct restore, which has it tried again; or, as it is, delete the Job {name}"
+        );
+        return Health::Stalled(reason, message);
+    }
+    let spec = &place.object.spec;
+    let what = format!("{} {}", spec.engine.as_str(), spec.version);
+    let pods = attempt::pods(live, seen);
+    let stuck = pods.last().and_then(|pod| health::stuck(pod, &what));
+    stuck.unwrap_or_else(|| {
+        Health::Progressing(format!(
+            "{} is being restored: 'kubectl logs job/{name}' says how far it is",
+            said(restore)
+        ))
+    })
+}
+
+/// What was asked for before and still writes to the volume, or may do so.
+fn older(seen: &Seen) -> Option<Step> {
+    let live = jobs(seen).find(|it| ended(it).is_none());
+    (live.is_some() || attempt::restoring(seen)).then(|| Step::Before {
+        health: Health::Progressing("what restore said before is being stopped".to_owned()),
+        act: live.map_or(Act::Nothing, |it| Act::Stop(it.clone())),
+    })
+}
+
+fn begin(place: &Place<'_>, restore: &Restore, seen: &Seen, name: &str) -> Step {
+    match origin(restore, seen) {
+        Ok((lies, identity)) => Step::Before {
+            health: Health::Progressing(format!("{} is being restored", said(restore))),
+            act: Act::Make(Box::new(job(place, restore, name, &lies, identity))),
+        },
+        Err((reason, message)) => Step::Before {
+            health: Health::Waiting(reason, message),
+            act: Act::Nothing,
+        },
+    }
+}
+
+fn said(restore: &Restore) -> String {
+    match &restore.backup {
+        Some(name) => format!("the backup {name}"),
+        None => "the newest backup".to_owned(),
+    }
+}
+
+/// The Jobs that restore.
+fn jobs(seen: &Seen) -> impl Iterator<Item = &Arc<Job>> {
+    let all = seen.backups.jobs.iter();
+    all.filter(|it| meta::label(it.as_ref(), labels::ROLE) == Some(role::RESTORE))
 }
 
 /// Where the backup lies, and whose it is if that is known.
@@ -112,7 +194,13 @@ fn origin<'a>(
     Ok((lies, Some(identity)))
 }
 
-fn job(place: &Place<'_>, restore: &Restore, lies: &Lies<'_>, identity: Option<String>) -> Job {
+fn job(
+    place: &Place<'_>,
+    restore: &Restore,
+    name: &str,
+    lies: &Lies<'_>,
+    identity: Option<String>,
+) -> Job {
     let mut volumes = lies.volumes();
     volumes.extend([
         pod::claim("data", names::data_claim(&place.name)),
@@ -133,8 +221,7 @@ fn job(place: &Place<'_>, restore: &Restore, lies: &Lies<'_>, identity: Option<S
             ..job::surroundings()
         },
     };
-    let name = names::restore(&place.name);
-    job::named(place, &name, role::RESTORE, work.spec())
+    job::named(place, name, role::RESTORE, work.spec())
 }
 
 fn restores(

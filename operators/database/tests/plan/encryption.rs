@@ -74,7 +74,7 @@ fn who_begins_with_a_backup_has_the_other_ones_key_or_one_of_its_own() {
         seen.backups.origin = Some(yaml::<Database>(&format!(
             "metadata: {{name: other}}\nspec: {{engine: Postgres, version: '17', backup: {{encryption: {{secretRef: {{name: theirs}}}}, {BUCKET}}}}}\nstatus: {{identity: x}}\n"
         )));
-        let job = serde_json::to_value(children(&object, &seen).restore).expect("JSON");
+        let job = serde_json::to_value(children(&object, &seen).restore.made()).expect("JSON");
         told(&job["spec"]["template"]["spec"])
     };
     let claim = "volume: {claimName: old-backups}";

@@ -8,6 +8,9 @@ mod parameters;
 mod restore;
 mod settings;
 mod storage;
+mod stuck;
+mod tls;
+mod valkey;
 
 use std::{fmt::Write, sync::Arc};
 
