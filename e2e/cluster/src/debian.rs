@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Error, Result,
+    Error, Name, Result,
     command::CommandExt,
     error::Doing,
     paths::{self, create_dir},
@@ -17,8 +17,8 @@ use crate::{
 /// A file that a package brings, and the package.
 type Needed = (&'static str, &'static str);
 
-/// What a running cluster needs of the host.
-pub const CLUSTER: &[Needed] = &[
+/// What every running cluster needs of the host.
+const CLUSTER: &[Needed] = &[
     ("/usr/bin/containerd", "containerd"),
     ("/usr/sbin/runc", "runc"),
     ("/usr/sbin/iptables", "iptables"),
@@ -33,6 +33,15 @@ pub const CLUSTER: &[Needed] = &[
     ("/usr/bin/unshare", "util-linux"),
     ("/usr/bin/mmdebstrap", "mmdebstrap"),
 ];
+
+/// What the one that tests run on needs besides: the programs of its CSI driver.
+const FOR_TESTS: &[Needed] = &[("/usr/sbin/mkfs.xfs", "xfsprogs")];
+
+/// What cluster `name` needs of the host.
+pub fn of(name: Name) -> Vec<Needed> {
+    let for_tests = FOR_TESTS.iter().filter(|_| name == Name::Test);
+    CLUSTER.iter().chain(for_tests).copied().collect()
+}
 
 /// Says what to do when this machine cannot run a cluster.
 ///

@@ -127,7 +127,8 @@ impl Writes {
         }
     }
 
-    /// Waits until the server takes no more, and gives the last number that it acknowledged.
+    /// Waits until the writing ends, by itself or for want of a server, and gives the last number
+    /// that was acknowledged.
     ///
     /// # Panics
     /// If kubectl cannot be waited for.

@@ -73,7 +73,9 @@ pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
 /// From whatever there is to a cluster that runs Pods, without Trackbed.
 pub(crate) fn start(name: Name, life: Life) -> Result<()> {
     debian::check_machine()?;
-    step("Debian packages", || Ok(debian::install(debian::CLUSTER)?))?;
+    step("Debian packages", || {
+        Ok(debian::install(&debian::of(name))?)
+    })?;
     step("programs and base images", || {
         thread::scope(|scope| {
             // They mostly wait for downloads and disks, the compiler does not.

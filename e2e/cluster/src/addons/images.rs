@@ -21,7 +21,7 @@ pub struct SystemImage {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
-    /// The first program of a tool.
+    /// The programs of a tool. The first is what runs.
     Tool(&'static Tool),
     /// Kaniko's executor, laid out as its own image is.
     Kaniko,
@@ -30,7 +30,7 @@ enum Source {
 }
 
 /// Every system image.
-pub const SYSTEM_IMAGES: [SystemImage; 8] = [
+pub const SYSTEM_IMAGES: [SystemImage; 9] = [
     SystemImage::tool("pause", &tools::PAUSE),
     SystemImage::tool("coredns", &tools::COREDNS),
     SystemImage::tool("local-path-provisioner", &tools::LOCAL_PATH),
@@ -45,6 +45,7 @@ pub const SYSTEM_IMAGES: [SystemImage; 8] = [
         name: "busybox",
         source: Source::Busybox,
     },
+    SystemImage::tool("csi", &tools::CSI),
 ];
 
 /// Where the layout of an image says how it was made; part of its hash.
@@ -73,11 +74,23 @@ impl SystemImage {
         Ok(format!("{mirror}/system/{}:{}", self.name, self.tag()?))
     }
 
+    /// Whether Pods of cluster `cluster` may name it: what it is made from is built for that one.
+    pub(super) fn is_of(&self, cluster: Name) -> bool {
+        self.made_of()
+            .is_none_or(|tool| tools::of(cluster).contains(&tool))
+    }
+
+    fn made_of(&self) -> Option<&'static Tool> {
+        match self.source {
+            Source::Tool(tool) => Some(tool),
+            Source::Kaniko => Some(&tools::KANIKO),
+            Source::Busybox => None,
+        }
+    }
+
     fn tag(&self) -> Result<String> {
-        let tool = match self.source {
-            Source::Tool(tool) => tool,
-            Source::Kaniko => &tools::KANIKO,
-            Source::Busybox => return Ok(format!("debian-{LAYOUT_VERSION}")),
+        let Some(tool) = self.made_of() else {
+            return Ok(format!("debian-{LAYOUT_VERSION}"));
         };
         let folder = tool.folder()?;
         let hash = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -108,14 +121,16 @@ impl SystemImage {
     fn build(&self) -> Result<ImageBuilder> {
         Ok(match self.source {
             Source::Tool(tool) => {
-                let (binary, _) = tool.binaries[0];
-                let path = format!("/usr/bin/{binary}");
-                ImageBuilder::new()
-                    .file(tool.path(binary)?, &path, 0o755)
+                let path = |binary: &str| format!("/usr/bin/{binary}");
+                let mut image = ImageBuilder::new();
+                for (binary, _) in tool.binaries {
+                    image = image.file(tool.path(binary)?, path(binary), 0o755);
+                }
+                image
                     .dir("/tmp", 0o1777)
                     .bytes("/etc/passwd", 0o644, PASSWD)
                     .env("PATH", "/usr/bin")
-                    .entrypoint([path])
+                    .entrypoint([path(tool.binaries[0].0)])
             }
             Source::Kaniko => {
                 let bundle = "/kaniko/ssl/certs/ca-certificates.crt";

@@ -29,8 +29,8 @@ pub struct Addon {
     api: Option<&'static str>,
 }
 
-/// The add-ons, in the order in which they are applied.
-pub const ADDONS: [Addon; 6] = [
+/// The add-ons of every cluster, in the order in which they are applied.
+const ADDONS: [Addon; 6] = [
     Addon {
         name: "cluster DNS",
         manifest: include_str!("../../addons/coredns.yaml"),
@@ -69,13 +69,21 @@ pub const ADDONS: [Addon; 6] = [
     },
 ];
 
-/// The forge's name in the cluster that has one.
-const FORGE: Addon = Addon {
-    name: "forge",
-    manifest: include_str!("../../addons/forge.yaml"),
-    workload: None,
-    api: None,
-};
+/// Those of the cluster that tests run on: the forge's name, and volumes that can grow.
+const FOR_TESTS: [Addon; 2] = [
+    Addon {
+        name: "forge",
+        manifest: include_str!("../../addons/forge.yaml"),
+        workload: None,
+        api: None,
+    },
+    Addon {
+        name: "volumes that grow",
+        manifest: include_str!("../../addons/csi.yaml"),
+        workload: Some(("csi", "deployment/csi")),
+        api: None,
+    },
+];
 
 /// Kinds that add-ons bring along: the tool whose module has their definitions, the folder in it,
 /// and how the files' names begin.
@@ -99,10 +107,16 @@ const KINDS: [(&tools::Tool, &str, &str, &str); 2] = [
 /// # Errors
 /// When an image cannot be made or pushed.
 pub fn push_images(name: Name) -> Result<()> {
-    for image in &SYSTEM_IMAGES {
+    for image in SYSTEM_IMAGES.iter().filter(|image| image.is_of(name)) {
         image.push(name)?;
     }
     Ok(())
+}
+
+/// The add-ons of cluster `name`.
+fn of(name: Name) -> impl Iterator<Item = &'static Addon> {
+    let for_tests = FOR_TESTS.iter().filter(move |_| name == Name::Test);
+    ADDONS.iter().chain(for_tests)
 }
 
 /// Applies the add-ons to cluster `name` and waits until all of them are ready. Their
@@ -113,11 +127,10 @@ pub fn push_images(name: Name) -> Result<()> {
 pub fn install(name: Name) -> Result<()> {
     let client = Client::of(name);
     client.apply(&kinds()?)?;
-    let forge = (name == Name::Test).then_some(&FORGE);
-    for addon in ADDONS.iter().chain(forge) {
+    for addon in of(name) {
         client.apply(&filled(addon.manifest, name)?)?;
     }
-    for addon in &ADDONS {
+    for addon in of(name) {
         if let Some((namespace, workload)) = addon.workload {
             ready::wait_for_pods(name, namespace, workload)?;
         }
@@ -155,6 +168,7 @@ fn plain(definition: &str) -> String {
 /// `manifest` with the cluster's own values in it.
 fn filled(manifest: &str, name: Name) -> Result<String> {
     let network = Network::of(name);
+    let data = |part: &str| Paths::of(name).data(part).display().to_string();
     let hash = tools::hex(&Sha256::digest(manifest)[..8]);
     let mut values = vec![
         ("hash".to_owned(), hash),
@@ -163,10 +177,9 @@ fn filled(manifest: &str, name: Name) -> Result<String> {
         ("git-port".to_owned(), GIT_PORT.to_string()),
         ("forge-https-port".to_owned(), FORGE_PORTS.0.to_string()),
         ("forge-ssh-port".to_owned(), FORGE_PORTS.1.to_string()),
-        (
-            "volumes".to_owned(),
-            Paths::of(name).data("volumes").display().to_string(),
-        ),
+        ("volumes".to_owned(), data("volumes")),
+        ("growing-volumes".to_owned(), data("growing-volumes")),
+        ("kubelet".to_owned(), data("kubelet")),
     ];
     for image in &SYSTEM_IMAGES {
         let key = format!("image:{}", image.name);
@@ -198,8 +211,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_image_that_a_manifest_names_is_the_clusters() {
+        for name in Name::ALL {
+            for image in SYSTEM_IMAGES.iter().filter(|image| !image.is_of(name)) {
+                let key = format!("${{image:{}}}", image.name);
+                assert!(of(name).all(|addon| !addon.manifest.contains(&key)));
+            }
+        }
+    }
+
+    #[test]
     fn every_manifest_is_filled_in() {
-        for addon in ADDONS.iter().chain([&FORGE]) {
+        for addon in of(Name::Test) {
             let text = filled(addon.manifest, Name::Test).unwrap();
             assert!(!text.contains("10.20"), "{} names dev", addon.name);
         }
@@ -207,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_api_that_is_added_is_waited_for() {
-        for addon in ADDONS.iter().chain([&FORGE]) {
+        for addon in of(Name::Test) {
             let adds = addon.manifest.contains("kind: APIService\n");
             assert_eq!(adds, addon.api.is_some(), "{}", addon.name);
             if let Some(api) = addon.api {

@@ -47,7 +47,8 @@ pub(crate) fn loops_of(root: &str) -> Vec<String> {
     };
     let backed = |device: &Path| {
         let file = fs::read_to_string(device.join("loop/backing_file")).ok()?;
-        let below = Path::new(file.trim_end()).starts_with(root);
+        // A driver in a container may have attached it, which sees the root elsewhere.
+        let below = file.contains(&format!("{root}/"));
         below.then(|| {
             format!(
                 "the loop device {} on {}",

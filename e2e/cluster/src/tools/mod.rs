@@ -153,7 +153,23 @@ pub const FORGE: Tool = Tool {
 /// The module of [`FORGE`]; its pages and texts are files in it.
 pub(crate) const FORGE_MODULE: &str = "code.gitea.io/gitea";
 
-/// What a running cluster needs, in the order in which it is best built: the longest
+/// Volumes that can grow: a driver, and the programs that bring it to Kubernetes.
+pub const CSI: Tool = one(
+    "csi",
+    &[
+        ("driver", "."),
+        (
+            "csi-provisioner",
+            "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner",
+        ),
+        (
+            "csi-resizer",
+            "github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer",
+        ),
+    ],
+);
+
+/// What every cluster needs, in the order in which it is best built: the longest
 /// first, so that what comes after finds its packages compiled.
 pub const CLUSTER: [&Tool; 14] = [
     &KUBERNETES,
@@ -172,11 +188,14 @@ pub const CLUSTER: [&Tool; 14] = [
     &HELM,
 ];
 
-/// What cluster `name` needs. Only tests talk to the forge, and it takes minutes to build: last,
-/// when what it shares with others is compiled.
+/// What only tests need. The forge takes minutes to build: last, when what it shares with others is
+/// compiled.
+const TESTS: [&Tool; 2] = [&CSI, &FORGE];
+
+/// What cluster `name` needs.
 pub fn of(name: Name) -> Vec<&'static Tool> {
-    let forge = (name == Name::Test).then_some(&FORGE);
-    CLUSTER.into_iter().chain(forge).collect()
+    let tests = TESTS.into_iter().filter(|_| name == Name::Test);
+    CLUSTER.into_iter().chain(tests).collect()
 }
 
 const fn one(name: &'static str, binaries: &'static [(&'static str, &'static str)]) -> Tool {

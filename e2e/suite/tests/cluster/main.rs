@@ -12,6 +12,7 @@ mod data;
 mod defaults;
 mod deletion;
 mod durability;
+mod growth;
 mod grpc;
 mod hosts;
 mod image_removal;
