@@ -224,6 +224,22 @@ fn postgres_16() {
 fn redis() {
     let image = Unpacked::of("redis-7");
     image.prints("redis-server --version; id -u redis; pwd", "v=7.");
+    serves_redis(&image, "redis");
+}
+
+#[test]
+fn valkey() {
+    for version in ["8", "9"] {
+        let image = Unpacked::of(&format!("valkey-{version}"));
+        image.prints("valkey-server --version; pwd", &format!("v={version}."));
+        image.prints("id -u valkey; id -g valkey", "999\n999\n");
+        serves_redis(&image, "valkey");
+        image.prints("valkey-check-rdb /data/dump.rdb", "1 keys read");
+    }
+}
+
+/// As the image itself starts.
+fn serves_redis(image: &Unpacked, user: &str) {
     let script = format!(
         "{} > /tmp/server.log 2>&1 & server=$!
          until redis-cli ping > /dev/null 2>&1; do kill -0 $server || {{ cat /tmp/server.log; exit 1; }}; done
@@ -232,7 +248,8 @@ fn redis() {
         image.start()
     );
     let printed = image.sandbox().script(&script).unwrap();
-    assert!(printed.contains("1\n[1]\ndir\n/data\nredis\n"), "{printed}");
+    let expected = format!("1\n[1]\ndir\n/data\n{user}\n");
+    assert!(printed.contains(&expected), "{printed}");
     assert!(printed.contains("dump.rdb"), "{printed}");
 }
 

@@ -24,7 +24,11 @@ impl Cluster {
         let spec = &self.get("database", namespace, database)["spec"];
         let text = |field: &str| spec[field].as_str().unwrap_or_default().to_lowercase();
         let (engine, version) = (text("engine"), text("version"));
-        let image = format!("{}:5000/library/{engine}:{version}", self.node);
+        let folder = match engine.as_str() {
+            "valkey" => "valkey",
+            _ => "library",
+        };
+        let image = format!("{}:5000/{folder}/{engine}:{version}", self.node);
         self.apply(&format!(
             r#"
 apiVersion: v1

@@ -1,4 +1,4 @@
-//! Database: Postgres or Redis with its data.
+//! Database: Postgres, Redis or Valkey with its data.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -14,12 +14,12 @@ use crate::{
     scalar::{Duration, ObjectName, Quantity},
 };
 
-/// A Postgres or Redis server with its data.
+/// A Postgres, Redis or Valkey server with its data.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "trackbed.dev", version = "v1alpha1", kind = "Database", plural = "databases", namespaced,
     shortname = "tdb", category = "trackbed", status = "DatabaseStatus", derive = "PartialEq",
-    doc = "A Postgres or Redis server with its data.",
+    doc = "A Postgres, Redis or Valkey server with its data.",
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
@@ -39,11 +39,13 @@ use crate::{
     validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
     validation = Rule::new("!has(self.restore) || has(oldSelf.restore)").message("restore says what a new Database begins with: create another Database with it")
+    validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
+    validation = Rule::new("!has(self.tls) || self.engine == 'Postgres'").message("tls is for Postgres: connections to the other engines stay within the namespace, without it"),
 )]
 pub struct DatabaseSpec {
     /// Which server.
     pub engine: Engine,
-    /// Major version, in quotes: '16', '17' or '18' for Postgres, '7' for Redis.
+    /// Major version, in quotes: '16', '17' or '18' for Postgres, '7' for Redis, '8' or '9' for Valkey.
     #[schemars(length(max = 16))]
     pub version: String,
     /// Its volume.
@@ -137,6 +139,8 @@ pub enum Engine {
 
 impl Engine {
     /// As it stands in the spec.
+    /// Valkey, which is what others made of Redis 7.2: its protocol, settings and files.
+    Valkey,
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Postgres => "Postgres",
@@ -145,10 +149,11 @@ impl Engine {
     }
 
     /// Port that the server listens on.
+            Self::Valkey => "Valkey",
     pub fn port(self) -> i32 {
         match self {
             Self::Postgres => 5432,
-            Self::Redis => 6379,
+            Self::Redis | Self::Valkey => 6379,
         }
     }
 }

@@ -118,6 +118,8 @@ pub struct Images {
     pub postgres: String,
     /// Repository of Redis' official image; the major version is the tag.
     pub redis: String,
+    /// Repository of Valkey's official image; the major version is the tag.
+    pub valkey: String,
 }
 
 /// The platform's Gateway (of the Gateway API), which serves all Projects.
@@ -308,6 +310,7 @@ impl Config {
                 kaniko: "example.com/kaniko/executor:v1".into(),
                 postgres: "docker.io/library/postgres".into(),
                 redis: "docker.io/library/redis".into(),
+                valkey: "docker.io/valkey/valkey".into(),
             },
             build: Build {
                 cache_size: "5Gi".into(),
@@ -340,6 +343,7 @@ images:
   kaniko: example.com/kaniko/executor:v1
   postgres: docker.io/library/postgres
   redis: docker.io/library/redis
+  valkey: docker.io/valkey/valkey
 build: {cacheSize: 5Gi, compression: zstd}
 webhooks: {url: 'https://hooks.example.com'}
 ";

@@ -60,7 +60,7 @@ pub enum Error {
     DataPresent,
     /// The backup is of a server that this one cannot read.
     #[error(
-        "the backup {name} is of {found}, which {wanted} does not read: restore it into a Database of that engine and of the same version or a later one"
+        "the backup {name} is of {found}, which {wanted} does not read: restore it into a Database of {instead}"
     )]
     Unsuited {
         /// Of the backup.
@@ -69,6 +69,8 @@ pub enum Error {
         found: String,
         /// What it was to be for.
         wanted: String,
+        /// What reads it.
+        instead: &'static str,
     },
     /// What was loaded is not what was counted when the backup was taken.
     #[error("the backup {name} did not come back whole: {how}")]

@@ -1,6 +1,6 @@
 //! Process 1 of database pods.
 //!
-//! It runs in the official images of Postgres and Redis, copied there by an init container, and
+//! It runs in the official images of Postgres, Redis and Valkey, copied there by an init container, and
 //! guards the data: a volume is only initialised when nothing says that there were data, and a
 //! server only starts on data that carry its Database's identity. Passwords come from mounted files
 //! and go to the servers by files and standard input, never as arguments or variables.
@@ -45,6 +45,9 @@ pub enum Cli {
     /// Guard and run Redis
     #[command(disable_version_flag = true)]
     Redis(Options),
+    /// Guard and run Valkey
+    #[command(disable_version_flag = true)]
+    Valkey(Options),
     /// Take a backup, and remove those that are too many
     #[command(disable_version_flag = true)]
     Backup {
@@ -112,6 +115,19 @@ pub enum Engine {
     Postgres,
     /// Redis
     Redis,
+    /// Valkey
+    Valkey,
+}
+
+impl Engine {
+    /// As manifests have it. The names of Redis' and Valkey's programs and files begin with it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Valkey => "valkey",
+        }
+    }
 }
 
 /// Where things are in the pod.
@@ -161,7 +177,8 @@ pub fn run(command: Cli) -> ExitCode {
     let result = match &command {
         Cli::Install { to } => install(to).map(|()| 0),
         Cli::Postgres(options) => guarded(options, postgres::run),
-        Cli::Redis(options) => guarded(options, redis::run),
+        Cli::Redis(options) => guarded(options, |it| redis::run(Engine::Redis, it)),
+        Cli::Valkey(options) => guarded(options, |it| redis::run(Engine::Valkey, it)),
         Cli::Backup {
             engine,
             at,

@@ -8,7 +8,7 @@ pub(crate) fn run(engine: Engine, options: &Options) -> Result<(), Error> {
     for login in options.logins()? {
         result = match engine {
             Engine::Postgres => postgres::probe(options, &login),
-            Engine::Redis => redis::probe(options, &login),
+            Engine::Redis | Engine::Valkey => redis::probe(options, &login),
         };
         if result.is_ok() {
             break;

@@ -1,4 +1,6 @@
-//! Redis, as in the official image: <https://hub.docker.com/_/redis>.
+//! Redis and Valkey, as in the official images: <https://hub.docker.com/_/redis> and
+//! <https://hub.docker.com/r/valkey/valkey>. The second is what others made of the first: what they
+//! do differently is in their names, and where an [`Engine`] is asked for.
 
 mod client;
 mod dump;
@@ -15,7 +17,7 @@ use client::{Client, aside, fields};
 use rustix::process::Signal;
 
 use crate::{
-    Error, Options,
+    Engine, Error, Options,
     login::{self, Login},
     marker::{self, Decision},
     observe::{Load, observe},
@@ -25,7 +27,6 @@ use crate::{
 pub(crate) use dump::take;
 pub(crate) use scratch::load;
 
-const FOLDER: &str = "redis";
 const PROGRAMS: &str = "/usr/local/bin";
 /// Who asks for all data is told them at once, as there are no replicas to wait for, and without a
 /// file on the volume.
@@ -40,12 +41,17 @@ fn port(options: &Options) -> u16 {
 }
 
 /// Where the data are.
-pub(crate) fn folder(options: &Options) -> PathBuf {
-    options.data.join(FOLDER)
+pub(crate) fn folder(engine: Engine, options: &Options) -> PathBuf {
+    options.data.join(engine.name())
 }
 
-pub(crate) fn run(options: &Options) -> Result<u8, Error> {
-    let folder = folder(options);
+/// A program: `server`, `check-rdb`.
+fn program(engine: Engine, options: &Options, name: &str) -> PathBuf {
+    options.program(PROGRAMS, &format!("{}-{name}", engine.name()))
+}
+
+pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
+    let folder = folder(engine, options);
     let state = options.state()?;
     let found = marker::look(&folder)?;
     match marker::decide(&found, &state, &options.version)? {
@@ -57,14 +63,14 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     }
     let logins = options.logins()?;
     let admin = users::admin();
-    let settings = options.run.join("redis.conf");
-    write_secret(&settings, &configuration(options, &admin, &logins))?;
-    let mut command = Command::new(options.program(PROGRAMS, "redis-server"));
+    let settings = options.run.join("server.conf");
+    write_secret(&settings, &configuration(engine, options, &admin, &logins))?;
+    let mut command = Command::new(program(engine, options, "server"));
     command.arg(&settings);
     let status = process::runtime()?.block_on(async {
         let child = tokio::process::Command::from(command)
             .spawn()
-            .map_err(|error| Error::io("starting redis-server", error))?;
+            .map_err(|error| Error::io("starting the server", error))?;
         let tell = |logins: Vec<Login>| {
             let (admin, port) = (admin.clone(), port(options));
             aside(move || introduce(port, &admin, &logins))
@@ -89,12 +95,13 @@ fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Er
 }
 
 /// What is only our choice, the user's settings, and what has to be as it is: the last word counts.
-fn configuration(options: &Options, admin: &Login, logins: &[Login]) -> String {
-    let given = fs::read_to_string(options.state.join("redis.conf")).unwrap_or_default();
+fn configuration(engine: Engine, options: &Options, admin: &Login, logins: &[Login]) -> String {
+    let given = options.state.join(format!("{}.conf", engine.name()));
+    let given = fs::read_to_string(given).unwrap_or_default();
     format!(
         "appendfsync everysec\n{BACKUPS}{given}\nbind * -::*\nprotected-mode yes\nport {}\ndaemonize no\ndir \"{}\"\nappendonly yes\n{}",
         port(options),
-        folder(options).display(),
+        folder(engine, options).display(),
         users::lines(admin, logins),
     )
 }
@@ -124,7 +131,7 @@ fn busy(port: u16, admin: &Login) -> Result<Load, Error> {
         connections,
         connections_max,
     });
-    load.ok_or_else(|| Error::NoAnswer("redis does not say how busy it is".to_owned()))
+    load.ok_or_else(|| Error::NoAnswer("the server does not say how busy it is".to_owned()))
 }
 
 /// Whether it lets a user in.
@@ -145,16 +152,20 @@ mod tests {
 
     #[test]
     fn who_wants_every_write_on_disk_gets_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let given = folder.path().join("redis.conf");
-        fs::write(given, "appendfsync always\nappendonly no\n").expect("a file");
-        let options = Options {
-            state: folder.path().to_owned(),
-            ..Options::test()
-        };
-        let text = configuration(&options, &login("trackbed"), &[login("app")]);
-        let last = |name: &str| text.lines().rfind(|line| line.starts_with(name));
-        assert_eq!(last("appendfsync "), Some("appendfsync always"));
-        assert_eq!(last("appendonly "), Some("appendonly yes"));
+        for engine in [Engine::Redis, Engine::Valkey] {
+            let state = tempfile::tempdir().expect("a folder");
+            let given = state.path().join(format!("{}.conf", engine.name()));
+            fs::write(given, "appendfsync always\nappendonly no\n").expect("a file");
+            let options = Options {
+                state: state.path().to_owned(),
+                ..Options::test()
+            };
+            let text = configuration(engine, &options, &login("trackbed"), &[login("app")]);
+            let last = |name: &str| text.lines().rfind(|line| line.starts_with(name));
+            assert_eq!(last("appendfsync "), Some("appendfsync always"));
+            assert_eq!(last("appendonly "), Some("appendonly yes"));
+            let folder = format!("dir \"/data/{}\"", engine.name());
+            assert_eq!(last("dir "), Some(folder.as_str()));
+        }
     }
 }

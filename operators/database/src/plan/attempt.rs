@@ -22,7 +22,7 @@ use trackbed_kit::{Fact, job, meta};
 
 use super::{
     backup::{PROVE, TAKE},
-    health::Refusal,
+    health::{self, Refusal},
     said,
 };
 use crate::observe::Seen;
@@ -146,7 +146,7 @@ fn stuck(spec: &DatabaseSpec, seen: &Seen) -> Option<Fact> {
 fn content(engine: Engine, proven: &Proven) -> String {
     match engine {
         Engine::Postgres => format!("{} tables and {} rows", proven.tables, proven.rows),
-        Engine::Redis => format!("{} keys", proven.rows),
+        Engine::Redis | Engine::Valkey => format!("{} keys", proven.rows),
     }
 }
 
@@ -207,7 +207,7 @@ fn began(job: &Job) -> Option<Timestamp> {
 }
 
 /// The pods of a Job, oldest first.
-fn pods<'a>(job: &Job, seen: &'a Seen) -> Vec<&'a Pod> {
+pub(super) fn pods<'a>(job: &Job, seen: &'a Seen) -> Vec<&'a Pod> {
     let name = job.name_any();
     let all = seen.backups.pods.iter().map(AsRef::as_ref);
     let mut pods: Vec<&Pod> = all

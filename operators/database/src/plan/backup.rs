@@ -158,7 +158,7 @@ fn take(place: &Place<'_>, backup: &Backup, lies: &Lies<'_>) -> Container {
     let resources = match spec.engine {
         Engine::Postgres => Resources::default().with_defaults(RESOURCES),
         // All data are on disk on their way, and are looked at value by value.
-        Engine::Redis => {
+        Engine::Redis | Engine::Valkey => {
             words.push(format!("--data={SCRATCH}"));
             mounts.push(pod::mount("scratch", SCRATCH, false));
             spec.resources.with_defaults(server::RESOURCES)

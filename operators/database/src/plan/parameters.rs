@@ -1,6 +1,6 @@
 //! Which parameters a server takes, by its own list. For Postgres that is what `postgres
-//! --describe-config` prints, for Redis the answer to `CONFIG GET *`, each of the version that the
-//! official images had when the list was made; `parameters` has them.
+//! --describe-config` prints, for Redis and Valkey the answer to `CONFIG GET *`, each of
+//! the version that the official images had when the list was made; `parameters` has them.
 //!
 //! A server that runs is never given what it would not start with.
 
@@ -12,8 +12,12 @@ const POSTGRES: [(&str, &str); 3] = [
     ("17", include_str!("parameters/postgres-17.tsv")),
     ("18", include_str!("parameters/postgres-18.tsv")),
 ];
-/// Names.
-const REDIS: &str = include_str!("parameters/redis-7.txt");
+/// Of each other server: names.
+const OTHERS: [(Engine, &str, &str); 3] = [
+    (Engine::Redis, "7", include_str!("parameters/redis-7.txt")),
+    (Engine::Valkey, "8", include_str!("parameters/valkey-8.txt")),
+    (Engine::Valkey, "9", include_str!("parameters/valkey-9.txt")),
+];
 /// What decides over paths, commands and who gets in besides what the schema names.
 const OURS: &[&str] = &[
     "allow_alter_system",
@@ -42,6 +46,10 @@ const OURS: &[&str] = &[
     "enable-protected-configs",
     "masterauth",
     "masteruser",
+    "primaryauth",
+    "primaryuser",
+    "rdma-bind",
+    "rdma-port",
     "replicaof",
     "slaveof",
     "supervised",
@@ -85,7 +93,11 @@ impl List {
                 .find(|(version, _)| *version == spec.version)
                 .map(|(_, table)| table.lines().filter_map(postgres).collect())
                 .unwrap_or_default(),
-            Engine::Redis => REDIS.lines().map(redis).collect(),
+            Engine::Redis | Engine::Valkey => OTHERS
+                .iter()
+                .find(|(engine, version, _)| (*engine, *version) == (spec.engine, &spec.version))
+                .map(|(.., names)| names.lines().map(redis).collect())
+                .unwrap_or_default(),
         })
     }
 

@@ -21,6 +21,7 @@ pub(super) fn image(place: &Place<'_>) -> String {
         Engine::Postgres => &place.config.images.postgres,
         Engine::Redis => &place.config.images.redis,
     };
+        Engine::Valkey => &place.config.images.valkey,
     format!("{repository}:{}", spec.version)
 }
 

@@ -83,7 +83,7 @@ fn database(place: &Place<'_>, seen: &Seen) -> String {
         .and_then(|secret| value(secret, "database"));
     live.unwrap_or_else(|| match place.object.spec.engine {
         Engine::Postgres => APPLICATION.to_owned(),
-        Engine::Redis => "0".to_owned(),
+        Engine::Redis | Engine::Valkey => "0".to_owned(),
     })
 }
 
@@ -94,11 +94,8 @@ pub fn desired(place: &Place<'_>, seen: &Seen, login: &Login, initialised: bool)
     let annotations = &mut metadata.annotations;
     meta::insert(annotations, labels::IDENTITY, identity(seen));
     meta::insert(annotations, INITIALISED, initialised.to_string());
-    let kind = match engine {
-        Engine::Postgres => "postgresql",
-        Engine::Redis => "redis",
-    };
-    let data = keys(place, login, &database(place, seen), kind)
+    let kind = kind(engine);
+    let data = keys(place, login, &database(place, seen))
         .into_iter()
         .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
         .collect();
@@ -110,22 +107,22 @@ pub fn desired(place: &Place<'_>, seen: &Seen, login: &Login, initialised: bool)
     }
 }
 
-fn keys(
-    place: &Place<'_>,
-    login: &Login,
-    database: &str,
-    kind: &str,
-) -> BTreeMap<&'static str, String> {
+/// What clients speak, as bindings and URIs call it: those of Redis speak to Valkey as well.
+fn kind(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "postgresql",
+        Engine::Redis | Engine::Valkey => "redis",
+    }
+}
+
+fn keys(place: &Place<'_>, login: &Login, database: &str) -> BTreeMap<&'static str, String> {
     let Login { username, password } = login;
     let host = place.host();
     let port = place.object.spec.engine.port();
     let (user, secret) = (encode(username), encode(password));
-    let scheme = match place.object.spec.engine {
-        Engine::Postgres => "postgresql",
-        Engine::Redis => "redis",
-    };
+    let kind = kind(place.object.spec.engine);
     let uri = format!(
-        "{scheme}://{user}:{secret}@{host}:{port}/{}",
+        "{kind}://{user}:{secret}@{host}:{port}/{}",
         encode(database)
     );
     let mut keys = BTreeMap::from([
@@ -147,7 +144,7 @@ fn keys(
             ("PGPASSWORD", password.clone()),
             ("PGDATABASE", database.to_owned()),
         ]),
-        Engine::Redis => keys.extend([("REDIS_URL", uri)]),
+        Engine::Redis | Engine::Valkey => keys.extend([("REDIS_URL", uri)]),
     }
     keys
 }

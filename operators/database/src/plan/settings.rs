@@ -18,7 +18,7 @@ use super::{Place, parameters::List};
 const HBA: &str = "local all all peer\nhost all all all scram-sha-256\n";
 /// Share of the memory limit for Postgres' own cache, in percent.
 const SHARED_BUFFERS: i128 = 25;
-/// Share of the memory limit that Redis fills with data, in percent.
+/// Share of the memory limit that Redis and Valkey fill with data, in percent.
 const REDIS_MEMORY: i128 = 75;
 /// File in which the supervisor reads how backups stand.
 pub const BACKUPS: &str = "backups.json";
@@ -79,8 +79,9 @@ pub fn desired(
             data.insert("postgresql.conf".to_owned(), postgres(place));
             data.insert("pg_hba.conf".to_owned(), HBA.to_owned());
         }
-        Engine::Redis => {
-            data.insert("redis.conf".to_owned(), redis(place));
+        engine @ (Engine::Redis | Engine::Valkey) => {
+            let name = engine.as_str().to_lowercase();
+            data.insert(format!("{name}.conf"), redis(place));
         }
     }
     ConfigMap {

@@ -9,7 +9,6 @@ mod restore;
 mod settings;
 mod storage;
 mod stuck;
-mod tls;
 mod valkey;
 
 use std::{fmt::Write, sync::Arc};

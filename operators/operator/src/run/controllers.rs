@@ -38,7 +38,7 @@ controllers! {
     Build => trackbed_build::start,
     /// Workloads and routes
     Deployment => trackbed_deployment::start,
-    /// Postgres and Redis
+    /// Postgres, Redis and Valkey
     Database => trackbed_database::start,
 }
 

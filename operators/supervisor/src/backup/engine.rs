@@ -16,25 +16,28 @@ pub(crate) enum Use {
     Keep,
 }
 
-/// Whether a server can read a backup: one of its own kind, and of no later version.
+/// Whether a server can read a backup: one of its own kind, and of no later version. Valkey began
+/// with Redis' files; which of them it reads is to be seen in the file.
 ///
 /// # Errors
 /// That it cannot.
 pub(crate) fn suits(
     manifest: &Manifest,
-    engine: &str,
+    engine: Engine,
     content: &str,
     version: &str,
 ) -> Result<(), Error> {
-    let suits = manifest.engine == engine && manifest.content == content;
     let number = |version: &str| version.parse::<u32>().ok();
-    if suits && number(&manifest.version) <= number(version) {
+    let own = manifest.engine == engine.name() && number(&manifest.version) <= number(version);
+    let forked = engine == Engine::Valkey && manifest.engine == Engine::Redis.name();
+    if manifest.content == content && (own || forked) {
         return Ok(());
     }
     Err(Error::Unsuited {
         name: manifest.name.clone(),
         found: format!("{} {}", manifest.engine, manifest.version),
-        wanted: format!("{engine} {version}"),
+        wanted: format!("{} {version}", engine.name()),
+        instead: "that engine and of the same version or a later one",
     })
 }
 
@@ -43,7 +46,7 @@ impl Engine {
     pub(super) fn folder(self, options: &Options) -> PathBuf {
         match self {
             Self::Postgres => postgres::folder(options),
-            Self::Redis => redis::folder(options),
+            Self::Redis | Self::Valkey => redis::folder(self, options),
         }
     }
 
@@ -60,7 +63,7 @@ impl Engine {
     ) -> Result<Manifest, Error> {
         match self {
             Self::Postgres => postgres::take(options, destination, name, now).await,
-            Self::Redis => redis::take(options, destination, name, now).await,
+            Self::Redis | Self::Valkey => redis::take(self, options, destination, name, now).await,
         }
     }
 
@@ -78,7 +81,9 @@ impl Engine {
     ) -> Result<(), Error> {
         match self {
             Self::Postgres => postgres::load(options, folder, destination, manifest, purpose).await,
-            Self::Redis => redis::load(options, folder, destination, manifest, purpose).await,
+            Self::Redis | Self::Valkey => {
+                redis::load(self, options, folder, destination, manifest, purpose).await
+            }
         }
     }
 }
@@ -89,18 +94,31 @@ mod tests {
 
     #[test]
     fn a_backup_of_a_later_server_or_of_another_is_not_tried() {
-        let suits = |engine: &str, version: &str| {
+        let read = |(of, version): (Engine, &str), (engine, by): (Engine, &str)| {
+            let content = |engine| match engine {
+                Engine::Postgres => "pg_dump custom",
+                Engine::Redis | Engine::Valkey => "rdb",
+            };
             let manifest = Manifest {
-                engine: engine.to_owned(),
+                engine: of.name().to_owned(),
                 version: version.to_owned(),
+                content: content(of).to_owned(),
                 ..super::super::tests::manifest("daily")
             };
-            let suits = suits(&manifest, "postgres", "pg_dump custom", "17");
+            let suits = suits(&manifest, engine, content(engine), by);
             suits.map_err(|error| error.reason())
         };
-        assert_eq!(suits("postgres", "17"), Ok(()));
-        assert_eq!(suits("postgres", "16"), Ok(()));
-        assert_eq!(suits("postgres", "18"), Err("BackupUnreadable"));
-        assert_eq!(suits("redis", "7"), Err("BackupUnreadable"));
+        let no = Err("BackupUnreadable");
+        let postgres = (Engine::Postgres, "17");
+        assert_eq!(read((Engine::Postgres, "17"), postgres), Ok(()));
+        assert_eq!(read((Engine::Postgres, "16"), postgres), Ok(()));
+        assert_eq!(read((Engine::Postgres, "18"), postgres), no);
+        let (redis, valkey) = ((Engine::Redis, "7"), (Engine::Valkey, "8"));
+        assert_eq!(read(redis, postgres), no);
+        assert_eq!(read(postgres, valkey), no);
+        assert_eq!(read(redis, valkey), Ok(()), "the way to Valkey");
+        assert_eq!(read(valkey, redis), no, "and none back");
+        assert_eq!(read(valkey, (Engine::Valkey, "9")), Ok(()));
+        assert_eq!(read((Engine::Valkey, "9"), valkey), no);
     }
 }

@@ -15,7 +15,7 @@ use trackbed_backup::{Destination, Manifest};
 
 use super::{answers, dump, port, programs, psql, psql::Session, sql};
 use crate::{
-    Error, Options,
+    Engine, Error, Options,
     backup::{Use, suits},
     process::{self, Words},
     write_secret,
@@ -36,7 +36,7 @@ pub(super) async fn load(
     manifest: &Manifest,
     purpose: Use,
 ) -> Result<(), Error> {
-    suits(manifest, "postgres", dump::CONTENT, &options.version)?;
+    suits(manifest, Engine::Postgres, dump::CONTENT, &options.version)?;
     let database = manifest.database.as_deref().unwrap_or_default();
     let server = start(options, folder, purpose)?;
     let work = fill(options, destination, manifest, database);

@@ -2,7 +2,7 @@
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Error as Io, ErrorKind, Read, Write},
     net::{TcpStream, ToSocketAddrs},
     time::Duration,
 };
@@ -13,6 +13,10 @@ use crate::{Error, login::Login};
 const LONGEST: usize = 64 << 10;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Longest wait for more of all data. Before they begin, and in a long script, nothing comes.
+const SILENCE: Duration = Duration::from_secs(600);
+/// Bytes that are read at once.
+const BLOCK: usize = 64 << 10;
 
 /// A connection of one user.
 pub(super) struct Client {
@@ -37,9 +41,9 @@ impl Client {
             let stream = TcpStream::connect(server)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            std::io::Result::Ok(BufReader::new(stream))
+            std::io::Result::Ok(BufReader::with_capacity(BLOCK, stream))
         };
-        let reader = connect().map_err(|error| Error::io("asking redis", error))?;
+        let reader = connect().map_err(asking)?;
         let mut client = Self { reader };
         client.say(&["AUTH", &login.username, &login.password], "+OK")?;
         Ok(client)
@@ -52,7 +56,7 @@ impl Client {
     pub(super) fn say(&mut self, words: &[&str], expected: &str) -> Result<(), Error> {
         match self.line(words)? {
             answer if answer == expected => Ok(()),
-            answer => Err(Error::NoAnswer(format!("redis says {answer}"))),
+            answer => Err(Error::NoAnswer(format!("the server says {answer}"))),
         }
     }
 
@@ -65,14 +69,39 @@ impl Client {
         let length = line.strip_prefix('$').and_then(|it| it.parse().ok());
         let length: usize = length
             .filter(|it| *it <= LONGEST)
-            .ok_or_else(|| Error::NoAnswer(format!("redis says {line}")))?;
+            .ok_or_else(|| Error::NoAnswer(format!("the server says {line}")))?;
         let mut text = vec![0; length];
-        let read = self.reader.read_exact(&mut text);
-        read.map_err(|error| Error::io("asking redis", error))?;
+        self.reader.read_exact(&mut text).map_err(asking)?;
         // The end of its line, so that the next answer begins where it begins.
-        let ended = self.reader.read_exact(&mut [0; 2]);
-        ended.map_err(|error| Error::io("asking redis", error))?;
+        self.reader.read_exact(&mut [0; 2]).map_err(asking)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Has the server tell all its data as it tells a replica, and writes them down. `version`: of
+    /// Valkey, the latest whose files are wanted; without it they are those of Redis 7.2, which not
+    /// all data fit into.
+    ///
+    /// # Errors
+    /// That it does not, or ends before all is told.
+    pub(super) fn dump(mut self, version: Option<&str>, to: &mut impl Write) -> Result<(), Error> {
+        self.say(&["REPLCONF", "capa", "eof"], "+OK")?;
+        self.say(&["REPLCONF", "rdb-only", "1"], "+OK")?;
+        if let Some(version) = version {
+            self.say(&["REPLCONF", "version", version], "+OK")?;
+        }
+        let patient = self.reader.get_ref().set_read_timeout(Some(SILENCE));
+        patient.map_err(asking)?;
+        let mut head = self.line(&["SYNC"])?;
+        // Signs of life while it gets ready.
+        while head.is_empty() {
+            head = self.next().map_err(asking)?;
+        }
+        let told = match (head.strip_prefix("$EOF:"), head.strip_prefix('$')) {
+            (Some(mark), _) => until(&mut self.reader, mark.as_bytes(), to),
+            (None, Some(length)) => exactly(&mut self.reader, length, to),
+            (None, None) => return Err(Error::NoAnswer(format!("the server says {head}"))),
+        };
+        told.map_err(|error| Error::io("copying all data", error))
     }
 
     fn line(&mut self, words: &[&str]) -> Result<String, Error> {
@@ -80,13 +109,48 @@ impl Client {
         for word in words {
             text += &format!("${}\r\n{word}\r\n", word.len());
         }
+        let sent = self.reader.get_mut().write_all(text.as_bytes());
+        sent.and_then(|()| self.next()).map_err(asking)
+    }
+
+    fn next(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
-        let mut ask = || {
-            self.reader.get_mut().write_all(text.as_bytes())?;
-            self.reader.read_line(&mut line)
-        };
-        ask().map_err(|error| Error::io("asking redis", error))?;
-        Ok(line.trim().to_owned())
+        match self.reader.read_line(&mut line)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line.trim().to_owned()),
+        }
+    }
+}
+
+fn asking(error: Io) -> Error {
+    Error::io("asking the server", error)
+}
+
+/// Copies what comes before the mark, which ends it.
+fn until(from: &mut impl BufRead, mark: &[u8], to: &mut impl Write) -> std::io::Result<()> {
+    // The last bytes may be the mark, or the beginning of it.
+    let mut held = Vec::new();
+    while !held.ends_with(mark) {
+        let block = from.fill_buf()?;
+        let length = block.len();
+        if length == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        held.extend_from_slice(block);
+        from.consume(length);
+        let surplus = held.len().saturating_sub(mark.len());
+        to.write_all(&held[..surplus])?;
+        held.drain(..surplus);
+    }
+    Ok(())
+}
+
+/// Copies so many bytes.
+fn exactly(from: &mut impl Read, length: &str, to: &mut impl Write) -> std::io::Result<()> {
+    let length: u64 = length.parse().map_err(|_| ErrorKind::InvalidData)?;
+    match std::io::copy(&mut from.take(length), to)? {
+        copied if copied == length => Ok(()),
+        _ => Err(ErrorKind::UnexpectedEof.into()),
     }
 }
 
@@ -105,4 +169,65 @@ pub(super) async fn aside<T: Send + 'static>(
 pub(super) fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let lines = text.lines().filter_map(|line| line.split_once(':'));
     lines.map(|(name, value)| (name, value.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers each command with the next text.
+    fn server(answers: &'static [&'static str]) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            for answer in answers {
+                let _asked = stream.read(&mut [0; 512]).expect("a command");
+                stream.write_all(answer.as_bytes()).expect("an answer");
+            }
+        });
+        let login = Login {
+            username: "app".to_owned(),
+            password: "secret".to_owned(),
+        };
+        Client::connect(address, &login).expect("it is let in")
+    }
+
+    fn told(version: Option<&str>, answers: &'static [&'static str]) -> Result<String, String> {
+        let mut text = Vec::new();
+        let told = server(answers).dump(version, &mut text);
+        told.map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(text).expect("a text"))
+    }
+
+    const OK: &str = "+OK\r\n";
+
+    #[test]
+    fn all_data_end_with_the_mark_or_the_length() {
+        let marked = &[OK, OK, OK, "\n\n$EOF:mark\r\nall ma datamark"];
+        assert_eq!(told(None, marked).as_deref(), Ok("all ma data"));
+        let counted = &[OK, OK, OK, OK, "$8\r\nall data"];
+        assert_eq!(told(Some("9.1.2"), counted).as_deref(), Ok("all data"));
+    }
+
+    #[test]
+    fn what_ends_early_is_not_all() {
+        for last in ["$EOF:mark\r\nall mar", "$9\r\nall", "\n", "-NOPERM\r\n"] {
+            let answers = vec![OK, OK, OK, last].leak();
+            let said = told(None, answers).expect_err("it is not all");
+            assert!(!said.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_mark_is_found_wherever_it_is_cut() {
+        for size in 1..12 {
+            let mut reader = BufReader::with_capacity(size, &b"abc mark"[..]);
+            let mut text = Vec::new();
+            until(&mut reader, b"mark", &mut text).expect("all of it");
+            assert_eq!(text, b"abc ");
+        }
+    }
 }

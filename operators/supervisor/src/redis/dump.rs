@@ -1,30 +1,20 @@
 //! Taking a backup: what a replica is given first, by
-//! <https://redis.io/docs/latest/develop/tools/cli/#remote-backups-of-rdb-files>.
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
 //!
 //! The server writes no file of its own for it. It does need memory: while its child tells all data,
 //! what is changed is there twice.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use jiff::Timestamp;
 use tokio::fs::File;
 use trackbed_backup::{Destination, Draft, Manifest};
 
 use super::{
-    PROGRAMS,
     client::{Client, aside},
-    port, users,
+    port, program, users,
 };
-use crate::{
-    Error, Options,
-    login::Login,
-    process::{self, Words},
-};
+use crate::{Engine, Error, Options, login::Login, process};
 
 /// What the bytes of a backup are.
 pub(super) const CONTENT: &str = "rdb";
@@ -40,30 +30,32 @@ pub(super) const EXPIRING: &str = "keys that expire";
 /// # Errors
 /// What the server or the destination says. Then there is no backup of that name.
 pub(crate) async fn take(
+    engine: Engine,
     options: &Options,
     destination: &Destination,
     name: &str,
     now: Timestamp,
 ) -> Result<Manifest, Error> {
     let path = options.data.join(FILE);
-    let written = write(options, destination, name, now, &path).await;
+    let written = write(engine, options, destination, name, now, &path).await;
     // The room is its pod's, and the proof needs it.
     let _left = fs::remove_file(&path);
     written
 }
 
 async fn write(
+    engine: Engine,
     options: &Options,
     destination: &Destination,
     name: &str,
     now: Timestamp,
     path: &Path,
 ) -> Result<Manifest, Error> {
-    fetch(options, path).await?;
-    let counts = count(options, path)?;
+    fetch(engine, options, path).await?;
+    let counts = count(engine, options, path)?;
     let draft = Draft {
         name: name.to_owned(),
-        engine: "redis".to_owned(),
+        engine: engine.name().to_owned(),
         version: options.version.clone(),
         identity: options.state()?.identity,
         database: None,
@@ -77,31 +69,34 @@ async fn write(
 }
 
 /// Has the server tell all its data.
-async fn fetch(options: &Options, path: &Path) -> Result<(), Error> {
-    let host = options.credential("host")?;
+async fn fetch(engine: Engine, options: &Options, path: &Path) -> Result<(), Error> {
+    let server = (options.credential("host")?, port(options));
     let login = Login {
         username: users::BACKUP.to_owned(),
         ..options.logins()?.swap_remove(0)
     };
-    let (server, asked) = ((host.clone(), port(options)), login.clone());
-    // redis-cli would say less clearly that it is not let in.
-    aside(move || Client::connect(server, &asked).map(drop))
-        .await
-        .map_err(explain)?;
-    let child = tokio::process::Command::new(options.program(PROGRAMS, "redis-cli"))
-        .args(["-h", &host, "-p", &port(options).to_string()])
-        .args(["--user", &login.username, "--no-auth-warning"])
-        .arg("--rdb")
-        .arg(path)
-        .env("REDISCLI_AUTH", &login.password)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = child.map_err(|error| Error::io("starting redis-cli", error))?;
-    let mut words = Words::of(child.stderr.take());
-    words.judge("redis-cli", child.wait().await).await
+    let version = match engine {
+        Engine::Valkey => Some(version(engine, options)?),
+        Engine::Postgres | Engine::Redis => None,
+    };
+    let path = path.to_owned();
+    aside(move || {
+        let client = Client::connect(server, &login).map_err(explain)?;
+        let mut file = fs::File::create(&path)
+            .map_err(|e| Error::io(format!("writing {}", path.display()), e))?;
+        client.dump(version.as_deref(), &mut file)
+    })
+    .await
+}
+
+/// Version of the pod's own server, which is to read what is told.
+fn version(engine: Engine, options: &Options) -> Result<String, Error> {
+    let server = program(engine, options, "server");
+    let said = process::check(Command::new(server).arg("--version"))?;
+    let version = said.split_whitespace().find_map(|it| it.strip_prefix("v="));
+    version
+        .map(str::to_owned)
+        .ok_or_else(|| Error::NoAnswer(format!("the server does not say its version: {said}")))
 }
 
 /// A server that was started before there were backups knows nobody who takes them.
@@ -116,15 +111,16 @@ fn explain(error: Error) -> Error {
 }
 
 /// Reads all of it as a server would, and counts its keys.
-fn count(options: &Options, path: &Path) -> Result<BTreeMap<String, u64>, Error> {
-    let program = options.program(PROGRAMS, "redis-check-rdb");
-    let said = process::check(Command::new(program).arg(path))?;
+fn count(engine: Engine, options: &Options, path: &Path) -> Result<BTreeMap<String, u64>, Error> {
+    let program = program(engine, options, "check-rdb");
+    let said = process::check(Command::new(&program).arg(path))?;
     counts(&said).ok_or_else(|| {
-        Error::NoAnswer("redis-check-rdb does not say how many keys there are".to_owned())
+        let program = program.display();
+        Error::NoAnswer(format!("{program} does not say how many keys there are"))
     })
 }
 
-/// The counts in what `redis-check-rdb` says.
+/// The counts in what `redis-check-rdb` or `valkey-check-rdb` says.
 fn counts(said: &str) -> Option<BTreeMap<String, u64>> {
     let number = |what: &str| {
         let mut lines = said.lines().filter_map(|it| it.strip_prefix("[info] "));
@@ -152,7 +148,7 @@ mod tests {
 
     #[test]
     fn who_is_not_let_in_is_told_what_to_do() {
-        let said = "redis says -WRONGPASS invalid username-password pair or user is disabled.";
+        let said = "the server says -WRONGPASS invalid username-password pair or user is disabled.";
         let error = explain(Error::NoAnswer(said.to_owned()));
         assert!(error.to_string().contains("Delete its pod"), "{error}");
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -13,12 +14,11 @@ use tokio::{fs::File, io::AsyncWriteExt, process::Child};
 use trackbed_backup::{Destination, Manifest};
 
 use super::{
-    PROGRAMS,
     client::{Client, aside, fields},
-    dump, port, users,
+    dump, port, program, users,
 };
 use crate::{
-    Error, Options,
+    Engine, Error, Options,
     backup::{Use, suits},
     login::Login,
     process, write_secret,
@@ -26,6 +26,12 @@ use crate::{
 
 /// File that the server reads when it starts.
 const FILE: &str = "backup.rdb";
+/// Format of Redis' files until 7.2, which is the one that Valkey began with.
+const COMMON: u32 = 11;
+/// That of Redis 7.4, which Valkey reads since 9 if it is told to, but for what it does not know.
+const LATER: u32 = 12;
+/// What it does not know.
+const UNKNOWN: &str = "Of Redis 7.4, Valkey reads no hashes whose fields have a time to live";
 /// Until it is asked again whether it is ready.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -35,20 +41,31 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// What is wrong with the backup, or with the room for it. Then the folder is of no use.
 pub(crate) async fn load(
+    engine: Engine,
     options: &Options,
     folder: &Path,
     destination: &Destination,
     manifest: &Manifest,
     purpose: Use,
 ) -> Result<(), Error> {
-    suits(manifest, "redis", dump::CONTENT, &options.version)?;
+    suits(manifest, engine, dump::CONTENT, &options.version)?;
     fs::create_dir_all(folder).map_err(|e| Error::io(format!("making {}", folder.display()), e))?;
     let file = folder.join(FILE);
     fetch(destination, manifest, &file).await?;
+    let foreign = manifest.engine != engine.name();
+    let lenient = foreign && lenient(manifest, &options.version, &file)?;
     let admin = users::admin();
-    let server = start(options, folder, &admin)?;
+    let mut settings = configuration(port(options), folder, &admin);
+    if lenient {
+        settings += "rdb-version-check relaxed\n";
+    }
+    let server = start(engine, options, &settings)?;
     let work = fill(options, &admin, manifest, purpose);
-    process::beside(server, Signal::TERM, work).await?;
+    let loaded = process::beside(server, Signal::TERM, work).await;
+    loaded.map_err(|error| match error {
+        Error::NoAnswer(why) if lenient => Error::NoAnswer(format!("{why}. {UNKNOWN}")),
+        other => other,
+    })?;
     fs::remove_file(&file).map_err(|e| Error::io(format!("removing {}", file.display()), e))
 }
 
@@ -66,16 +83,36 @@ async fn fetch(destination: &Destination, manifest: &Manifest, path: &Path) -> R
     file.flush().await.map_err(writing)
 }
 
-fn start(options: &Options, folder: &Path, admin: &Login) -> Result<Child, Error> {
-    let settings = options.run.join("scratch.conf");
-    write_secret(&settings, &configuration(port(options), folder, admin))?;
-    let mut command = Command::new(options.program(PROGRAMS, "redis-server"));
-    command.arg(&settings);
+/// Whether a Valkey has to be told to read what a Redis wrote.
+///
+/// # Errors
+/// That it does not read it.
+fn lenient(manifest: &Manifest, version: &str, path: &Path) -> Result<bool, Error> {
+    let mut head = [0; 9];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
+    match str::from_utf8(&head[5..]).map(str::parse::<u32>) {
+        Ok(Ok(..=COMMON)) => Ok(false),
+        Ok(Ok(LATER)) if version != "8" => Ok(true),
+        _ => Err(Error::Unsuited {
+            name: manifest.name.clone(),
+            found: "redis 7.4".to_owned(),
+            wanted: format!("valkey {version}"),
+            instead: "Redis, or of Valkey 9",
+        }),
+    }
+}
+
+fn start(engine: Engine, options: &Options, settings: &str) -> Result<Child, Error> {
+    let path = options.run.join("scratch.conf");
+    write_secret(&path, settings)?;
+    let mut command = Command::new(program(engine, options, "server"));
+    command.arg(&path);
     tokio::process::Command::from(command)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Error::io("starting redis-server", error))
+        .map_err(|error| Error::io("starting the server", error))
 }
 
 fn configuration(port: u16, folder: &Path, admin: &Login) -> String {
@@ -134,7 +171,7 @@ async fn written(options: &Options, admin: &Login) -> Result<bool, Error> {
     match said("aof_last_bgrewrite_status") {
         Some("ok") => Ok(true),
         _ => Err(Error::NoAnswer(
-            "redis could not write its data down: its words are in the log".to_owned(),
+            "the server could not write its data down: its words are in the log".to_owned(),
         )),
     }
 }
@@ -214,6 +251,25 @@ mod tests {
         assert!(fewer.contains("it had 5 keys and has 4"), "{fewer}");
         let more = said(4, 1).expect_err("one too many");
         assert!(more.contains("1 keys that expire and has 2"), "{more}");
+    }
+
+    #[test]
+    fn what_redis_wrote_is_read_as_far_as_valkey_knows_it() {
+        let read = |head: &str, version: &str| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join(FILE);
+            fs::write(&path, head).expect("a file");
+            let read = lenient(&manifest(1, 0), version, &path);
+            read.map_err(|error| error.to_string())
+        };
+        assert_eq!(read("REDIS0010...", "8"), Ok(false));
+        assert_eq!(read("REDIS0011...", "9"), Ok(false));
+        assert_eq!(read("REDIS0012...", "9"), Ok(true));
+        let refused = read("REDIS0012...", "8").expect_err("Valkey 8 does not");
+        expect_test::expect!["the backup daily is of redis 7.4, which valkey 8 does not read: restore it into a Database of Redis, or of Valkey 9"]
+            .assert_eq(&refused);
+        assert!(read("REDIS0013...", "9").is_err());
+        assert!(read("REDIS", "9").is_err(), "it is cut");
     }
 
     #[test]
