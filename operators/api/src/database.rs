@@ -12,6 +12,7 @@ use crate::{
     labels,
     project::DeletionPolicy,
     scalar::{Duration, ObjectName, Quantity},
+    tls::Tls,
 };
 
 /// A Postgres, Redis or Valkey server with its data.
@@ -38,9 +39,9 @@ use crate::{
     validation = Rule::new("self.version == oldSelf.version").message("version cannot be changed in place: create another Database with the new version and move the data"),
     validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
-    validation = Rule::new("!has(self.restore) || has(oldSelf.restore)").message("restore says what a new Database begins with: create another Database with it")
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres'").message("tls is for Postgres: connections to the other engines stay within the namespace, without it"),
+    validation = Rule::new("!has(self.restore) || has(oldSelf.restore)").message("restore says what a new Database begins with: create another Database with it")
 )]
 pub struct DatabaseSpec {
     /// Which server.
@@ -65,6 +66,9 @@ pub struct DatabaseSpec {
     /// The application's user and password.
     #[serde(default)]
     pub credentials: Credentials,
+    /// Encrypted connections. Default: none; they stay within the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Copies of its data, and when they are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
@@ -135,21 +139,21 @@ pub enum Engine {
     Postgres,
     /// Redis.
     Redis,
+    /// Valkey, which is what others made of Redis 7.2: its protocol, settings and files.
+    Valkey,
 }
 
 impl Engine {
     /// As it stands in the spec.
-    /// Valkey, which is what others made of Redis 7.2: its protocol, settings and files.
-    Valkey,
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Postgres => "Postgres",
             Self::Redis => "Redis",
+            Self::Valkey => "Valkey",
         }
     }
 
     /// Port that the server listens on.
-            Self::Valkey => "Valkey",
     pub fn port(self) -> i32 {
         match self {
             Self::Postgres => 5432,

@@ -29,6 +29,7 @@ pub mod run;
 pub mod scalar;
 pub mod scale;
 pub mod service;
+pub mod tls;
 
 pub use build::{Build, BuildSpec, BuildStatus};
 pub use database::{Database, DatabaseSpec, DatabaseStatus};

@@ -104,6 +104,11 @@ pub fn listener(host: &str) -> String {
     format!("host-{}", &hash(host.as_bytes())[..8])
 }
 
+/// The Secret with a Database's certificate and its own authority.
+pub fn database_certificate(database: &str) -> String {
+    format!("{database}-tls")
+}
+
 /// The binding Secret of a Database.
 pub fn credentials(database: &str) -> String {
     format!("{database}-credentials")

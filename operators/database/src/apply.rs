@@ -34,6 +34,7 @@ pub(crate) async fn apply(
     let Children {
         secret,
         standby,
+        certificate,
         claim,
         settings,
         service,
@@ -54,6 +55,10 @@ pub(crate) async fn apply(
         .await?;
     to.put(&secret, seen.secret.as_ref(), Fence::Observed)
         .await?;
+    if let Some(certificate) = certificate {
+        to.put(&certificate, seen.certificate.as_ref(), Fence::Observed)
+            .await?;
+    }
     let claimed = to.put(&claim, seen.claim.as_deref(), Fence::None).await;
     to.put(&settings, seen.settings.as_ref(), Fence::None)
         .await?;
@@ -78,11 +83,6 @@ struct To<'a> {
 }
 
 impl To<'_> {
-    async fn back_up(&self, backups: &Backups, seen: &Seen) -> Result<(), Error> {
-        let live = &seen.backups;
-        let grown = match &backups.claim {
-            Some(claim) => self.put(claim, live.claim.as_deref(), Fence::None).await,
-            None => Ok(()),
     async fn restore(&self, act: &Act) -> Result<(), Error> {
         match act {
             Act::Nothing => Ok(()),
@@ -94,6 +94,11 @@ impl To<'_> {
         }
     }
 
+    async fn back_up(&self, backups: &Backups, seen: &Seen) -> Result<(), Error> {
+        let live = &seen.backups;
+        let grown = match &backups.claim {
+            Some(claim) => self.put(claim, live.claim.as_deref(), Fence::None).await,
+            None => Ok(()),
         };
         match (&backups.scheduled, &live.scheduled) {
             (Some(cron), live) => self.put(cron, live.as_deref(), Fence::None).await?,

@@ -1,4 +1,4 @@
-//! Controller of the kind Database: a Postgres or Redis server with its data.
+//! Controller of the kind Database: a Postgres, Redis or Valkey server with its data.
 //!
 //! The claim and the Secret belong to nobody, so nothing takes them away by accident: only a
 //! deletion under the policy `Delete` does, on purpose and by uid.

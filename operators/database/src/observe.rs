@@ -58,6 +58,17 @@ pub struct Fresh {
     pub standby: String,
     /// An identity.
     pub identity: String,
+    /// Of certificates.
+    pub keys: Keys,
+}
+
+/// Keys of certificates, in PEM; empty where none is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Of the authority.
+    pub authority: String,
+    /// Of the server.
+    pub server: String,
 }
 
 /// What there is of backups.
@@ -86,6 +97,8 @@ pub struct Seen {
     pub standby: Option<Secret>,
     /// The server's settings.
     pub settings: Option<ConfigMap>,
+    /// The Secret with the server's certificate.
+    pub certificate: Option<Secret>,
     /// The claim.
     pub claim: Option<Arc<PersistentVolumeClaim>>,
     /// The server.
@@ -137,6 +150,10 @@ pub async fn observe(
         secret: get(&secrets, &names::credentials(&name)).await?,
         standby: get(&secrets, &names::standby(&name)).await?,
         settings: get(&maps, &plan::settings::name(&name)).await?,
+        certificate: match plan::tls::secret(object) {
+            Some(secret) => get(&secrets, &secret).await?,
+            None => None,
+        },
         claim: stores.claims.get(&namespace, &names::data_claim(&name)),
         set: stores.sets.get(&namespace, &name),
         service: stores.services.get(&namespace, &name),
@@ -149,6 +166,7 @@ pub async fn observe(
             password: random(32),
             standby: random(32),
             identity: random(16),
+            keys: object.spec.tls.as_ref().map(|_| keys()).unwrap_or_default(),
         },
     })
 }
@@ -177,6 +195,15 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     let status = pod.status.as_ref()?;
     let runs = status.phase.as_deref() == Some("Running") && !meta::is_deleted(pod);
     status.pod_ip.as_ref()?.parse().ok().filter(|_| runs)
+}
+
+/// What the system has no randomness for is empty, and named where it is used.
+fn keys() -> Keys {
+    let key = || rcgen::KeyPair::generate().map(|it| it.serialize_pem());
+    Keys {
+        authority: key().unwrap_or_default(),
+        server: key().unwrap_or_default(),
+    }
 }
 
 /// Letters and digits, which stand anywhere without quotes. 32 of them hold 190 bits.

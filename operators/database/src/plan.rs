@@ -17,12 +17,12 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod storage;
+pub mod tls;
 
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
-        batch::v1::Job,
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
         networking::v1::NetworkPolicy,
     },
@@ -54,6 +54,8 @@ pub struct Children {
     pub secret: Secret,
     /// Those in reserve.
     pub standby: Secret,
+    /// The certificate, where it is of the Database's own authority.
+    pub certificate: Option<Secret>,
     /// The volume.
     pub claim: PersistentVolumeClaim,
     /// The server's settings.
@@ -144,12 +146,17 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     if let Some(health) = secret::missing(&place, seen, before.initialised) {
         return of(before, health, None, Some(Duration::from_secs(30)));
     }
+    let transport = match tls::of(&place, seen, now) {
+        Ok(transport) => transport,
+        Err(health) => return of(before, health, None, Some(Duration::from_secs(30))),
+    };
+    let transport = transport.as_ref();
     let logins = rotation::logins(&place, seen, now);
     let backup = attempt::status(&place.name, &object.spec, seen, &before);
     let proven = attempt::fact(&object.spec, seen, &before);
     let stand = settings::Backups::of(&object.spec, backup.as_ref(), proven.as_ref());
     let identity = secret::identity(seen);
-    let settings = settings::desired(&place, &identity, initialised, stand.as_ref());
+    let settings = settings::desired(&place, &identity, initialised, stand.as_ref(), transport);
     let size = claim::capacity(seen).or_else(|| before.storage.clone());
     let usage = storage::usage(seen.volume.as_ref(), size.as_deref());
     let health = health::of(&place, seen, now);
@@ -170,9 +177,9 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
             return of(before, health, None, None);
         }
     };
-    let mut secret = secret::desired(&place, seen, &logins.current, initialised);
+    let mut secret = secret::desired(&place, seen, &logins.current, initialised, transport);
     logins.mark(&mut secret);
-    let set = server::desired(&place, &settings, seen, logins.waits);
+    let set = server::desired(&place, &settings, seen, logins.waits, transport);
     let (set, restore, health) = match restore::of(&place, seen, initialised) {
         restore::Step::Done => (set, restore::Act::Nothing, health),
         restore::Step::Before { health, act } => (None, act, health),
@@ -180,6 +187,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let ready = seen.pod.as_deref().is_some_and(health::is_ready);
     let children = Children {
         secret,
+        certificate: transport.and_then(|it| it.own.clone()),
         standby: rotation::standby(&place, &logins),
         claim: claim::desired(&place, seen),
         service: service::desired(&place),

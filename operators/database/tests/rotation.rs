@@ -68,6 +68,7 @@ impl Story {
             password: format!("fresh{}", self.steps),
             standby: format!("spare{}", self.steps),
             identity: "identity".to_owned(),
+            ..Fresh::default()
         };
         let plan = plan(&self.object(), &self.seen, &Config::example(), self.now);
         let children = plan.children.expect("children");

@@ -145,6 +145,9 @@ pub struct Options {
     /// The files identity and initialised, perhaps backups.json, and the server's settings
     #[arg(long, default_value = "/etc/trackbed/state", value_name = "DIR")]
     pub state: PathBuf,
+    /// The files tls.crt and tls.key, if clients may encrypt
+    #[arg(long, default_value = "/etc/trackbed/tls", value_name = "DIR")]
+    pub tls: PathBuf,
     /// A folder in memory for sockets and files with passwords
     #[arg(long, default_value = "/run/trackbed", value_name = "DIR")]
     pub run: PathBuf,
@@ -288,6 +291,7 @@ impl Options {
             data: "/data".into(),
             credentials: "/credentials".into(),
             standby: "/standby".into(),
+            tls: "/tls".into(),
             state: "/state".into(),
             run: "/run".into(),
             programs: None,

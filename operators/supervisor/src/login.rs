@@ -129,6 +129,7 @@ mod tests {
         let options = Options {
             credentials: folder.path().join("credentials"),
             standby: folder.path().join("standby"),
+            tls: folder.path().join("tls"),
             ..Options::test()
         };
         let names = || {
@@ -165,6 +166,7 @@ mod tests {
         let options = Options {
             credentials: folder.path().to_owned(),
             standby: folder.path().join("standby"),
+            tls: folder.path().join("tls"),
             ..Options::test()
         };
         write(folder.path(), "app", "one");

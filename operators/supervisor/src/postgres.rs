@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         }
     }
     let logins = options.logins()?;
-    let settings = settings(options);
+    let known = readable(options);
     let status = process::runtime()?.block_on(async {
         let child = tokio::process::Command::from(server(options, &folder))
             .spawn()
@@ -92,7 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         let tell = |logins: Vec<Login>| async move { introduce(options, &logins).await };
         tokio::select! {
             ended = guarded => ended,
-            never = reload(options, settings, id) => match never {},
+            never = reload(options, known, id) => match never {},
             never = login::follow(options, logins, login::EVERY, tell) => match never {},
         }
     })?;
@@ -122,23 +122,33 @@ async fn busy(options: Options) -> Result<Load, Error> {
     load.ok_or_else(|| Error::NoAnswer("the server does not say how busy it is".to_owned()))
 }
 
-/// The server's settings, as the file has them.
-fn settings(options: &Options) -> Option<Vec<u8>> {
-    fs::read(options.state.join(SETTINGS)).ok()
+/// What the server reads again when it is told to, as the files have it: its settings, and the
+/// certificate that it shows.
+fn readable(options: &Options) -> [Option<Vec<u8>>; 3] {
+    [
+        options.state.join(SETTINGS),
+        options.tls.join("tls.crt"),
+        options.tls.join("tls.key"),
+    ]
+    .map(|file| fs::read(file).ok())
 }
 
-/// Has the server read its settings again whenever the file changes, for ever. What it would have to
+/// Has the server read its settings and certificate again whenever they change, for ever. What it would have to
 /// be started for, it is started for: the controller sees to that.
-async fn reload(options: &Options, mut known: Option<Vec<u8>>, server: Option<u32>) -> Infallible {
+async fn reload(
+    options: &Options,
+    mut known: [Option<Vec<u8>>; 3],
+    server: Option<u32>,
+) -> Infallible {
     let server = server.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     loop {
         tokio::time::sleep(login::EVERY).await;
-        let found = settings(options);
+        let found = readable(options);
         if let Some(server) = server
-            && found.is_some()
+            && found[0].is_some()
             && found != known
         {
-            println!("trackbed: the settings changed, the server reads them again");
+            println!("trackbed: settings or certificate changed, the server reads them again");
             // One that has just ended reads them when it starts.
             let _gone = kill_process(server, Signal::HUP);
             known = found;

@@ -32,6 +32,7 @@ mod source_failures;
 mod sources;
 mod storage;
 mod tcp;
+mod tls;
 mod valkey;
 mod webhooks;
 mod websockets;

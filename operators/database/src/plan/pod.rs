@@ -1,7 +1,7 @@
 //! What all pods of a Database are made of: the official image, with Trackbed's supervisor in it.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource,
+    Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, KeyToPath,
     PersistentVolumeClaimVolumeSource, PodSecurityContext, SeccompProfile, SecretVolumeSource,
     SecurityContext, Volume, VolumeMount,
 };
@@ -9,7 +9,8 @@ use trackbed_api::database::Engine;
 
 use super::Place;
 
-/// User and group of the servers in both official images.
+/// User and group of the servers in all official images on Debian, which are those without a flavour
+/// in their tags.
 const USER: i64 = 999;
 /// The supervisor in the pod.
 const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
@@ -20,8 +21,8 @@ pub(super) fn image(place: &Place<'_>) -> String {
     let repository = match spec.engine {
         Engine::Postgres => &place.config.images.postgres,
         Engine::Redis => &place.config.images.redis,
-    };
         Engine::Valkey => &place.config.images.valkey,
+    };
     format!("{repository}:{}", spec.version)
 }
 
@@ -121,6 +122,20 @@ pub(super) fn secret(volume: &str, name: String, optional: bool) -> Volume {
         }),
         ..Volume::default()
     }
+}
+
+/// Some files of a Secret.
+pub(super) fn files(volume: &str, name: &str, keys: &[&str]) -> Volume {
+    let mut volume = secret(volume, name.to_owned(), false);
+    let item = |key: &&str| KeyToPath {
+        key: (*key).to_owned(),
+        path: (*key).to_owned(),
+        mode: None,
+    };
+    if let Some(secret) = &mut volume.secret {
+        secret.items = Some(keys.iter().map(item).collect());
+    }
+    volume
 }
 
 /// Where a volume is.

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use trackbed_api::{database::Engine, labels, names, reason::Reason};
+use trackbed_api::{database::Engine, labels, names, reason::Reason, tls::TlsMode};
 use trackbed_kit::{Health, meta};
 
-use super::Place;
+use super::{
+    Place,
+    tls::{AUTHORITY, Transport},
+};
 use crate::observe::Seen;
 
 /// Annotation: data were written under this identity.
@@ -88,14 +91,24 @@ fn database(place: &Place<'_>, seen: &Seen) -> String {
 }
 
 /// The Secret. It stays when the Database goes.
-pub fn desired(place: &Place<'_>, seen: &Seen, login: &Login, initialised: bool) -> Secret {
+pub fn desired(
+    place: &Place<'_>,
+    seen: &Seen,
+    login: &Login,
+    initialised: bool,
+    transport: Option<&Transport>,
+) -> Secret {
     let engine = place.object.spec.engine;
     let mut metadata = place.retained(&names::credentials(&place.name));
     let annotations = &mut metadata.annotations;
     meta::insert(annotations, labels::IDENTITY, identity(seen));
     meta::insert(annotations, INITIALISED, initialised.to_string());
     let kind = kind(engine);
-    let data = keys(place, login, &database(place, seen))
+    let mut data = keys(place, login, &database(place, seen));
+    if let Some(transport) = transport {
+        encrypted(&mut data, transport);
+    }
+    let data = data
         .into_iter()
         .map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())))
         .collect();
@@ -104,6 +117,24 @@ pub fn desired(place: &Place<'_>, seen: &Seen, login: &Login, initialised: bool)
         type_: Some(format!("servicebinding.io/{kind}")),
         data: Some(data),
         ..Secret::default()
+    }
+}
+
+/// What clients need to know of a server that encrypts. An address cannot say where a client has the
+/// authority's certificate, so it asks for encryption alone; whoever is to check whom it speaks to
+/// says `verify-full`, and takes the certificate from here.
+fn encrypted(keys: &mut BTreeMap<&'static str, String>, transport: &Transport) {
+    if let Some(authority) = &transport.authority {
+        keys.insert(AUTHORITY, authority.clone());
+    }
+    if transport.mode == TlsMode::Require {
+        for uri in ["uri", "DATABASE_URL"] {
+            if let Some(uri) = keys.get_mut(uri) {
+                uri.push_str("?sslmode=require");
+            }
+        }
+        keys.insert("sslmode", "require".to_owned());
+        keys.insert("PGSSLMODE", "require".to_owned());
     }
 }
 

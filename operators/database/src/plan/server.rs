@@ -6,7 +6,7 @@ use k8s_openapi::{
         apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
             Container, ContainerPort, ExecAction, Pod, PodSpec, PodTemplateSpec, Probe,
-            TCPSocketAction, Volume,
+            TCPSocketAction, Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -18,13 +18,20 @@ use std::collections::BTreeMap;
 use trackbed_api::{common::ResourceDefaults, labels, names};
 use trackbed_kit::meta;
 
-use super::{Place, pod, rotation::Wait, settings};
+use super::{
+    Place, pod,
+    rotation::Wait,
+    settings,
+    tls::{self, Transport},
+};
 use crate::observe::Seen;
 
 /// What a server gets when its spec says nothing.
 pub const RESOURCES: ResourceDefaults = ["100m", "256Mi", "1", "512Mi"];
 /// Port on which the supervisor tells how the server and its volume are.
 pub const METRICS: i32 = 9187;
+/// Volume with the certificate.
+const CERTIFICATE: &str = "certificate";
 /// Annotation on the pod: hash of the settings that it was started with.
 const SETTINGS: &str = "trackbed.dev/settings";
 
@@ -35,8 +42,9 @@ pub fn desired(
     settings: &ConfigMap,
     seen: &Seen,
     waits: Option<Wait>,
+    transport: Option<&Transport>,
 ) -> Option<StatefulSet> {
-    let set = set(place, settings, &place.config.images.operator);
+    let set = set(place, settings, &place.config.images.operator, transport);
     let well = seen.pod.as_deref().is_some_and(super::health::is_ready);
     let suffices = seen.set.as_deref().is_some_and(|live| {
         supervisor_image(live) != supervisor_image(&set) && asked(live) == asked(&set)
@@ -60,7 +68,22 @@ fn asked(set: &StatefulSet) -> impl PartialEq + '_ {
         annotations.and_then(|annotations| annotations.get(SETTINGS)),
         server.and_then(|server| server.image.as_deref()),
         server.map(amounts),
+        certificate(set),
     )
+}
+
+/// Name of the Secret with the certificate that the server shows.
+fn certificate(set: &StatefulSet) -> Option<&str> {
+    let volumes = set
+        .spec
+        .as_ref()?
+        .template
+        .spec
+        .as_ref()?
+        .volumes
+        .as_ref()?;
+    let volume = volumes.iter().find(|it| it.name == CERTIFICATE)?;
+    volume.secret.as_ref()?.secret_name.as_deref()
 }
 
 /// A container's limits and requests as numbers: the API server writes 0.5 as 500m.
@@ -91,7 +114,12 @@ pub fn knows_two(place: &Place<'_>, pod: &Pod) -> bool {
     })
 }
 
-fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet {
+fn set(
+    place: &Place<'_>,
+    settings: &ConfigMap,
+    supervisor: &str,
+    transport: Option<&Transport>,
+) -> StatefulSet {
     let mut labels = meta::managed();
     labels.extend(place.selector());
     labels.insert(labels::PROJECT.to_owned(), place.project.to_owned());
@@ -115,7 +143,7 @@ fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet
                     )])),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod_spec(place, supervisor)),
+                spec: Some(pod_spec(place, supervisor, transport)),
             },
             ..StatefulSetSpec::default()
         }),
@@ -123,21 +151,21 @@ fn set(place: &Place<'_>, settings: &ConfigMap, supervisor: &str) -> StatefulSet
     }
 }
 
-fn pod_spec(place: &Place<'_>, supervisor: &str) -> PodSpec {
+fn pod_spec(place: &Place<'_>, supervisor: &str, transport: Option<&Transport>) -> PodSpec {
     PodSpec {
         init_containers: Some(vec![pod::install(supervisor)]),
-        containers: vec![server(place)],
+        containers: vec![server(place, transport)],
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         // A server that writes much to disk at its end.
         termination_grace_period_seconds: Some(120),
         security_context: Some(pod::security()),
-        volumes: Some(volumes(place)),
+        volumes: Some(volumes(place, transport)),
         ..PodSpec::default()
     }
 }
 
-fn server(place: &Place<'_>) -> Container {
+fn server(place: &Place<'_>, transport: Option<&Transport>) -> Container {
     let spec = &place.object.spec;
     let engine = spec.engine.as_str().to_lowercase();
     let command = |words: &[&str]| Some(pod::command(words));
@@ -160,15 +188,7 @@ fn server(place: &Place<'_>) -> Container {
             port("metrics", METRICS),
         ]),
         resources: Some(spec.resources.with_defaults(RESOURCES)),
-        volume_mounts: Some(vec![
-            pod::mount("data", "/data", false),
-            pod::mount("credentials", "/etc/trackbed/credentials", true),
-            pod::mount("standby", "/etc/trackbed/standby", true),
-            pod::mount("settings", "/etc/trackbed/state", true),
-            pod::mount("run", "/run/trackbed", false),
-            pod::mount("tmp", "/tmp", false),
-            pod::mount("bin", "/opt/trackbed/bin", true),
-        ]),
+        volume_mounts: Some(mounts(transport)),
         // Half an hour for a recovery, then readiness every ten seconds.
         startup_probe: Some(probe(600, 3)),
         readiness_probe: Some(probe(3, 10)),
@@ -187,6 +207,20 @@ fn server(place: &Place<'_>) -> Container {
     }
 }
 
+fn mounts(transport: Option<&Transport>) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        pod::mount("data", "/data", false),
+        pod::mount("credentials", "/etc/trackbed/credentials", true),
+        pod::mount("standby", "/etc/trackbed/standby", true),
+        pod::mount("settings", "/etc/trackbed/state", true),
+        pod::mount("run", "/run/trackbed", false),
+        pod::mount("tmp", "/tmp", false),
+        pod::mount("bin", "/opt/trackbed/bin", true),
+    ];
+    mounts.extend(transport.map(|_| pod::mount(CERTIFICATE, tls::FOLDER, true)));
+    mounts
+}
+
 fn port(name: &str, number: i32) -> ContainerPort {
     ContainerPort {
         container_port: number,
@@ -196,8 +230,8 @@ fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-fn volumes(place: &Place<'_>) -> Vec<Volume> {
-    vec![
+fn volumes(place: &Place<'_>, transport: Option<&Transport>) -> Vec<Volume> {
+    let mut volumes = vec![
         pod::claim("data", names::data_claim(&place.name)),
         pod::secret("credentials", names::credentials(&place.name), false),
         pod::secret("standby", names::standby(&place.name), true),
@@ -205,5 +239,7 @@ fn volumes(place: &Place<'_>) -> Vec<Volume> {
         pod::empty("run", Some("Memory")),
         pod::empty("tmp", None),
         pod::empty("bin", None),
-    ]
+    ];
+    volumes.extend(transport.map(|it| pod::files(CERTIFICATE, &it.secret, &tls::FILES)));
+    volumes
 }

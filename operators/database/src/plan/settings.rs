@@ -9,13 +9,14 @@ use trackbed_api::{
     backup::BackupStatus,
     database::{DatabaseSpec, Engine},
     names,
+    tls::TlsMode,
 };
 use trackbed_kit::Fact;
 
-use super::{Place, parameters::List};
+use super::{Place, parameters::List, tls::Transport};
 
-/// Who may connect how: <https://www.postgresql.org/docs/current/auth-pg-hba-conf.html>.
-const HBA: &str = "local all all peer\nhost all all all scram-sha-256\n";
+/// The server's certificate. Protocols before TLS 1.2 are off by default.
+const ENCRYPTED: &str = "ssl = on\nssl_cert_file = '/etc/trackbed/tls/tls.crt'\nssl_key_file = '/etc/trackbed/tls/tls.key'\n";
 /// Share of the memory limit for Postgres' own cache, in percent.
 const SHARED_BUFFERS: i128 = 25;
 /// Share of the memory limit that Redis and Valkey fill with data, in percent.
@@ -65,6 +66,7 @@ pub fn desired(
     identity: &str,
     initialised: bool,
     backups: Option<&Backups>,
+    transport: Option<&Transport>,
 ) -> ConfigMap {
     let mut data = BTreeMap::from([
         ("identity".to_owned(), identity.to_owned()),
@@ -76,8 +78,10 @@ pub fn desired(
     }
     match place.object.spec.engine {
         Engine::Postgres => {
-            data.insert("postgresql.conf".to_owned(), postgres(place));
-            data.insert("pg_hba.conf".to_owned(), HBA.to_owned());
+            let encrypted = transport.map_or("", |_| ENCRYPTED);
+            let text = postgres(place) + encrypted;
+            data.insert("postgresql.conf".to_owned(), text);
+            data.insert("pg_hba.conf".to_owned(), hba(transport));
         }
         engine @ (Engine::Redis | Engine::Valkey) => {
             let name = engine.as_str().to_lowercase();
@@ -115,6 +119,19 @@ pub fn hash(settings: &ConfigMap, spec: &DatabaseSpec) -> String {
         })
         .collect();
     names::hash(text.concat().as_bytes())[..16].to_owned()
+}
+
+/// Who may connect how: <https://www.postgresql.org/docs/current/auth-pg-hba-conf.html>. What asks
+/// whether the server lets its users in does so from within the pod.
+fn hba(transport: Option<&Transport>) -> String {
+    let (host, inside) = match transport.map(|it| it.mode) {
+        Some(TlsMode::Require) => (
+            "hostssl",
+            "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n",
+        ),
+        Some(TlsMode::Allow) | None => ("host", ""),
+    };
+    format!("local all all peer\n{inside}{host} all all all scram-sha-256\n")
 }
 
 /// Bytes that the server's container may use.

@@ -9,6 +9,7 @@ mod restore;
 mod settings;
 mod storage;
 mod stuck;
+mod tls;
 mod valkey;
 
 use std::{fmt::Write, sync::Arc};
@@ -43,6 +44,7 @@ fn seen() -> Seen {
             password: "fresh-password".to_owned(),
             standby: "fresh-standby".to_owned(),
             identity: "fresh-identity".to_owned(),
+            ..Fresh::default()
         },
         ..Seen::default()
     }

@@ -1,0 +1,171 @@
+//! Encrypted connections: whose certificate a server shows, and what clients are told.
+
+use std::sync::Arc;
+
+use expect_test::expect;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::Value;
+use trackbed_api::Database;
+use trackbed_database::{
+    observe::{Keys, Seen},
+    plan::{Children, plan},
+};
+use trackbed_kit::Config;
+
+use super::{backup::yaml, database, decide, seen};
+
+fn encrypted(tls: &str) -> Database {
+    database(&format!(
+        "{{engine: Postgres, version: '17', tls: {{{tls}}}}}"
+    ))
+}
+
+fn with_keys() -> Seen {
+    let key = || rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    let mut seen = seen();
+    seen.fresh.keys = Keys {
+        authority: key(),
+        server: key(),
+    };
+    seen
+}
+
+fn at(object: &Database, seen: &Seen, time: &str) -> Children {
+    let now = time.parse().expect("a time");
+    let plan = plan(object, seen, &Config::example(), now);
+    plan.children.expect("children")
+}
+
+fn value(secret: &Secret, key: &str) -> String {
+    let data = secret.data.as_ref().expect("data");
+    let found = data.get(key).unwrap_or_else(|| panic!("no {key}"));
+    String::from_utf8(found.0.clone()).expect("text")
+}
+
+/// The settings, what the pod has of the certificate, and what clients are told.
+fn told(children: &Children) -> String {
+    let data = children.settings.data.clone().expect("data");
+    let of_tls = |text: &str| -> String {
+        let lines = text.lines().filter(|it| it.starts_with("ssl"));
+        lines.map(|it| format!("{it}\n")).collect()
+    };
+    let mut text = of_tls(&data["postgresql.conf"]) + &data["pg_hba.conf"];
+    let set = serde_json::to_value(&children.set).expect("JSON");
+    let volumes = set["spec"]["template"]["spec"]["volumes"].as_array();
+    let volume = volumes
+        .into_iter()
+        .flatten()
+        .find(|it| it["name"] == "certificate");
+    text += &format!("{}\n", volume.unwrap_or(&Value::Null));
+    for key in ["uri", "sslmode", "PGSSLMODE"] {
+        if children
+            .secret
+            .data
+            .as_ref()
+            .is_some_and(|it| it.contains_key(key))
+        {
+            text += &format!("{key}: {}\n", value(&children.secret, key));
+        }
+    }
+    text
+}
+
+#[test]
+fn clients_may_encrypt_or_have_to() {
+    let mut text = told(&at(
+        &encrypted("mode: Allow"),
+        &with_keys(),
+        "2026-01-01T00:00:00Z",
+    ));
+    let children = at(
+        &encrypted("mode: Require"),
+        &with_keys(),
+        "2026-01-01T00:00:00Z",
+    );
+    text += &told(&children);
+    let own = children.certificate.as_ref().expect("its own");
+    assert_eq!(value(&children.secret, "ca.crt"), value(own, "ca.crt"));
+    let none = decide(&database("{engine: Postgres, version: '17'}"), &with_keys());
+    assert!(none.children.expect("children").certificate.is_none());
+    expect![[r#"
+        ssl = on
+        ssl_cert_file = '/etc/trackbed/tls/tls.crt'
+        ssl_key_file = '/etc/trackbed/tls/tls.key'
+        local all all peer
+        host all all all scram-sha-256
+        {"name":"certificate","secret":{"defaultMode":288,"items":[{"key":"tls.crt","path":"tls.crt"},{"key":"tls.key","path":"tls.key"}],"secretName":"db-tls"}}
+        uri: postgresql://app:fresh-password@db.shop-production.svc.cluster.local:5432/app
+        ssl = on
+        ssl_cert_file = '/etc/trackbed/tls/tls.crt'
+        ssl_key_file = '/etc/trackbed/tls/tls.key'
+        local all all peer
+        host all all 127.0.0.1/32 scram-sha-256
+        host all all ::1/128 scram-sha-256
+        hostssl all all all scram-sha-256
+        {"name":"certificate","secret":{"defaultMode":288,"items":[{"key":"tls.crt","path":"tls.crt"},{"key":"tls.key","path":"tls.key"}],"secretName":"db-tls"}}
+        uri: postgresql://app:fresh-password@db.shop-production.svc.cluster.local:5432/app?sslmode=require
+        sslmode: require
+        PGSSLMODE: require
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn a_certificate_is_renewed_before_it_ends_and_its_authority_stays() {
+    let object = encrypted("mode: Allow");
+    let mut seen = with_keys();
+    let first = at(&object, &seen, "2026-01-01T00:00:00Z").certificate;
+    seen = with_keys();
+    seen.certificate = first.clone();
+    let first = first.expect("a certificate");
+    let kept = at(&object, &seen, "2026-03-01T00:00:00Z").certificate;
+    assert_eq!(kept.as_ref(), Some(&first));
+    let renewed = at(&object, &seen, "2026-03-03T00:00:00Z")
+        .certificate
+        .expect("one");
+    assert_eq!(value(&renewed, "ca.crt"), value(&first, "ca.crt"));
+    assert_eq!(value(&renewed, "ca.key"), value(&first, "ca.key"));
+    assert_ne!(value(&renewed, "tls.crt"), value(&first, "tls.crt"));
+    assert_ne!(value(&renewed, "tls.key"), value(&first, "tls.key"));
+}
+
+#[test]
+fn a_certificate_of_somebody_has_to_be_there() {
+    let object = encrypted("mode: Require, secretRef: {name: mine}");
+    let mut seen = with_keys();
+    let said = |seen: &Seen| {
+        let plan = decide(&object, seen);
+        let (_, reason, message) = plan.outcome.health.ready();
+        format!("{reason}: {message}\n")
+    };
+    let mut text = said(&seen);
+    let secret = |keys: &str| {
+        Arc::unwrap_or_clone(yaml::<Secret>(&format!(
+            "metadata: {{name: mine}}\ndata: {{{keys}}}\n"
+        )))
+    };
+    // "-----BEGIN CERTIFICATE-----" and "-----BEGIN PRIVATE KEY-----"
+    let certificate = "tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t";
+    let key = "tls.key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t";
+    seen.certificate = Some(secret(certificate));
+    text += &said(&seen);
+    seen.certificate = Some(secret(&format!("{certificate}, {key}, ca.crt: Q0E=")));
+    let children = decide(&object, &seen).children.expect("children");
+    assert!(children.certificate.is_none());
+    assert_eq!(value(&children.secret, "ca.crt"), "CA");
+    text += &told(&children);
+    expect![[r#"
+        SecretInvalid: tls.secretRef: there is no Secret mine in this namespace
+        SecretInvalid: tls.secretRef: the Secret mine has no tls.key in PEM
+        ssl = on
+        ssl_cert_file = '/etc/trackbed/tls/tls.crt'
+        ssl_key_file = '/etc/trackbed/tls/tls.key'
+        local all all peer
+        host all all 127.0.0.1/32 scram-sha-256
+        host all all ::1/128 scram-sha-256
+        hostssl all all all scram-sha-256
+        {"name":"certificate","secret":{"defaultMode":288,"items":[{"key":"tls.crt","path":"tls.crt"},{"key":"tls.key","path":"tls.key"}],"secretName":"mine"}}
+        uri: postgresql://app:fresh-password@db.shop-production.svc.cluster.local:5432/app?sslmode=require
+        sslmode: require
+        PGSSLMODE: require
+    "#]].assert_eq(&text);
+}
