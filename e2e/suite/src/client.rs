@@ -41,6 +41,8 @@ spec:
     - name: client
       image: {image}
       command: [sleep, "86400"]
+      # Without it, a namespace's default, which is a twentieth of the node.
+      resources: {{requests: {{cpu: 5m}}}}
       envFrom: [{{secretRef: {{name: {database}-credentials}}}}]
 "#
         ));

@@ -78,6 +78,7 @@ spec:
     - name: hand
       image: {image}
       command: [sh, -euc, "cd /backups/{identity}; {line}"]
+      resources: {{requests: {{cpu: 5m}}}}
       volumeMounts: [{{name: backups, mountPath: /backups}}]
   volumes: [{{name: backups, persistentVolumeClaim: {{claimName: db-backups}}}}]
 "#

@@ -98,6 +98,7 @@ fn what_redis_had_goes_on_in_valkey() {
     back_up(&cluster, &namespace, "old", &rotated);
     database(&cluster, "new", NEW, "restore: {from: {database: old}}");
     let new = enter(&cluster, &namespace, "new", "client-new");
+    cluster.delete("database", &namespace, "old");
     for (question, answer) in [
         ("get kept", "data"),
         ("get late", "here"),
