@@ -166,7 +166,10 @@ pub async fn observe(
             password: random(32),
             standby: random(32),
             identity: random(16),
-            keys: object.spec.tls.as_ref().map(|_| keys()).unwrap_or_default(),
+            keys: match object.spec.tls.as_ref() {
+                Some(tls) if tls.secret_ref.is_none() => keys(),
+                _ => Keys::default(),
+            },
         },
     })
 }

@@ -134,7 +134,7 @@ pub fn fact(spec: &DatabaseSpec, seen: &Seen, before: &DatabaseStatus) -> Option
 
 /// One that waits for what may never come says so, long before its time is over.
 fn stuck(spec: &DatabaseSpec, seen: &Seen) -> Option<Fact> {
-    let what = format!("{} {}", spec.engine.as_str(), spec.version);
+    let what = health::server(spec);
     let mut running = jobs(seen).filter(|it| job::ended(it).is_none());
     let health = running.find_map(|job| health::stuck(pods(job, seen).last()?, &what))?;
     let (_, reason, message) = health.ready();

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use serde::Deserialize;
-use trackbed_api::reason::Reason;
+use trackbed_api::{DatabaseSpec, reason::Reason};
 use trackbed_kit::Health;
 
 use super::Place;
@@ -19,6 +19,11 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
+/// What serves, in words.
+pub(super) fn server(spec: &DatabaseSpec) -> String {
+    format!("{} {}", spec.engine.as_str(), spec.version)
+}
+
 /// Whether the server answers with the credentials.
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|it| it.conditions.as_ref());
@@ -31,7 +36,7 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Health.
 pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Health {
     let spec = &place.object.spec;
-    let what = format!("{} {}", spec.engine.as_str(), spec.version);
+    let what = server(spec);
     let Some(pod) = seen.pod.as_deref() else {
         return match spec.suspend {
             true => Health::Suspended("suspended: no pod runs, the data are kept".to_owned()),

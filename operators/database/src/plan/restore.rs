@@ -73,19 +73,19 @@ impl Act {
 
 /// How it stands. A Database that has data is not restored over.
 pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
-    let done = jobs(seen).any(|it| ended(it).is_some_and(succeeded));
+    let done = jobs(place, seen).any(|it| ended(it).is_some_and(succeeded));
     if initialised || done {
         return Step::Done;
     }
     let asked = place.object.spec.restore.as_ref();
     let name = asked.map(|it| name(place, it));
     let mine = |it: &&Arc<Job>| Some(it.name_any()) == name;
-    if let (Some(restore), Some(live)) = (asked, jobs(seen).find(mine)) {
+    if let (Some(restore), Some(live)) = (asked, jobs(place, seen).find(mine)) {
         let health = under_way(place, restore, seen, live);
         let act = Act::Nothing;
         return Step::Before { health, act };
     }
-    if let Some(stopping) = older(seen) {
+    if let Some(stopping) = older(place, seen) {
         return stopping;
     }
     match (asked, name) {
@@ -110,8 +110,7 @@ fn under_way(place: &Place<'_>, restore: &Restore, seen: &Seen, live: &Job) -> H
         );
         return Health::Stalled(reason, message);
     }
-    let spec = &place.object.spec;
-    let what = format!("{} {}", spec.engine.as_str(), spec.version);
+    let what = health::server(&place.object.spec);
     let pods = attempt::pods(live, seen);
     let stuck = pods.last().and_then(|pod| health::stuck(pod, &what));
     stuck.unwrap_or_else(|| {
@@ -123,8 +122,8 @@ fn under_way(place: &Place<'_>, restore: &Restore, seen: &Seen, live: &Job) -> H
 }
 
 /// What was asked for before and still writes to the volume, or may do so.
-fn older(seen: &Seen) -> Option<Step> {
-    let live = jobs(seen).find(|it| ended(it).is_none());
+fn older(place: &Place<'_>, seen: &Seen) -> Option<Step> {
+    let live = jobs(place, seen).find(|it| ended(it).is_none());
     (live.is_some() || attempt::restoring(seen)).then(|| Step::Before {
         health: Health::Progressing("what restore said before is being stopped".to_owned()),
         act: live.map_or(Act::Nothing, |it| Act::Stop(it.clone())),
@@ -151,10 +150,13 @@ fn said(restore: &Restore) -> String {
     }
 }
 
-/// The Jobs that restore.
-fn jobs(seen: &Seen) -> impl Iterator<Item = &Arc<Job>> {
-    let all = seen.backups.jobs.iter();
-    all.filter(|it| meta::label(it.as_ref(), labels::ROLE) == Some(role::RESTORE))
+/// The Jobs that restore. Those of a Database of this name that was deleted say nothing of this
+/// one's data; they are there until the garbage collector has come to them.
+fn jobs<'a>(place: &'a Place<'_>, seen: &'a Seen) -> impl Iterator<Item = &'a Arc<Job>> {
+    seen.backups.jobs.iter().filter(|it| {
+        meta::label(it.as_ref(), labels::ROLE) == Some(role::RESTORE)
+            && meta::is_controlled_by(it.as_ref(), place.object)
+    })
 }
 
 /// Where the backup lies, and whose it is if that is known.

@@ -13,10 +13,12 @@ use trackbed_api::{
 };
 use trackbed_kit::Fact;
 
-use super::{Place, parameters::List, tls::Transport};
+use super::{
+    Place,
+    parameters::List,
+    tls::{self, Transport},
+};
 
-/// The server's certificate. Protocols before TLS 1.2 are off by default.
-const ENCRYPTED: &str = "ssl = on\nssl_cert_file = '/etc/trackbed/tls/tls.crt'\nssl_key_file = '/etc/trackbed/tls/tls.key'\n";
 /// Share of the memory limit for Postgres' own cache, in percent.
 const SHARED_BUFFERS: i128 = 25;
 /// Share of the memory limit that Redis and Valkey fill with data, in percent.
@@ -78,8 +80,10 @@ pub fn desired(
     }
     match place.object.spec.engine {
         Engine::Postgres => {
-            let encrypted = transport.map_or("", |_| ENCRYPTED);
-            let text = postgres(place) + encrypted;
+            let mut text = postgres(place);
+            if transport.is_some() {
+                text += &encrypted();
+            }
             data.insert("postgresql.conf".to_owned(), text);
             data.insert("pg_hba.conf".to_owned(), hba(transport));
         }
@@ -119,6 +123,12 @@ pub fn hash(settings: &ConfigMap, spec: &DatabaseSpec) -> String {
         })
         .collect();
     names::hash(text.concat().as_bytes())[..16].to_owned()
+}
+
+/// The server's certificate. Protocols before TLS 1.2 are off by default.
+fn encrypted() -> String {
+    let [certificate, key] = tls::FILES.map(|file| format!("{}/{file}", tls::FOLDER));
+    format!("ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n")
 }
 
 /// Who may connect how: <https://www.postgresql.org/docs/current/auth-pg-hba-conf.html>. What asks

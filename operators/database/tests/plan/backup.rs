@@ -21,7 +21,7 @@ pub(crate) fn yaml<T: DeserializeOwned>(text: &str) -> Arc<T> {
     Arc::new(serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
-fn backed_up(backup: &str) -> Database {
+pub(crate) fn backed_up(backup: &str) -> Database {
     database(&format!(
         "{{engine: Postgres, version: '17', backup: {{{backup}}}}}"
     ))
@@ -38,8 +38,9 @@ pub(crate) fn running() -> Seen {
 pub(crate) fn add(seen: &mut Seen, name: &str, role: &str, hour: u8, end: &str, containers: &str) {
     let labels = format!("trackbed.dev/role: {role}");
     let at = format!("creationTimestamp: '2026-01-01T{hour:02}:00:00Z'");
+    let owner = "ownerReferences: [{apiVersion: trackbed.dev/v1alpha1, kind: Database, name: db, uid: u-db, controller: true}]";
     let job: Arc<Job> = yaml(&format!(
-        "metadata: {{name: {name}, {at}, labels: {{{labels}}}}}\nspec: {{activeDeadlineSeconds: 60, template: {{}}}}\nstatus: {{conditions: [{end}]}}\n"
+        "metadata: {{name: {name}, {at}, {owner}, labels: {{{labels}}}}}\nspec: {{activeDeadlineSeconds: 60, template: {{}}}}\nstatus: {{conditions: [{end}]}}\n"
     ));
     let pod: Arc<Pod> = yaml(&format!(
         "metadata: {{name: {name}-x, {at}, labels: {{batch.kubernetes.io/job-name: {name}, {labels}}}}}\nstatus: {{{containers}}}\n"
@@ -54,14 +55,14 @@ pub(crate) fn container(name: &str, code: i32, words: &str) -> String {
     )
 }
 
-fn taken(hour: u8) -> String {
+pub(crate) fn taken(hour: u8) -> String {
     let words = format!(
         r#"{{"count":3,"newest":[{{"name":"b{hour}","takenAt":"2026-01-01T{hour:02}:00:01Z","storedBytes":9}}]}}"#
     );
     container("backup", 0, &words)
 }
 
-fn proven(hour: u8) -> String {
+pub(crate) fn proven(hour: u8) -> String {
     let words = format!(
         r#"{{"name":"b{hour}","takenAt":"2026-01-01T{hour:02}:00:01Z","tables":2,"rows":7}}"#
     );
@@ -69,7 +70,7 @@ fn proven(hour: u8) -> String {
 }
 
 /// What a Database without data remembers of its backups.
-fn remembered(status: DatabaseStatus) -> Option<DatabaseStatus> {
+pub(crate) fn remembered(status: DatabaseStatus) -> Option<DatabaseStatus> {
     Some(DatabaseStatus {
         backup: status.backup,
         ..DatabaseStatus::default()
@@ -80,7 +81,7 @@ pub(crate) const COMPLETE: &str = "{type: Complete, status: 'True'}";
 pub(crate) const FAILED: &str = "{type: Failed, status: 'True'}";
 
 /// What status says of backups.
-fn told(plan: &Plan) -> String {
+pub(crate) fn told(plan: &Plan) -> String {
     let mut text = String::new();
     let backup = plan.outcome.status.backup.clone().unwrap_or_default();
     let time = |time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
@@ -366,116 +367,4 @@ fn a_request_is_done_once_and_when_the_server_is_there() {
     assert_eq!(requested(&done, &seen), None, "it was done");
     done.spec.backup.as_mut().expect("one").request = Some("before-1.5".to_owned());
     assert!(requested(&done, &seen).is_some());
-}
-
-#[test]
-fn status_has_the_newest_and_the_newest_that_was_proven() {
-    let mut object = backed_up(&format!("schedule: '@daily', {VOLUME}"));
-    let mut seen = running();
-    expect![[r#"
-         of 0, last never, verified never, request 
-        None NoBackupYet: no backup was taken yet: backup.schedule and backup.request say when
-    "#]]
-    .assert_eq(&told(&decide(&object, &seen)));
-    let good = format!(
-        "initContainerStatuses: {}, containerStatuses: {}",
-        taken(3),
-        proven(3)
-    );
-    add(&mut seen, "one", "backup", 3, COMPLETE, &good);
-    let plan = decide(&object, &seen);
-    expect![[r#"
-        b3 of 3, last 2026-01-01T03:00:01Z, verified 2026-01-01T03:00:01Z, request 
-        Some(true) BackupProven: the backup b3 was restored into a server of its own, with 2 tables and 7 rows
-    "#]]
-    .assert_eq(&told(&plan));
-    object.status = remembered(plan.outcome.status);
-    let bad = container(
-        "prove",
-        1,
-        r#"{"reason":"BackupTampered","message":"not whole"}"#,
-    );
-    let unproven = format!(
-        "initContainerStatuses: {}, containerStatuses: {bad}",
-        taken(4)
-    );
-    add(&mut seen, "two", "backup", 4, FAILED, &unproven);
-    expect![[r#"
-        b4 of 3, last 2026-01-01T04:00:01Z, verified 2026-01-01T03:00:01Z, request 
-        Some(false) BackupUnverified: not whole
-    "#]]
-    .assert_eq(&told(&decide(&object, &seen)));
-    seen.backups.jobs.clear();
-    seen.backups.pods.clear();
-    expect![[r#"
-        b3 of 3, last 2026-01-01T03:00:01Z, verified 2026-01-01T03:00:01Z, request 
-        None NoBackupYet: no backup was taken yet: backup.schedule and backup.request say when
-    "#]]
-    .assert_eq(&told(&decide(&object, &seen)));
-}
-
-#[test]
-fn a_good_backup_beside_which_too_many_lie_is_good() {
-    let object = database(&format!(
-        "{{engine: Redis, version: '7', backup: {{{VOLUME}}}}}"
-    ));
-    let mut seen = running();
-    let words = r#"{"count":8,"newest":[],"left":"the bucket refuses the access"}"#;
-    let containers = format!(
-        "initContainerStatuses: {}, containerStatuses: {}",
-        container("backup", 0, words),
-        proven(3)
-    );
-    add(&mut seen, "db-1", "backup", 3, COMPLETE, &containers);
-    expect![[r#"
-         of 8, last never, verified 2026-01-01T03:00:01Z, request 
-        Some(true) BackupProven: the backup b3 was restored into a server of its own, with 7 keys; those that are too many could not be removed: the bucket refuses the access
-    "#]].assert_eq(&told(&decide(&object, &seen)));
-}
-
-#[test]
-fn every_way_to_fail_has_its_reason() {
-    let object = backed_up(&format!("schedule: '@daily', {VOLUME}"));
-    let fails = |end: &str, containers: &str| {
-        let mut seen = running();
-        add(&mut seen, "job", "backup", 3, end, containers);
-        told(&decide(&object, &seen))
-            .lines()
-            .last()
-            .map(str::to_owned)
-            .unwrap_or_default()
-    };
-    let init = |code: i32, words: &str| {
-        format!(
-            "initContainerStatuses: {}",
-            container("backup", code, words)
-        )
-    };
-    let mut text = String::new();
-    for (end, containers) in [
-        (
-            FAILED,
-            init(1, r#"{"reason":"DestinationFull","message":"no room"}"#),
-        ),
-        (
-            FAILED,
-            init(1, r#"{"reason":"InvalidBackupName","message":"odd"}"#),
-        ),
-        (FAILED, init(137, "")),
-        (FAILED, String::new()),
-        (
-            "{type: Failed, status: 'True', reason: DeadlineExceeded}",
-            String::new(),
-        ),
-    ] {
-        writeln!(text, "{}", fails(end, &containers)).expect("text");
-    }
-    expect![[r#"
-        Some(false) DestinationFull: no room
-        Some(false) BackupFailed: odd
-        Some(false) BackupFailed: the container backup ended with exit code 137: 'kubectl logs job/job -c backup' says more
-        Some(false) BackupFailed: the pod of Job job was taken away before it had ended
-        Some(false) BackupTimeout: it had not ended after 60 seconds: raise its timeout
-    "#]]
-    .assert_eq(&text);
 }

@@ -158,3 +158,33 @@ fn what_is_asked_for_otherwise_is_tried_anew() {
     "#]]
     .assert_eq(&text);
 }
+
+#[test]
+fn what_was_restored_for_a_database_that_is_gone_is_no_data_of_its_heir() {
+    let object = restored("from: {volume: {claimName: copies}}");
+    let mut heir = object.clone();
+    heir.metadata.uid = Some("u-heir".to_owned());
+    let mut seen = seen();
+    add(
+        &mut seen,
+        &job(&object),
+        "restore",
+        3,
+        COMPLETE,
+        "phase: Succeeded",
+    );
+    let mut text = begins(&object, &seen) + &begins(&heir, &seen);
+    // What still writes is waited for; its Job goes by itself.
+    seen.backups.jobs.clear();
+    add(&mut seen, &job(&object), "restore", 3, "", "phase: Running");
+    text += &begins(&heir, &seen);
+    expect![[r#"
+        Progressing: Postgres 17 is being started
+        [] server: true
+        Progressing: the newest backup is being restored
+        [postgres --version=17 --folder=/backups] server: false
+        Progressing: what restore said before is being stopped
+        [] server: false
+    "#]]
+    .assert_eq(&text);
+}
