@@ -5,7 +5,10 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaimVolumeSource, PodSecurityContext, SeccompProfile, SecretVolumeSource,
     SecurityContext, Volume, VolumeMount,
 };
-use trackbed_api::database::Engine;
+use trackbed_api::{
+    common::{ResourceDefaults, Resources},
+    database::Engine,
+};
 
 use super::Place;
 
@@ -14,6 +17,9 @@ use super::Place;
 const USER: i64 = 999;
 /// The supervisor in the pod.
 const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
+/// What copies it asks for. A pod asks for the most that one of its init containers does: without
+/// amounts of its own, a namespace's defaults would count for more than a small server.
+const INSTALL: ResourceDefaults = ["10m", "16Mi", "500m", "64Mi"];
 
 /// The server's image.
 pub(super) fn image(place: &Place<'_>) -> String {
@@ -55,6 +61,7 @@ pub(super) fn install(image: &str) -> Container {
         name: "supervisor".to_owned(),
         image: Some(image.to_owned()),
         command: Some(words.iter().map(|it| (*it).to_owned()).collect()),
+        resources: Some(Resources::default().with_defaults(INSTALL)),
         volume_mounts: Some(vec![mount("bin", "/opt/trackbed/bin", false)]),
         security_context: Some(unprivileged()),
         ..Container::default()

@@ -195,6 +195,13 @@ fn a_schedule_takes_and_proves_backups_beside_the_server() {
                   - /opt/trackbed/bin/trackbed
                   image: docker.io/trackbed/operator:1
                   name: supervisor
+                  resources:
+                    limits:
+                      cpu: 500m
+                      memory: 64Mi
+                    requests:
+                      cpu: 10m
+                      memory: 16Mi
                   securityContext:
                     allowPrivilegeEscalation: false
                     capabilities:

@@ -217,6 +217,13 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               - /opt/trackbed/bin/trackbed
               image: docker.io/trackbed/operator:1
               name: supervisor
+              resources:
+                limits:
+                  cpu: 500m
+                  memory: 64Mi
+                requests:
+                  cpu: 10m
+                  memory: 16Mi
               securityContext:
                 allowPrivilegeEscalation: false
                 capabilities:
