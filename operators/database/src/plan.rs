@@ -37,6 +37,8 @@ use crate::observe::Seen;
 
 /// How often the Secret, which nobody watches, is looked at.
 const SECRET: Duration = Duration::from_secs(600);
+/// And when there is something to wait for in one.
+const LACKING: Duration = Duration::from_secs(30);
 
 /// Everything that follows from a look at a Database.
 #[derive(Clone, Debug)]
@@ -144,11 +146,13 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     };
     let initialised = initialised(&before, seen);
     if let Some(health) = secret::missing(&place, seen, before.initialised) {
-        return of(before, health, None, Some(Duration::from_secs(30)));
+        return of(before, health, None, Some(LACKING));
     }
-    let transport = match tls::of(&place, seen, now) {
-        Ok(transport) => transport,
-        Err(health) => return of(before, health, None, Some(Duration::from_secs(30))),
+    let (transport, lacks) = match tls::of(&place, seen, now) {
+        Ok(transport) => (transport, None),
+        // A server that runs has volumes that may grow, and backups.
+        Err(health) if seen.set.is_some() => (tls::standing(seen), Some(health)),
+        Err(health) => return of(before, health, None, Some(LACKING)),
     };
     let transport = transport.as_ref();
     let logins = rotation::logins(&place, seen, now);
@@ -184,6 +188,11 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         restore::Step::Done => (set, restore::Act::Nothing, health),
         restore::Step::Before { health, act } => (None, act, health),
     };
+    let (set, health, look) = match lacks {
+        None => (set, health, SECRET),
+        // A pod that began now would wait for the certificate too. One may be asked to end.
+        Some(lacks) => (set.filter(|_| object.spec.suspend), lacks, LACKING),
+    };
     let ready = seen.pod.as_deref().is_some_and(health::is_ready);
     let children = Children {
         secret,
@@ -213,7 +222,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         initialised,
         ..before
     };
-    let again = logins.again.map_or(SECRET, |again| again.min(SECRET));
+    let again = logins.again.map_or(look, |again| again.min(look));
     let mut plan = of(status, health, Some(children), Some(again));
     plan.outcome.facts = facts.into_iter().chain(proven).collect();
     plan

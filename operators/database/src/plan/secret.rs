@@ -15,6 +15,8 @@ use crate::observe::Seen;
 
 /// Annotation: data were written under this identity.
 const INITIALISED: &str = "trackbed.dev/initialised";
+/// Key: how clients connect, where they have to encrypt.
+pub const SSL_MODE: &str = "sslmode";
 /// User and database of the application.
 const APPLICATION: &str = "app";
 
@@ -133,7 +135,7 @@ fn encrypted(keys: &mut BTreeMap<&'static str, String>, transport: &Transport) {
                 uri.push_str("?sslmode=require");
             }
         }
-        keys.insert("sslmode", "require".to_owned());
+        keys.insert(SSL_MODE, "require".to_owned());
         keys.insert("PGSSLMODE", "require".to_owned());
     }
 }

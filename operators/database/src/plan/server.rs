@@ -73,7 +73,7 @@ fn asked(set: &StatefulSet) -> impl PartialEq + '_ {
 }
 
 /// Name of the Secret with the certificate that the server shows.
-fn certificate(set: &StatefulSet) -> Option<&str> {
+pub(super) fn certificate(set: &StatefulSet) -> Option<&str> {
     let volumes = set
         .spec
         .as_ref()?

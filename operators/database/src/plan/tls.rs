@@ -10,7 +10,7 @@ use rcgen::{
 use trackbed_api::{Database, names, reason::Reason, tls::TlsMode};
 use trackbed_kit::{Health, meta};
 
-use super::Place;
+use super::{Place, secret::SSL_MODE, server};
 use crate::observe::{Keys, Seen};
 
 /// What clients check the server's certificate with.
@@ -61,10 +61,6 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
     let Some(tls) = &place.object.spec.tls else {
         return Ok(None);
     };
-    let text = |secret: &Secret, key: &str| -> Option<String> {
-        let value = secret.data.as_ref()?.get(key)?;
-        String::from_utf8(value.0.clone()).ok()
-    };
     if let Some(reference) = &tls.secret_ref {
         let name = reference.name.to_string();
         let wants = |what: String| Health::Waiting(Reason::SecretInvalid, what);
@@ -97,6 +93,27 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
         authority: text(&own, AUTHORITY),
         own: Some(own),
     }))
+}
+
+/// How they are while the certificate that is asked for is waited for: as the server was started, and
+/// its clients were told.
+pub fn standing(seen: &Seen) -> Option<Transport> {
+    let secret = server::certificate(seen.set.as_deref()?)?.to_owned();
+    let told = seen.secret.as_ref();
+    let mode = match told.and_then(|it| text(it, SSL_MODE)) {
+        Some(_) => TlsMode::Require,
+        None => TlsMode::Allow,
+    };
+    Some(Transport {
+        mode,
+        secret,
+        authority: told.and_then(|it| text(it, AUTHORITY)),
+        own: None,
+    })
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
 }
 
 /// The Database's own: as it is as long as it is valid, then another one of the same authority.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use expect_test::expect;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Secret};
 use serde_json::Value;
 use trackbed_api::Database;
 use trackbed_database::{
@@ -168,4 +168,56 @@ fn a_certificate_of_somebody_has_to_be_there() {
         sslmode: require
         PGSSLMODE: require
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn a_server_goes_on_while_the_next_certificate_is_waited_for() {
+    let mut object = encrypted("mode: Require, secretRef: {name: mine}");
+    let mut seen = with_keys();
+    let files = "tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t, tls.key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t, ca.crt: Q0E=";
+    let mine = yaml::<Secret>(&format!("metadata: {{name: mine}}\ndata: {{{files}}}\n"));
+    seen.certificate = Some(Arc::unwrap_or_clone(mine));
+    let before = decide(&object, &seen).children.expect("children");
+    // Of the next one there is nothing yet.
+    seen.certificate = None;
+    seen.secret = Some(before.secret.clone());
+    seen.settings = Some(before.settings.clone());
+    seen.set = before.set.clone().map(Arc::new);
+    object = encrypted("mode: Allow, secretRef: {name: next}");
+    object.spec.parameters = [("work_mem".to_owned(), "8MB".to_owned())].into();
+    let plan = decide(&object, &seen);
+    let (_, reason, message) = plan.outcome.health.ready();
+    assert_eq!(
+        (reason, message),
+        (
+            "SecretInvalid",
+            "tls.secretRef: there is no Secret next in this namespace"
+        )
+    );
+    assert_eq!(
+        plan.outcome.requeue,
+        Some(std::time::Duration::from_secs(30))
+    );
+    let children = plan.children.expect("children");
+    assert!(
+        children.set.is_none(),
+        "its pod would wait for the certificate"
+    );
+    assert_eq!(children.secret.data, before.secret.data);
+    let data = children.settings.data.expect("data");
+    assert!(data["postgresql.conf"].contains("work_mem = '8MB'"));
+    assert_eq!(
+        data["pg_hba.conf"],
+        before.settings.data.expect("data")["pg_hba.conf"]
+    );
+    object.spec.suspend = true;
+    let set = decide(&object, &seen).children.and_then(|it| it.set);
+    let spec = set.and_then(|it| it.spec).expect("a set");
+    assert_eq!(spec.replicas, Some(0));
+    let set = StatefulSet {
+        spec: Some(spec),
+        ..StatefulSet::default()
+    };
+    let text = serde_json::to_string(&set).expect("JSON");
+    assert!(text.contains("\"secretName\":\"mine\""), "{text}");
 }
