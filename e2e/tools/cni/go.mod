@@ -9,6 +9,8 @@ tool (
 	github.com/containernetworking/plugins/plugins/meta/portmap
 )
 
+// What e2e/tools/kubernetes consists of too is asked for in its versions, and so compiled once: packages
+// are kept under the version that is asked for, which a replacement would not change.
 require (
 	github.com/alexflint/go-filemutex v1.3.0 // indirect
 	github.com/containernetworking/cni v1.3.0 // indirect
@@ -20,6 +22,6 @@ require (
 	github.com/safchain/ethtool v0.6.2 // indirect
 	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
-	golang.org/x/sys v0.35.0 // indirect
-	sigs.k8s.io/knftables v0.0.18 // indirect
+	golang.org/x/sys v0.40.0 // indirect
+	sigs.k8s.io/knftables v0.0.21 // indirect
 )
