@@ -114,16 +114,30 @@ const SUITE: [&str; 6] = [
     "quiet",
 ];
 
-/// The end-to-end suite, against the cluster that the variables name.
-pub(crate) fn suite(variables: &[(&str, String)], filter: Option<&str>) -> Result<()> {
-    let mut command = cargo(&["test", "--no-fail-fast", "--workspace"]);
-    command.args(["--features", "suite/cluster"]);
+/// A test of the operator's package: with it, Cargo makes its program, too.
+const OPERATOR: &str = "program";
+
+fn of_suite(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--workspace", "--features", "suite/cluster"]);
+    command.args(arguments);
     for target in SUITE {
         command.args(["--test", target]);
     }
-    // They wait most of the time, for builds, time limits and back-offs: more than cores.
     command
-        .env("RUST_TEST_THREADS", "4")
+}
+
+/// Compiles the end-to-end suite and the operator that it tests.
+pub(crate) fn compile_suite() -> Command {
+    of_suite(&["--quiet", "--no-run", "--test", OPERATOR])
+}
+
+/// The end-to-end suite, against the cluster that the variables name.
+pub(crate) fn suite(variables: &[(&str, String)], filter: Option<&str>) -> Result<()> {
+    let mut command = of_suite(&["--no-fail-fast"]);
+    // They wait most of the time, for builds, time limits and back-offs: four at once left two
+    // cores idle for two fifths of their time.
+    command
+        .env("RUST_TEST_THREADS", "6")
         .args(filter)
         .envs(variables.iter().cloned());
     Ok(command.check_visible()?)

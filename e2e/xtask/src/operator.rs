@@ -11,7 +11,7 @@ use images::oci::{ImageBuilder, Layout};
 use serde_json::{Value, json};
 
 use crate::{
-    check::cargo,
+    check::{self, cargo},
     error::{Doing, Error, Result},
     repository,
 };
@@ -30,6 +30,16 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Registries besides Docker Hub whose images base images come from.
 const OTHERS: [&str; 3] = ["gcr.io", "ghcr.io", "quay.io"];
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How the operator is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// As people get it.
+    Release,
+    /// With the tests, from the same crates: none is compiled a second time, and sums that
+    /// overflow and assertions of libraries end it instead of passing unseen.
+    Tests,
+}
 
 /// What the chart is installed with.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -159,8 +169,8 @@ pub(crate) fn push_base_images(name: Name) -> Result<()> {
 
 /// Builds the operator and its image, puts it into the mirror, and says how the chart is
 /// installed with it.
-pub(crate) fn build(name: Name) -> Result<Values> {
-    let layout = image()?;
+pub(crate) fn build(name: Name, profile: Profile) -> Result<Values> {
+    let layout = image(profile)?;
     let digest = Layout::open(&layout)?.digest().to_string();
     let tag: String = digest
         .trim_start_matches("sha256:")
@@ -184,11 +194,20 @@ pub(crate) fn build(name: Name) -> Result<Values> {
 }
 
 /// The operator's image as a layout: static programs on nothing.
-pub(crate) fn image() -> Result<PathBuf> {
-    let folder = programs()?;
-    let layout = cluster::cache().join("images/operator/current");
+pub(crate) fn image(profile: Profile) -> Result<PathBuf> {
+    let folder = cluster::cache().join("images/operator");
+    let program = folder.join("trackbed");
+    fs::create_dir_all(&folder).doing(|| format!("creating {}", folder.display()))?;
+    // What is only for debuggers is more than half of the tests' program, and of the pods' time to
+    // start.
+    Command::new("strip")
+        .arg("-o")
+        .arg(&program)
+        .arg(programs(profile)?.join("trackbed"))
+        .check()?;
+    let layout = folder.join("current");
     ImageBuilder::new()
-        .file(folder.join("trackbed"), "/trackbed", 0o755)
+        .file(&program, "/trackbed", 0o755)
         .file(CERTIFICATES, CERTIFICATES, 0o644)
         .dir("/tmp", 0o1777)
         .bytes(
@@ -214,10 +233,10 @@ pub(crate) fn publish_image(
     insecure: bool,
     auth_file: Option<&Path>,
 ) -> Result<()> {
-    let layout = image()?;
+    let layout = image(Profile::Release)?;
     println!("{}", layout.display());
     let Some(reference) = push else { return Ok(()) };
-    let mut command = Command::new(programs()?.join("trackbed"));
+    let mut command = Command::new(programs(Profile::Release)?.join("trackbed"));
     command.arg("push").arg("--layout").arg(&layout);
     command.args(["--image", reference]);
     if insecure {
@@ -230,15 +249,21 @@ pub(crate) fn publish_image(
 }
 
 /// Builds the operator, and gives the folder that its programs are in.
-pub(crate) fn programs() -> Result<PathBuf> {
-    let mut command: Command = cargo(&["build", "--quiet", "--release", "--target", TARGET]);
-    command
-        .args(["--package", "trackbed", "--bins"])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+pub(crate) fn programs(profile: Profile) -> Result<PathBuf> {
+    let (mut command, folder) = match profile {
+        Profile::Release => {
+            let mut command = cargo(&["build", "--quiet", "--release", "--target", TARGET]);
+            command.args(["--package", "trackbed", "--bins"]);
+            (command, "release")
+        }
+        Profile::Tests => (check::compile_suite(), "debug"),
+    };
+    // As the workspace's settings say, also for whoever has flags of their own.
+    command.env("RUSTFLAGS", "-C target-feature=+crt-static");
     command.check_visible()?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository("target"), PathBuf::from);
-    Ok(target.join(TARGET).join("release"))
+    Ok(target.join(TARGET).join(folder))
 }
 
 /// A file for values, which may hold what is nobody's business.

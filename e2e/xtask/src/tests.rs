@@ -11,7 +11,9 @@ use cluster::{Credentials, Login, Name, Network, Paths, daemon, daemon::Life, sp
 use crate::{
     check, collect,
     error::{Error, Result},
-    interrupt, operator, up,
+    interrupt,
+    operator::{self, Profile},
+    up,
 };
 
 #[derive(Debug, Args)]
@@ -106,7 +108,7 @@ fn cluster_parts(report: &mut Report, filter: Option<&str>, keep: bool) {
         collect::clear()?;
         interrupt::own(name);
         up::start(name, life)?;
-        up::install_operator(name)
+        up::install_operator(name, Profile::Tests)
     });
     if up && operator::exists() {
         let passed = report.part("end-to-end tests", || {

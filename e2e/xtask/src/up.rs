@@ -11,7 +11,8 @@ use cluster::{
 
 use crate::{
     error::{Doing, Error, Result},
-    example, interrupt, operator,
+    example, interrupt,
+    operator::{self, Profile},
     step::step,
 };
 
@@ -56,7 +57,7 @@ pub(crate) fn up(name: Name, options: &Options) -> Result<()> {
     interrupt::watch()?;
     start(name, Life::Long)?;
     interrupt::disown(name);
-    install_operator(name)?;
+    install_operator(name, Profile::Release)?;
     if options.bare || !operator::exists() {
         println!("\nThe cluster is up ({}).", spoken(begun.elapsed()));
     } else {
@@ -107,12 +108,12 @@ pub(crate) fn start(name: Name, life: Life) -> Result<()> {
 }
 
 /// Builds Trackbed and installs it on our cluster `name`.
-pub(crate) fn install_operator(name: Name) -> Result<()> {
+pub(crate) fn install_operator(name: Name, profile: Profile) -> Result<()> {
     if !operator::exists() {
         println!("• there is no chart yet: the cluster is without Trackbed");
         return Ok(());
     }
-    let values = step("operator", || operator::build(name))?;
+    let values = step("operator", || operator::build(name, profile))?;
     step("chart", || operator::install(&Client::of(name), &values))
 }
 

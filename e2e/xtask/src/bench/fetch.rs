@@ -53,7 +53,7 @@ struct Row {
 pub(super) fn run() -> Result<()> {
     step("fetch", || {
         cluster::tools::build(&[&cluster::tools::GIT_SERVER])?;
-        let program = operator::programs()?.join("trackbed");
+        let program = operator::programs(operator::Profile::Release)?.join("trackbed");
         let folder = tempfile::tempdir().doing(|| "making a folder".to_owned())?;
         let mut rows = Vec::new();
         for shape in SHAPES {
