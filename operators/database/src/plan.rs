@@ -7,6 +7,7 @@ pub mod deletion;
 pub mod destination;
 pub mod health;
 pub mod job;
+mod known;
 pub mod parameters;
 pub mod pod;
 pub mod policy;
@@ -28,9 +29,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use known::Known;
 use kube::ResourceExt;
 use std::time::Duration;
-use trackbed_api::{Database, DatabaseStatus, database::Binding, labels, names, reason::Reason};
+use trackbed_api::{Database, DatabaseStatus, labels, reason::Reason};
 use trackbed_kit::{Config, Fact, Health, Plan as Outcome, conditions::find, meta};
 
 use crate::observe::Seen;
@@ -144,85 +146,39 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         project,
         config,
     };
-    let initialised = initialised(&before, seen);
-    if let Some(health) = secret::missing(&place, seen, before.initialised) {
-        return of(before, health, None, Some(LACKING));
-    }
-    let (transport, lacks) = match tls::of(&place, seen, now) {
-        Ok(transport) => (transport, None),
-        // A server that runs has volumes that may grow, and backups.
-        Err(health) if seen.set.is_some() => (tls::standing(seen), Some(health)),
+    let known = match Known::of(&place, seen, &before, now) {
+        Ok(known) => known,
         Err(health) => return of(before, health, None, Some(LACKING)),
     };
-    let transport = transport.as_ref();
-    let logins = rotation::logins(&place, seen, now);
-    let backup = attempt::status(&place.name, &object.spec, seen, &before);
-    let proven = attempt::fact(&object.spec, seen, &before);
-    let stand = settings::Backups::of(&object.spec, backup.as_ref(), proven.as_ref());
-    let identity = secret::identity(seen);
-    let settings = settings::desired(&place, &identity, initialised, stand.as_ref(), transport);
-    let size = claim::capacity(seen).or_else(|| before.storage.clone());
-    let usage = storage::usage(seen.volume.as_ref(), size.as_deref());
     let health = health::of(&place, seen, now);
-    let health = match &usage {
+    let health = match &known.usage {
         Some(usage) => usage.health(health),
         None => health,
     };
-    let facts = storage::fact(usage.as_ref(), &health, size.as_deref(), &before);
-    let faults = parameters::faults(&object.spec);
-    let (settings, health) = match (faults.is_empty(), &seen.settings) {
-        (true, _) => (settings, health),
-        (false, Some(live)) => (
-            settings::kept(settings, live),
-            health::faulty(&faults, &health),
-        ),
-        (false, None) => {
-            let health = Health::Stalled(Reason::InvalidParameter, faults.join("; "));
-            return of(before, health, None, None);
-        }
+    let (usage, size) = (known.usage.as_ref(), known.size.as_deref());
+    let facts = storage::fact(usage, &health, size, &before);
+    let (settings, health) = match known.settings(&place, seen, health) {
+        Ok(settings) => settings,
+        Err(health) => return of(before, health, None, None),
     };
-    let mut secret = secret::desired(&place, seen, &logins.current, initialised, transport);
-    logins.mark(&mut secret);
-    let set = server::desired(&place, &settings, seen, logins.waits, transport);
-    let (set, restore, health) = match restore::of(&place, seen, initialised) {
-        restore::Step::Done => (set, restore::Act::Nothing, health),
-        restore::Step::Before { health, act } => (None, act, health),
-    };
-    let (set, health, look) = match lacks {
-        None => (set, health, SECRET),
-        // A pod that began now would wait for the certificate too. One may be asked to end.
-        Some(lacks) => (set.filter(|_| object.spec.suspend), lacks, LACKING),
-    };
-    let ready = seen.pod.as_deref().is_some_and(health::is_ready);
+    let (set, restore, health) = known.server(&place, seen, &settings, health);
+    let look = known.lacks.as_ref().map_or(SECRET, |_| LACKING);
+    let again = known.logins.again.map_or(look, |again| again.min(look));
     let children = Children {
-        secret,
-        certificate: transport.and_then(|it| it.own.clone()),
-        standby: rotation::standby(&place, &logins),
+        secret: known.secret(&place, seen),
+        certificate: known.transport.as_ref().and_then(|it| it.own.clone()),
+        standby: rotation::standby(&place, &known.logins),
         claim: claim::desired(&place, seen),
         service: service::desired(&place),
         headless: service::headless(&place),
         policy: policy::desired(&place),
-        backups: backup::desired(&place, seen, ready, &before),
+        backups: backup::desired(&place, seen, &before),
         restore,
         set,
         settings,
     };
-    let status = DatabaseStatus {
-        binding: Some(Binding {
-            name: names::credentials(&place.name),
-        }),
-        credentials: Some(logins.status(&place)),
-        host: Some(place.host()),
-        port: Some(object.spec.engine.port()),
-        claim: Some(names::data_claim(&place.name)),
-        storage: size,
-        storage_used: usage.map(|it| it.used()).or(before.storage_used),
-        identity: initialised.then_some(identity),
-        backup,
-        initialised,
-        ..before
-    };
-    let again = logins.again.map_or(look, |again| again.min(look));
+    let proven = known.proven.clone();
+    let status = known.status(&place, before);
     let mut plan = of(status, health, Some(children), Some(again));
     plan.outcome.facts = facts.into_iter().chain(proven).collect();
     plan
@@ -248,13 +204,6 @@ fn said(before: &DatabaseStatus, kind: &'static str) -> Option<Fact> {
     };
     let (reason, message) = (said.reason.clone(), said.message.clone());
     Some(Fact::new(kind, status, reason, message))
-}
-
-/// Whether data were written: once the server was ready, or the retained Secret says so.
-fn initialised(before: &DatabaseStatus, seen: &Seen) -> bool {
-    before.initialised
-        || seen.secret.as_ref().is_some_and(secret::is_initialised)
-        || seen.pod.as_deref().is_some_and(health::is_ready)
 }
 
 fn of(

@@ -16,7 +16,7 @@ use trackbed_api::{
 };
 use trackbed_kit::claim;
 
-use super::{Place, destination::Lies, job, job::Work, pod, server, settings};
+use super::{Place, destination::Lies, health, job, job::Work, pod, server, settings};
 use crate::observe::Seen;
 
 /// Container that takes the backup.
@@ -44,11 +44,12 @@ pub struct Backups {
 }
 
 /// What is to be there. A backup that is asked for waits for the server.
-pub fn desired(place: &Place<'_>, seen: &Seen, ready: bool, before: &DatabaseStatus) -> Backups {
+pub fn desired(place: &Place<'_>, seen: &Seen, before: &DatabaseStatus) -> Backups {
     let Some(backup) = place.object.spec.backup.as_ref() else {
         return Backups::default();
     };
     let volume = backup.destination.volume.as_ref();
+    let ready = seen.pod.as_deref().is_some_and(health::is_ready);
     Backups {
         claim: volume.map(|volume| PersistentVolumeClaim {
             metadata: place.retained(&names::backup_claim(&place.name)),

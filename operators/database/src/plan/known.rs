@@ -1,0 +1,155 @@
+//! What a plan is made from, and the parts of it that need more than one thing of that.
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ConfigMap, Secret},
+};
+use trackbed_api::{
+    DatabaseStatus, backup::BackupStatus, database::Binding, names, reason::Reason,
+};
+use trackbed_kit::{Fact, Health};
+
+use super::{
+    Place, attempt, claim, health, parameters, restore,
+    rotation::{self, Logins},
+    secret, server, settings,
+    storage::{self, Usage},
+    tls::{self, Transport},
+};
+use crate::observe::Seen;
+
+/// What is known of a Database before anything is decided about it.
+pub(super) struct Known {
+    /// Whether data were written.
+    initialised: bool,
+    /// Whose the data are.
+    identity: String,
+    /// How connections are encrypted.
+    pub(super) transport: Option<Transport>,
+    /// What there is to wait for until they are as they are to be.
+    pub(super) lacks: Option<Health>,
+    pub(super) logins: Logins,
+    backup: Option<BackupStatus>,
+    /// Whether the last backup is good.
+    pub(super) proven: Option<Fact>,
+    /// The volume's capacity, and how much of it is used.
+    pub(super) size: Option<String>,
+    pub(super) usage: Option<Usage>,
+}
+
+impl Known {
+    /// # Errors
+    /// What there is to wait for before anything can be done.
+    pub(super) fn of(
+        place: &Place<'_>,
+        seen: &Seen,
+        before: &DatabaseStatus,
+        now: Timestamp,
+    ) -> Result<Self, Health> {
+        if let Some(health) = secret::missing(place, seen, before.initialised) {
+            return Err(health);
+        }
+        let (transport, lacks) = match tls::of(place, seen, now) {
+            Ok(transport) => (transport, None),
+            // A server that runs has volumes that may grow, and backups.
+            Err(health) if seen.set.is_some() => (tls::standing(seen), Some(health)),
+            Err(health) => return Err(health),
+        };
+        let spec = &place.object.spec;
+        let size = claim::capacity(seen).or_else(|| before.storage.clone());
+        Ok(Self {
+            initialised: initialised(before, seen),
+            identity: secret::identity(seen),
+            transport,
+            lacks,
+            logins: rotation::logins(place, seen, now),
+            backup: attempt::status(&place.name, spec, seen, before),
+            proven: attempt::fact(spec, seen, before),
+            usage: storage::usage(seen.volume.as_ref(), size.as_deref()),
+            size,
+        })
+    }
+
+    /// The server's settings, and its health: with parameters that it would refuse, it keeps those
+    /// that it has.
+    ///
+    /// # Errors
+    /// Where there are none that it could keep.
+    pub(super) fn settings(
+        &self,
+        place: &Place<'_>,
+        seen: &Seen,
+        health: Health,
+    ) -> Result<(ConfigMap, Health), Health> {
+        let spec = &place.object.spec;
+        let stand = settings::Backups::of(spec, self.backup.as_ref(), self.proven.as_ref());
+        let (stand, transport) = (stand.as_ref(), self.transport.as_ref());
+        let settings = settings::desired(place, &self.identity, self.initialised, stand, transport);
+        let faults = parameters::faults(spec);
+        match (faults.is_empty(), &seen.settings) {
+            (true, _) => Ok((settings, health)),
+            (false, Some(live)) => {
+                let health = health::faulty(&faults, &health);
+                Ok((settings::kept(settings, live), health))
+            }
+            (false, None) => Err(Health::Stalled(Reason::InvalidParameter, faults.join("; "))),
+        }
+    }
+
+    /// The server, and what is done about the backup that it begins with.
+    pub(super) fn server(
+        &self,
+        place: &Place<'_>,
+        seen: &Seen,
+        settings: &ConfigMap,
+        health: Health,
+    ) -> (Option<StatefulSet>, restore::Act, Health) {
+        let transport = self.transport.as_ref();
+        let set = server::desired(place, settings, seen, self.logins.waits, transport);
+        let (set, restore, health) = match restore::of(place, seen, self.initialised) {
+            restore::Step::Done => (set, restore::Act::Nothing, health),
+            restore::Step::Before { health, act } => (None, act, health),
+        };
+        match self.lacks.clone() {
+            None => (set, restore, health),
+            // A pod that began now would wait for the certificate too. One may be asked to end.
+            Some(lacks) => {
+                let suspended = place.object.spec.suspend;
+                (set.filter(|_| suspended), restore, lacks)
+            }
+        }
+    }
+
+    pub(super) fn secret(&self, place: &Place<'_>, seen: &Seen) -> Secret {
+        let (login, transport) = (&self.logins.current, self.transport.as_ref());
+        let mut secret = secret::desired(place, seen, login, self.initialised, transport);
+        self.logins.mark(&mut secret);
+        secret
+    }
+
+    pub(super) fn status(self, place: &Place<'_>, before: DatabaseStatus) -> DatabaseStatus {
+        DatabaseStatus {
+            binding: Some(Binding {
+                name: names::credentials(&place.name),
+            }),
+            credentials: Some(self.logins.status(place)),
+            host: Some(place.host()),
+            port: Some(place.object.spec.engine.port()),
+            claim: Some(names::data_claim(&place.name)),
+            storage: self.size,
+            storage_used: self.usage.map(|it| it.used()).or(before.storage_used),
+            identity: self.initialised.then_some(self.identity),
+            backup: self.backup,
+            initialised: self.initialised,
+            ..before
+        }
+    }
+}
+
+/// Whether data were written: once the server was ready, or the retained Secret says so.
+fn initialised(before: &DatabaseStatus, seen: &Seen) -> bool {
+    before.initialised
+        || seen.secret.as_ref().is_some_and(secret::is_initialised)
+        || seen.pod.as_deref().is_some_and(health::is_ready)
+}
