@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     backup::{Backup, BackupStatus, Restore},
     common::{Resources, conditions_schema},
+    init::Init,
     labels,
     project::DeletionPolicy,
     scalar::{Duration, ObjectName, Quantity},
@@ -41,6 +42,9 @@ use crate::{
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres'").message("tls is for Postgres: connections to the other engines stay within the namespace, without it"),
+    validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
+    validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
+    validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
     validation = Rule::new("!has(self.restore) || has(oldSelf.restore)").message("restore says what a new Database begins with: create another Database with it")
 )]
 pub struct DatabaseSpec {
@@ -75,6 +79,9 @@ pub struct DatabaseSpec {
     /// The backup that it begins with. Of a Database that has data it changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
+    /// SQL that it begins with. Of a Database that has data it changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
     /// Run no pod; data are kept.
     #[serde(default)]
     pub suspend: bool,

@@ -20,6 +20,7 @@ pub mod database;
 pub mod deployment;
 pub mod environment;
 pub mod expose;
+pub mod init;
 pub mod labels;
 pub mod names;
 pub mod preview;

@@ -269,6 +269,9 @@ reasons! {
         /// The volume holds data of another major version.
         MajorVersionMismatch: retryable = false, again = No,
             help = "The volume holds data of another major version. Set `version` back.";
+        /// The SQL that a database is to begin with does not run.
+        InitFailed: retryable = false, again = Yes,
+            help = "The SQL of `init` is not there, or does not run; the message has the server's words, and nothing of it stays. Correct the ConfigMap, or name another: it is tried again whenever the pod starts, at least every five minutes.";
         /// The database server does not start.
         DatabaseNotReady: retryable = true, again = Yes,
             help = "The server does not start or does not answer. The message has its last words.";

@@ -69,7 +69,7 @@ enum Command {
     Supervisor {
         /// What to do
         #[command(subcommand)]
-        command: trackbed_supervisor::Cli,
+        command: Box<trackbed_supervisor::Cli>,
     },
 }
 
@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
             Ok(runtime) => runtime.block_on(push::run(&options)),
             Err(error) => failed(&format!("no runtime: {error}")),
         },
-        Command::Supervisor { command } => trackbed_supervisor::run(command),
+        Command::Supervisor { command } => trackbed_supervisor::run(*command),
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Error {
         /// What happened.
         how: String,
     },
+    /// The SQL that a database is to begin with is not there, or does not run.
+    #[error("the database does not begin: {0}. Correct the ConfigMap of init: it is tried again")]
+    Init(String),
     /// A credential has characters that cannot be.
     #[error("{0} of the credentials must be one line of text")]
     Credential(String),
@@ -118,6 +121,7 @@ impl Error {
             ),
             Self::StorageFull { .. }
             | Self::Credential(_)
+            | Self::Init(_)
             | Self::Program { .. }
             | Self::NoAnswer(_)
             | Self::Io { .. } => false,
@@ -132,6 +136,7 @@ impl Error {
             Self::MajorVersionMismatch { .. } => "MajorVersionMismatch",
             Self::StorageFull { .. } => "StorageFull",
             Self::Credential(_) => "CredentialsMissing",
+            Self::Init(_) => "InitFailed",
             Self::DataPresent => "RestoreFailed",
             Self::Unsuited { .. } => "BackupUnreadable",
             Self::Differs { .. } => "BackupTampered",

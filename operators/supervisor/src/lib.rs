@@ -148,6 +148,9 @@ pub struct Options {
     /// The files tls.crt and tls.key, if clients may encrypt
     #[arg(long, default_value = "/etc/trackbed/tls", value_name = "DIR")]
     pub tls: PathBuf,
+    /// SQL that a new database begins with
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
     /// A folder in memory for sockets and files with passwords
     #[arg(long, default_value = "/run/trackbed", value_name = "DIR")]
     pub run: PathBuf,
@@ -292,6 +295,7 @@ impl Options {
             credentials: "/credentials".into(),
             standby: "/standby".into(),
             tls: "/tls".into(),
+            init: None,
             state: "/state".into(),
             run: "/run".into(),
             programs: None,

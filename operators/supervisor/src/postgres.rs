@@ -1,5 +1,6 @@
 //! Postgres, as in the official image: <https://hub.docker.com/_/postgres>.
 
+mod begin;
 mod dump;
 mod psql;
 mod scratch;
@@ -86,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         // Settings need the server; a server that ends before them needs no settings.
         tokio::select! {
             ended = &mut guarded => return ended,
-            done = configure(options, &logins) => done?,
+            done = configure(options, &folder, &logins) => done?,
         }
         println!("trackbed: roles and database are there");
         let tell = |logins: Vec<Login>| async move { introduce(options, &logins).await };
@@ -159,6 +160,9 @@ async fn reload(
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {
     let draft = marker::draft(folder)?;
     make(options, &draft)?;
+    if options.init.is_some() {
+        begin::ask(&draft)?;
+    }
     marker::publish(&draft, folder, &options.marker(identity))
 }
 
@@ -209,10 +213,11 @@ fn port(options: &Options) -> u16 {
     }
 }
 
-/// Waits for the server and tells it of its users and their database.
-async fn configure(options: &Options, logins: &[Login]) -> Result<(), Error> {
+/// Waits for the server, tells it of its users and their database, and what that begins with.
+async fn configure(options: &Options, folder: &Path, logins: &[Login]) -> Result<(), Error> {
     answers(options).await;
-    introduce(options, logins).await
+    introduce(options, logins).await?;
+    begin::run(options, folder, logins).await
 }
 
 /// Waits for the server. A recovery may take long; the kubelet's start-up probe says how long.
@@ -244,14 +249,25 @@ fn password_file(options: &Options) -> PathBuf {
     options.run.join("pgpass")
 }
 
-/// Whether it lets a user in.
-pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
+/// `psql` as a user, by a password, to the database of the applications.
+fn application(options: &Options, login: &Login) -> Result<Command, Error> {
     let mut command = psql::command(options);
     command
         .env("PGPASSFILE", password_file(options))
-        .env("PGCONNECT_TIMEOUT", "3")
         .env("PGDATABASE", options.credential("database")?)
-        .args(["--host", "127.0.0.1", "--command", "select 1"])
-        .args(["--username", &login.username]);
+        .args(["--host", "127.0.0.1", "--username", &login.username]);
+    Ok(command)
+}
+
+/// Whether it lets a user in, to a database that has begun.
+pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
+    if begin::is_pending(&folder(options)) {
+        let what = "the database has not begun with its SQL yet";
+        return Err(Error::NoAnswer(what.to_owned()));
+    }
+    let mut command = application(options, login)?;
+    command
+        .env("PGCONNECT_TIMEOUT", "3")
+        .args(["--command", "select 1"]);
     process::check(&mut command).map(|_| ())
 }

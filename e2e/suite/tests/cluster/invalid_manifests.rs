@@ -280,6 +280,14 @@ const DATABASES: &[(&str, &str)] = &[
         "{engine: Postgres, version: '17', parameters: {port: '1'}}",
         "leave addresses, paths, access and commands to Trackbed",
     ),
+    (
+        "{engine: Redis, version: '7', init: {configMapKeyRef: {name: a, key: b}}}",
+        "init is SQL",
+    ),
+    (
+        "{engine: Postgres, version: '17', init: {configMapKeyRef: {name: a, key: b}}, restore: {from: {database: a}}}",
+        "a Database that begins empty",
+    ),
 ];
 
 const PROJECTS: &[(&str, &str)] = &[

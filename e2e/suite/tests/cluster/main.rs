@@ -3,6 +3,7 @@
 mod again;
 mod backups;
 mod bad_input;
+mod begin;
 mod build_ends;
 mod build_failures;
 mod build_isolation;

@@ -5,7 +5,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetSpec},
         core::v1::{
-            Container, ContainerPort, ExecAction, Pod, PodSpec, PodTemplateSpec, Probe,
+            Container, ContainerPort, ExecAction, KeyToPath, Pod, PodSpec, PodTemplateSpec, Probe,
             TCPSocketAction, Volume, VolumeMount,
         },
     },
@@ -15,7 +15,7 @@ use k8s_openapi::{
     },
 };
 use std::collections::BTreeMap;
-use trackbed_api::{common::ResourceDefaults, labels, names};
+use trackbed_api::{common::ResourceDefaults, labels, names, run::KeyReference};
 use trackbed_kit::meta;
 
 use super::{
@@ -32,6 +32,9 @@ pub const RESOURCES: ResourceDefaults = ["100m", "256Mi", "1", "512Mi"];
 pub const METRICS: i32 = 9187;
 /// Volume with the certificate.
 const CERTIFICATE: &str = "certificate";
+/// Where the SQL is that it begins with, and its file there.
+const BEGINNING: &str = "/etc/trackbed/init";
+const SQL: &str = "init.sql";
 /// Annotation on the pod: hash of the settings that it was started with.
 const SETTINGS: &str = "trackbed.dev/settings";
 
@@ -170,6 +173,7 @@ fn server(place: &Place<'_>, transport: Option<&Transport>) -> Container {
     let engine = spec.engine.as_str().to_lowercase();
     let command = |words: &[&str]| Some(pod::command(words));
     let version = format!("--version={}", spec.version);
+    let begin = format!("--init={BEGINNING}/{SQL}");
     let probe = |failures: i32, period: i32| Probe {
         exec: Some(ExecAction {
             command: command(&["probe", &engine, &version]),
@@ -182,13 +186,16 @@ fn server(place: &Place<'_>, transport: Option<&Transport>) -> Container {
     Container {
         name: engine.clone(),
         image: Some(pod::image(place)),
-        command: command(&[&engine, &version]),
+        command: command(&match &spec.init {
+            None => vec![&*engine, &version],
+            Some(_) => vec![&*engine, &version, &begin],
+        }),
         ports: Some(vec![
             port(&engine, spec.engine.port()),
             port("metrics", METRICS),
         ]),
         resources: Some(spec.resources.with_defaults(RESOURCES)),
-        volume_mounts: Some(mounts(transport)),
+        volume_mounts: Some(mounts(place, transport)),
         // Half an hour for a recovery, then readiness every ten seconds.
         startup_probe: Some(probe(600, 3)),
         readiness_probe: Some(probe(3, 10)),
@@ -207,7 +214,7 @@ fn server(place: &Place<'_>, transport: Option<&Transport>) -> Container {
     }
 }
 
-fn mounts(transport: Option<&Transport>) -> Vec<VolumeMount> {
+fn mounts(place: &Place<'_>, transport: Option<&Transport>) -> Vec<VolumeMount> {
     let mut mounts = vec![
         pod::mount("data", "/data", false),
         pod::mount("credentials", "/etc/trackbed/credentials", true),
@@ -218,6 +225,8 @@ fn mounts(transport: Option<&Transport>) -> Vec<VolumeMount> {
         pod::mount("bin", "/opt/trackbed/bin", true),
     ];
     mounts.extend(transport.map(|_| pod::mount(CERTIFICATE, tls::FOLDER, true)));
+    let init = place.object.spec.init.as_ref();
+    mounts.extend(init.map(|_| pod::mount("init", BEGINNING, true)));
     mounts
 }
 
@@ -241,5 +250,21 @@ fn volumes(place: &Place<'_>, transport: Option<&Transport>) -> Vec<Volume> {
         pod::empty("bin", None),
     ];
     volumes.extend(transport.map(|it| pod::files(CERTIFICATE, &it.secret, &tls::FILES)));
+    let init = place.object.spec.init.as_ref();
+    volumes.extend(init.map(|it| beginning(&it.config_map_key_ref)));
     volumes
+}
+
+/// The SQL that it begins with. A server that has begun does without.
+fn beginning(at: &KeyReference) -> Volume {
+    let mut volume = pod::config_map("init", at.name.to_string());
+    if let Some(map) = &mut volume.config_map {
+        map.optional = Some(true);
+        map.items = Some(vec![KeyToPath {
+            key: at.key.clone(),
+            path: SQL.to_owned(),
+            mode: None,
+        }]);
+    }
+    volume
 }

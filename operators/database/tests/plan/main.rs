@@ -2,6 +2,7 @@
 
 mod attempt;
 mod backup;
+mod begin;
 mod deletion;
 mod encryption;
 mod health;

@@ -95,6 +95,17 @@ pub(super) fn ownership(database: &str, logins: &[Login]) -> String {
         .collect()
 }
 
+/// A user's SQL in one transaction, which leaves a mark. As a text within a text it reaches the server
+/// as it is: psql would run lines of it that begin with a backslash. The server refuses to end the
+/// transaction within it.
+pub(super) fn beginning(text: &str) -> String {
+    let run = format!("begin execute {}; end", literal(text));
+    format!(
+        "begin;\ndo {};\ncreate schema trackbed_begun;\ncommit;",
+        literal(&run)
+    )
+}
+
 pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -148,6 +159,19 @@ mod tests {
             reassign owned by "app_2" to "app";
         "#]]
             .assert_eq(&(roles("app", &logins) + &ownership("app", &logins)));
+    }
+
+    #[test]
+    fn what_a_database_begins_with_is_the_servers_to_read() {
+        let text = "create table t (a text default 'it''s');\n\\! id\n";
+        expect_test::expect![[r#"
+            begin;
+            do E'begin execute E''create table t (a text default ''''it''''''''s'''');
+            \\\\! id
+            ''; end';
+            create schema trackbed_begun;
+            commit;"#]]
+        .assert_eq(&beginning(text));
     }
 
     #[test]
