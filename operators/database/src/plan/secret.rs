@@ -57,7 +57,8 @@ pub fn login(secret: &Secret) -> Option<Login> {
     })
 }
 
-fn value(secret: &Secret, key: &str) -> Option<String> {
+/// The text of a key.
+pub(super) fn value(secret: &Secret, key: &str) -> Option<String> {
     let data = secret.data.as_ref()?.get(key)?;
     String::from_utf8(data.0.clone()).ok()
 }

@@ -10,7 +10,11 @@ use rcgen::{
 use trackbed_api::{Database, names, reason::Reason, tls::TlsMode};
 use trackbed_kit::{Health, meta};
 
-use super::{Place, secret::SSL_MODE, server};
+use super::{
+    Place,
+    secret::{SSL_MODE, value},
+    server,
+};
 use crate::observe::{Keys, Seen};
 
 /// What clients check the server's certificate with.
@@ -70,7 +74,7 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
             )));
         };
         for (key, block) in [(CERTIFICATE, "CERTIFICATE-----"), (KEY, "PRIVATE KEY-----")] {
-            if !text(secret, key).is_some_and(|it| it.contains(block)) {
+            if !value(secret, key).is_some_and(|it| it.contains(block)) {
                 return Err(wants(format!(
                     "tls.secretRef: the Secret {name} has no {key} in PEM"
                 )));
@@ -78,7 +82,7 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
         }
         return Ok(Some(Transport {
             mode: tls.mode,
-            authority: text(secret, AUTHORITY),
+            authority: value(secret, AUTHORITY),
             secret: name,
             own: None,
         }));
@@ -90,7 +94,7 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
     Ok(Some(Transport {
         mode: tls.mode,
         secret: names::database_certificate(&place.name),
-        authority: text(&own, AUTHORITY),
+        authority: value(&own, AUTHORITY),
         own: Some(own),
     }))
 }
@@ -100,20 +104,16 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
 pub fn standing(seen: &Seen) -> Option<Transport> {
     let secret = server::certificate(seen.set.as_deref()?)?.to_owned();
     let told = seen.secret.as_ref();
-    let mode = match told.and_then(|it| text(it, SSL_MODE)) {
+    let mode = match told.and_then(|it| value(it, SSL_MODE)) {
         Some(_) => TlsMode::Require,
         None => TlsMode::Allow,
     };
     Some(Transport {
         mode,
         secret,
-        authority: told.and_then(|it| text(it, AUTHORITY)),
+        authority: told.and_then(|it| value(it, AUTHORITY)),
         own: None,
     })
-}
-
-fn text(secret: &Secret, key: &str) -> Option<String> {
-    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
 }
 
 /// The Database's own: as it is as long as it is valid, then another one of the same authority.

@@ -46,13 +46,13 @@ pub(super) async fn run(options: &Options, folder: &Path, logins: &[Login]) -> R
     // The first line alone: a user's text may be long.
     command.args(["--set", "VERBOSITY=terse"]);
     let mut session = Session::start(command)?;
-    let begun = session.ask(BEGUN).await.map_err(said)?;
+    let begun = session.ask(BEGUN).await?;
     if begun.first().is_some_and(|it| it == "0") {
         session.ask(&sql::beginning(&text)).await.map_err(said)?;
         println!("trackbed: the database begins with the SQL that it was given");
     }
     done(folder)?;
-    session.ask(FORGET).await.map_err(said).map(|_| ())
+    session.ask(FORGET).await.map(|_| ())
 }
 
 fn done(folder: &Path) -> Result<(), Error> {
