@@ -75,6 +75,14 @@ pub enum Error {
         /// What reads it.
         instead: &'static str,
     },
+    /// An image has a server of another major version.
+    #[error("the image has version {found} of the server, where {wanted} is wanted")]
+    OtherVersion {
+        /// Of the image.
+        found: String,
+        /// What was wanted.
+        wanted: String,
+    },
     /// What was loaded is not what was counted when the backup was taken.
     #[error("the backup {name} did not come back whole: {how}")]
     Differs {
@@ -114,6 +122,7 @@ impl Error {
             | Self::DataPresent
             | Self::MajorVersionMismatch { .. }
             | Self::Unsuited { .. }
+            | Self::OtherVersion { .. }
             | Self::Differs { .. } => true,
             Self::Backup(error) => !matches!(
                 error,
@@ -139,6 +148,7 @@ impl Error {
             Self::Init(_) => "InitFailed",
             Self::DataPresent => "RestoreFailed",
             Self::Unsuited { .. } => "BackupUnreadable",
+            Self::OtherVersion { .. } => "UpdateFailed",
             Self::Differs { .. } => "BackupTampered",
             Self::Backup(error) => error.reason(),
             Self::Program { .. } | Self::NoAnswer(_) | Self::Io { .. } => "DatabaseNotReady",

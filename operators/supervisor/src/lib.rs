@@ -15,6 +15,7 @@ mod probe;
 mod process;
 mod redis;
 mod storage;
+pub mod version;
 
 use std::{
     fs,
@@ -92,6 +93,16 @@ pub enum Cli {
         /// Its name. Default: the newest
         #[arg(long)]
         backup: Option<String>,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Say which version of the server this image has
+    #[command(disable_version_flag = true)]
+    Look {
+        /// Which server
+        #[arg(value_enum)]
+        engine: Engine,
         /// Where things are
         #[command(flatten)]
         options: Options,
@@ -208,6 +219,7 @@ pub fn run(command: Cli) -> ExitCode {
             // A failure may be the volume's.
             storage::explain(restored, storage::Room::of(&options.data))
         }
+        Cli::Look { engine, options } => version::look(*engine, options).map(|it| tell(&it)),
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };
     match result {

@@ -10,10 +10,14 @@ use std::{
 };
 
 use axum::{Router, http::header, routing::get};
-use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{gauge::Gauge, info::Info},
+    registry::Registry,
+};
 use tokio::net::TcpListener;
 
-use crate::{Error, Options, storage};
+use crate::{Engine, Error, Options, storage, version};
 use backups::{Backups, Known};
 
 /// Port that they are told at.
@@ -55,6 +59,8 @@ struct Gauges {
     size: Number,
     available: Number,
     backups: Known,
+    /// Version of the server, if it says one.
+    version: Option<String>,
 }
 
 impl Gauges {
@@ -70,6 +76,10 @@ impl Gauges {
         ];
         for ((name, help), gauge) in METRICS.into_iter().zip(gauges) {
             registry.register(name, help, gauge.clone());
+        }
+        if let Some(version) = &self.version {
+            let labels = vec![("version", version.clone())];
+            registry.register("server", "The server", Info::new(labels));
         }
         registry.register_collector(Box::new(self.backups.clone()));
         registry
@@ -99,11 +109,14 @@ impl Gauges {
 
 /// Looks at the server, its volume and its backups again and again, and tells who asks. That nobody
 /// can ask is said and stops no server.
-pub(crate) async fn observe<F>(options: Options, load: impl Fn() -> F)
+pub(crate) async fn observe<F>(engine: Engine, options: Options, load: impl Fn() -> F)
 where
     F: Future<Output = Result<Load, Error>>,
 {
-    let gauges = Gauges::default();
+    let gauges = Gauges {
+        version: said(engine, &options).await,
+        ..Gauges::default()
+    };
     gauges.look_at_volume(&options).await;
     gauges.look_at_backups(&options);
     let told = tokio::spawn(tell(Arc::new(gauges.register())));
@@ -113,6 +126,15 @@ where
         gauges.look_at_volume(&options).await;
         gauges.look_at_backups(&options);
     }
+}
+
+/// The server's version. Without it, the rest is told.
+async fn said(engine: Engine, options: &Options) -> Option<String> {
+    let options = options.clone();
+    let said = tokio::task::spawn_blocking(move || version::of(engine, &options)).await;
+    said.ok()?
+        .inspect_err(|error| eprintln!("trackbed: {error}"))
+        .ok()
 }
 
 async fn tell(registry: Arc<Registry>) {
@@ -153,7 +175,10 @@ mod tests {
             state: state.path().to_owned(),
             ..Options::test()
         };
-        let gauges = Gauges::default();
+        let gauges = Gauges {
+            version: Some("17.6".to_owned()),
+            ..Gauges::default()
+        };
         gauges.set_load(Ok(Load {
             connections: 3,
             connections_max: 100,
@@ -168,6 +193,7 @@ mod tests {
         let said = text(&gauges);
         for line in [
             "trackbed_database_up 1",
+            "trackbed_database_server_info{version=\"17.6\"} 1",
             "trackbed_database_connections 3",
             "trackbed_database_connections_max 100",
             "trackbed_database_data_bytes 8192",

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use trackbed_backup::{Destination, Manifest};
 
 use crate::{
-    Error, Options, Use,
+    Engine, Error, Options, Use,
     login::{self, Login},
     marker::{self, Decision},
     observe::{Load, observe},
@@ -35,9 +35,10 @@ const ADMIN: &str = "postgres";
 /// Clients, and most of them that may be.
 const LOAD: &str = "select count(*), current_setting('max_connections') from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
 
-/// Where the official image has the programs of a major version.
-fn programs(options: &Options) -> String {
-    format!("/usr/lib/postgresql/{}/bin", options.version)
+/// A program, where the official image has those of a major version.
+pub(crate) fn program(options: &Options, name: &str) -> PathBuf {
+    let folder = format!("/usr/lib/postgresql/{}/bin", options.version);
+    options.program(&folder, name)
 }
 
 pub(crate) use dump::take;
@@ -83,7 +84,9 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         let guarded = process::guard(child, Signal::INT);
         tokio::pin!(guarded);
         let asked = options.clone();
-        tokio::spawn(observe(options.clone(), move || busy(asked.clone())));
+        tokio::spawn(observe(Engine::Postgres, options.clone(), move || {
+            busy(asked.clone())
+        }));
         // Settings need the server; a server that ends before them needs no settings.
         tokio::select! {
             ended = &mut guarded => return ended,
@@ -168,7 +171,7 @@ fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Er
 
 /// Makes the files of a server without data.
 fn make(options: &Options, folder: &Path) -> Result<(), Error> {
-    let initdb = options.program(&programs(options), "initdb");
+    let initdb = program(options, "initdb");
     process::check(
         Command::new(initdb)
             .arg("--pgdata")
@@ -187,7 +190,7 @@ fn make(options: &Options, folder: &Path) -> Result<(), Error> {
 }
 
 fn server(options: &Options, folder: &Path) -> Command {
-    let mut command = Command::new(options.program(&programs(options), "postgres"));
+    let mut command = Command::new(program(options, "postgres"));
     command.arg("-D").arg(folder);
     let settings = options.state.join(SETTINGS);
     if settings.exists() {

@@ -46,7 +46,7 @@ pub(crate) fn folder(engine: Engine, options: &Options) -> PathBuf {
 }
 
 /// A program: `server`, `check-rdb`.
-fn program(engine: Engine, options: &Options, name: &str) -> PathBuf {
+pub(crate) fn program(engine: Engine, options: &Options, name: &str) -> PathBuf {
     options.program(PROGRAMS, &format!("{}-{name}", engine.name()))
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
             aside(move || introduce(port, &admin, &logins))
         };
         let (asked, port) = (admin.clone(), port(options));
-        tokio::spawn(observe(options.clone(), move || {
+        tokio::spawn(observe(engine, options.clone(), move || {
             let admin = asked.clone();
             aside(move || busy(port, &admin))
         }));

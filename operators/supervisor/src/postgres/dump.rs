@@ -17,7 +17,7 @@ use tokio::{
 };
 use trackbed_backup::{Destination, Draft, Manifest};
 
-use super::{password_file, port, programs, psql, psql::Session, sql};
+use super::{password_file, port, program, psql, psql::Session, sql};
 use crate::{Error, Options, process::Words, write_secret};
 
 /// What the bytes of a backup are.
@@ -103,7 +103,7 @@ impl Source {
     }
 
     fn dump(&self, options: &Options, snapshot: &str) -> Result<Dump, Error> {
-        let mut command = Command::new(options.program(&programs(options), "pg_dump"));
+        let mut command = Command::new(program(options, "pg_dump"));
         command
             // The destination compresses, and counts what it takes.
             .args(["--format=custom", "--compress=0", "--no-password"])

@@ -10,7 +10,7 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-use super::{ADMIN, port, programs};
+use super::{ADMIN, port, program};
 use crate::{Error, Options, process::Words};
 
 /// What ends an answer. No row of ours is plain text.
@@ -20,7 +20,7 @@ const GOODBYE: Duration = Duration::from_secs(10);
 
 /// `psql` that ends with the first error and asks for nothing.
 pub(super) fn command(options: &Options) -> Command {
-    let mut command = Command::new(options.program(&programs(options), "psql"));
+    let mut command = Command::new(program(options, "psql"));
     command
         .args([
             "--no-psqlrc",

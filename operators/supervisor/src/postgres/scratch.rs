@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tokio::process::Child;
 use trackbed_backup::{Destination, Manifest};
 
-use super::{answers, dump, port, programs, psql, psql::Session, sql};
+use super::{answers, dump, port, program, psql, psql::Session, sql};
 use crate::{
     Engine, Error, Options,
     backup::{Use, suits},
@@ -46,7 +46,7 @@ pub(super) async fn load(
 fn start(options: &Options, folder: &Path, purpose: Use) -> Result<Child, Error> {
     let hba = options.run.join("scratch_hba.conf");
     write_secret(&hba, HBA)?;
-    let mut command = Command::new(options.program(&programs(options), "postgres"));
+    let mut command = Command::new(program(options, "postgres"));
     command
         .arg("-D")
         .arg(folder)
@@ -128,7 +128,7 @@ async fn restore(
     manifest: &Manifest,
     database: &str,
 ) -> Result<(), Error> {
-    let mut command = Command::new(options.program(&programs(options), "pg_restore"));
+    let mut command = Command::new(program(options, "pg_restore"));
     command
         .args(["--format=custom", "--single-transaction", "--exit-on-error"])
         .args(["--no-owner", "--no-privileges", "--no-subscriptions"])
