@@ -140,7 +140,7 @@ impl Default for Retain {
     }
 }
 
-fn default_time_zone() -> TimeZone {
+pub(crate) fn default_time_zone() -> TimeZone {
     "Etc/UTC".into()
 }
 fn default_timeout() -> Duration {

@@ -141,6 +141,8 @@ pub mod condition {
     pub const STORAGE_AMPLE: &str = "StorageAmple";
     /// Database: the last backup was taken, and proven by a restore.
     pub const BACKUP_READY: &str = "BackupReady";
+    /// Database: its image is the newest of its major version, or was when it was looked for.
+    pub const UP_TO_DATE: &str = "UpToDate";
     /// Build: ended well (True), ended badly (False), not ended (Unknown).
     pub const SUCCEEDED: &str = "Succeeded";
 }

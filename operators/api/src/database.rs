@@ -14,6 +14,7 @@ use crate::{
     project::DeletionPolicy,
     scalar::{Duration, ObjectName, Quantity},
     tls::Tls,
+    updates::{Updates, UpdatesStatus},
 };
 
 /// A Postgres, Redis or Valkey server with its data.
@@ -31,6 +32,7 @@ use crate::{
     printcolumn(name = "Last Backup", type_ = "date", json_path = ".status.backup.last"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.binding.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.serverVersion", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Database's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")
 )]
@@ -73,6 +75,10 @@ pub struct DatabaseSpec {
     /// Encrypted connections. Default: none; they stay within the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+    /// When a newer minor version is taken up. Default: never; the server stays with the image that
+    /// it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<Updates>,
     /// Copies of its data, and when they are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
@@ -234,6 +240,15 @@ pub struct DatabaseStatus {
     /// Whose data they are, as the volume and the backups say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// The image of the server: by digest from the first time that it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Version of the server, as it says itself: 17.6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<String>,
+    /// How its updates are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<UpdatesStatus>,
     /// How its backups are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,

@@ -38,6 +38,8 @@ pub mod role {
     pub const BACKUP: &str = "backup";
     /// Restores one.
     pub const RESTORE: &str = "restore";
+    /// Looks for a newer image of a database server.
+    pub const UPDATE: &str = "update";
 }
 
 /// Annotation on children: hash of what was last applied, so that nothing is sent when nothing

@@ -31,6 +31,7 @@ pub mod scalar;
 pub mod scale;
 pub mod service;
 pub mod tls;
+pub mod updates;
 
 pub use build::{Build, BuildSpec, BuildStatus};
 pub use database::{Database, DatabaseSpec, DatabaseStatus};

@@ -68,6 +68,16 @@ pub fn requested_backup(database: &str, request: &str) -> String {
     format!("{database}-backup-{}", &hash(request.as_bytes())[..8])
 }
 
+/// The CronJob that looks for newer images of a Database's server.
+pub fn updates(database: &str) -> String {
+    format!("{database}-update")
+}
+
+/// The Job that looks for one because somebody asked for it by this text.
+pub fn requested_update(database: &str, request: &str) -> String {
+    format!("{database}-update-{}", &hash(request.as_bytes())[..8])
+}
+
 /// The Job that restores the backup that a Database begins with, as it is asked for.
 pub fn restore(database: &str, asked: &str) -> String {
     format!("{database}-restore-{}", &hash(asked.as_bytes())[..8])

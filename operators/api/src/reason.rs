@@ -287,6 +287,9 @@ reasons! {
         /// The storage class cannot grow the volume.
         StorageCannotGrow: retryable = false, again = No,
             help = "The storage class cannot expand volumes.";
+        /// No newer image of the server could be found.
+        UpdateFailed: retryable = true, again = Yes,
+            help = "A newer image of the server was looked for in vain; the message says why. The server runs on as it is. It is tried again when it is time for the next, or when `updates.request` gets another text.";
         /// A backup could not be taken.
         BackupFailed: retryable = true, again = Yes,
             help = "The last backup could not be taken; the message says why. Those of before are untouched. It is tried again when it is time for the next, or when `backup.request` gets another text.";

@@ -3,22 +3,30 @@
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
+        apps::v1::StatefulSet,
         batch::v1::{CronJob, Job},
-        core::v1::{PersistentVolumeClaim, Secret},
+        core::v1::{PersistentVolumeClaim, Pod, Secret},
     },
 };
-use kube::{Api, Resource, ResourceExt, runtime::events::EventType};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::events::EventType,
+};
+use serde_json::json;
 use trackbed_api::{Database, labels, names};
 use trackbed_kit::{
     Context, Error, Kind,
-    apply::{Child, Fence, apply as send, delete},
+    apply::{Child, Fence, apply as send, delete, describe},
     claim, events, finalizer, meta, read,
 };
 
 use crate::{
     FINALIZER,
     observe::Seen,
-    plan::{Children, backup::Backups, deletion::Data, restore::Act},
+    plan::{
+        Children, backup::Backups, deletion::Data, restart::Restart, restore::Act, update::Looks,
+    },
 };
 
 /// Writes everything: what holds data first, the server last.
@@ -42,7 +50,9 @@ pub(crate) async fn apply(
         policy,
         restore,
         set,
+        restart,
         backups,
+        looks,
     } = children;
     let to = To {
         context,
@@ -69,9 +79,16 @@ pub(crate) async fn apply(
     to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
     to.restore(&restore).await?;
     if let Some(set) = set {
-        to.put(&set, seen.set.as_deref(), Fence::None).await?;
+        to.server(&set, seen.set.as_deref()).await?;
     }
     let backed_up = to.back_up(&backups, seen).await;
+    to.look(&looks, seen).await?;
+    if let Some(Restart { pod, why, .. }) = &restart {
+        let pods: Api<Pod> = Api::namespaced(context.client.clone(), &to.namespace);
+        delete(context, Database::CONTROLLER, &pods, pod.as_ref()).await?;
+        let note = format!("the server is restarted {why}");
+        events::publish(context, object, EventType::Normal, "Restarted", &note).await;
+    }
     // A volume that cannot grow is no reason to stop its server.
     claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))?;
     backed_up
@@ -100,20 +117,58 @@ impl To<'_> {
             Some(claim) => self.put(claim, live.claim.as_deref(), Fence::None).await,
             None => Ok(()),
         };
-        match (&backups.scheduled, &live.scheduled) {
-            (Some(cron), live) => self.put(cron, live.as_deref(), Fence::None).await?,
-            (None, Some(live)) if meta::is_managed(live.as_ref()) => {
-                let api: Api<CronJob> =
-                    Api::namespaced(self.context.client.clone(), &self.namespace);
-                delete(self.context, Database::CONTROLLER, &api, live.as_ref()).await?;
-            }
-            (None, _) => {}
-        }
+        self.schedule(backups.scheduled.as_ref(), live.scheduled.as_deref())
+            .await?;
         if let Some(job) = &backups.requested {
             self.put(job, None, Fence::None).await?;
         }
         // Nor to take no more backups, as long as there is room.
         grown.map_err(|error| claim::refused(error, live.claim.is_some(), "server"))
+    }
+
+    async fn server(&self, set: &StatefulSet, live: Option<&StatefulSet>) -> Result<(), Error> {
+        let strategy = |set: &StatefulSet| set.spec.as_ref()?.update_strategy.clone();
+        // What belongs to another strategy is filled in by the API server, and refused beside this one:
+        // nobody owns it, so an apply does not take it away.
+        let other = live.filter(|it| strategy(it).and_then(|it| it.rolling_update).is_some());
+        if let (Some(live), Some(strategy)) = (other, strategy(set)) {
+            let api: Api<StatefulSet> =
+                Api::namespaced(self.context.client.clone(), &self.namespace);
+            let body = json!({"spec": {"updateStrategy": {
+                "type": strategy.type_, "rollingUpdate": null,
+            }}});
+            let parameters = PatchParams::apply(&labels::field_manager(Database::CONTROLLER));
+            api.patch(&live.name_any(), &parameters, &Patch::Merge(&body))
+                .await
+                .map_err(|source| Error::api(format!("patch {}", describe(live)), source))?;
+            self.context.metrics.write(Database::CONTROLLER, "patch");
+        }
+        self.put(set, live, Fence::None).await
+    }
+
+    async fn look(&self, looks: &Looks, seen: &Seen) -> Result<(), Error> {
+        self.schedule(looks.scheduled.as_ref(), seen.looks.as_deref())
+            .await?;
+        match &looks.requested {
+            Some(job) => self.put(job, None, Fence::None).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn schedule(
+        &self,
+        desired: Option<&CronJob>,
+        live: Option<&CronJob>,
+    ) -> Result<(), Error> {
+        match (desired, live) {
+            (Some(desired), live) => self.put(desired, live, Fence::None).await,
+            (None, Some(live)) if meta::is_managed(live) => {
+                let api: Api<CronJob> =
+                    Api::namespaced(self.context.client.clone(), &self.namespace);
+                delete(self.context, Database::CONTROLLER, &api, live).await
+            }
+            (None, _) => Ok(()),
+        }
     }
 
     async fn put<K>(&self, desired: &K, live: Option<&K>, fence: Fence) -> Result<(), Error>

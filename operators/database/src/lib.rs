@@ -66,6 +66,8 @@ pub const RIGHTS: &[Right] = &[
         WATCH,
     ),
     Right::new(Scope::Environment, "", &["services"], &["create", "patch"]),
+    // A server's, to have it restarted.
+    Right::new(Scope::Environment, "", &["pods"], &["delete"]),
     Right::new(
         Scope::Environment,
         "",

@@ -78,7 +78,7 @@ pub struct Backups {
     pub claim: Option<Arc<PersistentVolumeClaim>>,
     /// What takes those of the schedule.
     pub scheduled: Option<Arc<CronJob>>,
-    /// The Jobs that take and restore them.
+    /// The Jobs that take and restore them, and those that look for images.
     pub jobs: Vec<Arc<Job>>,
     /// Their pods.
     pub pods: Vec<Arc<Pod>>,
@@ -113,7 +113,11 @@ pub struct Seen {
     pub volume: Option<Volume>,
     /// The server's pod.
     pub pod: Option<Arc<Pod>>,
-    /// Its backups.
+    /// Version that its supervisor tells.
+    pub version: Option<String>,
+    /// What looks for newer images by a schedule.
+    pub looks: Option<Arc<CronJob>>,
+    /// Its backups, and the Jobs that look for images.
     pub backups: Backups,
     /// For what has none yet.
     pub fresh: Fresh,
@@ -140,7 +144,7 @@ pub async fn observe(
     }
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let pod = stores.pods.get(&namespace, &format!("{name}-0"));
-    let volume = volumes.look(
+    let report = volumes.look(
         &ObjectRef::from_obj(object),
         pod.as_deref().and_then(address),
     );
@@ -160,7 +164,9 @@ pub async fn observe(
         headless: stores.services.get(&namespace, &names::headless(&name)),
         policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
         pod,
-        volume,
+        volume: report.as_ref().map(|it| it.volume),
+        version: report.and_then(|it| it.version),
+        looks: stores.crons.get(&namespace, &names::updates(&name)),
         backups: backups(stores, object, &namespace, &name),
         fresh: Fresh {
             password: random(32),
@@ -186,11 +192,14 @@ fn backups(stores: &Stores, object: &Database, namespace: &str, name: &str) -> B
     }
 }
 
-/// Whether something takes or restores a backup of this Database.
+/// Whether something takes or restores a backup of this Database, or looks for its image.
 fn is_of<K: kube::Resource>(object: &K, database: &str) -> bool {
     let role = meta::label(object, labels::ROLE);
     meta::label(object, labels::DATABASE) == Some(database)
-        && matches!(role, Some(labels::role::BACKUP | labels::role::RESTORE))
+        && matches!(
+            role,
+            Some(labels::role::BACKUP | labels::role::RESTORE | labels::role::UPDATE)
+        )
 }
 
 /// Where a pod that runs can be asked.

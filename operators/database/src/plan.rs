@@ -6,11 +6,13 @@ pub mod claim;
 pub mod deletion;
 pub mod destination;
 pub mod health;
+pub mod image;
 pub mod job;
 mod known;
 pub mod parameters;
 pub mod pod;
 pub mod policy;
+pub mod restart;
 pub mod restore;
 pub mod rotation;
 pub mod secret;
@@ -19,6 +21,7 @@ pub mod service;
 pub mod settings;
 pub mod storage;
 pub mod tls;
+pub mod update;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -74,8 +77,12 @@ pub struct Children {
     pub restore: restore::Act,
     /// The server. `None`: it stays as it is.
     pub set: Option<StatefulSet>,
+    /// The pod that makes room for one as the server is to be.
+    pub restart: Option<restart::Restart>,
     /// What takes backups.
     pub backups: backup::Backups,
+    /// What looks for newer images.
+    pub looks: update::Looks,
 }
 
 /// A Database and what its children are made from.
@@ -90,6 +97,8 @@ pub struct Place<'a> {
     pub project: &'a str,
     /// The operator's settings.
     pub config: &'a Config,
+    /// The server's image.
+    pub image: String,
 }
 
 impl Place<'_> {
@@ -139,14 +148,16 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         );
         return of(before, health, None, None);
     };
+    let found = update::found(object, seen, &before, now);
     let place = Place {
+        image: image::of(object, seen, config, &before, found.as_ref()),
         object,
         name: object.name_any(),
         namespace: object.namespace().unwrap_or_default(),
         project,
         config,
     };
-    let known = match Known::of(&place, seen, &before, now) {
+    let known = match Known::of(&place, seen, &before, found, now) {
         Ok(known) => known,
         Err(health) => return of(before, health, None, Some(LACKING)),
     };
@@ -161,7 +172,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         Ok(settings) => settings,
         Err(health) => return of(before, health, None, None),
     };
-    let (set, restore, health) = known.server(&place, seen, &settings, health);
+    let (server, restore, health) = known.server(&place, seen, &settings, health);
     let look = known.lacks.as_ref().map_or(SECRET, |_| LACKING);
     let again = known.logins.again.map_or(look, |again| again.min(look));
     let children = Children {
@@ -173,14 +184,17 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
         headless: service::headless(&place),
         policy: policy::desired(&place),
         backups: backup::desired(&place, seen, &before),
+        looks: update::desired(&place, seen, &before),
         restore,
-        set,
+        set: server.set,
+        restart: server.restart,
         settings,
     };
     let proven = known.proven.clone();
+    let newest = update::fact(&object.spec, seen, &before, config);
     let status = known.status(&place, before);
     let mut plan = of(status, health, Some(children), Some(again));
-    plan.outcome.facts = facts.into_iter().chain(proven).collect();
+    plan.outcome.facts = facts.into_iter().chain(proven).chain(newest).collect();
     plan
 }
 

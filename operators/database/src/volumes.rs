@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::AbortHandle};
 use trackbed_api::Database;
 use trackbed_http::{Network, begin, client};
 
-use crate::plan::{server::METRICS, storage::Volume};
+use crate::plan::{server::METRICS, storage::Report};
 
 /// Until a volume is asked for again.
 const EVERY: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ struct Entry {
     /// Who asks it.
     task: Option<AbortOnDrop>,
     /// What it said last, or before it stopped answering.
-    volume: Option<Volume>,
+    report: Option<Report>,
 }
 
 /// A task that ends with whoever holds this.
@@ -79,7 +79,7 @@ impl Volumes {
         self: &Arc<Self>,
         who: &ObjectRef<Database>,
         address: Option<IpAddr>,
-    ) -> Option<Volume> {
+    ) -> Option<Report> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries.entry(who.clone()).or_default();
         if entry.address != address {
@@ -89,7 +89,7 @@ impl Volumes {
                 AbortOnDrop(task.abort_handle())
             });
         }
-        entry.volume
+        entry.report.clone()
     }
 
     /// The Database is gone.
@@ -112,9 +112,12 @@ impl Volumes {
                 let Some(entry) = entries.get_mut(&who) else {
                     return;
                 };
-                let known = entry.volume.as_ref();
-                if answer.is_some_and(|it| known.is_none_or(|known| it.differs(known))) {
-                    entry.volume = answer;
+                let known = entry.report.as_ref();
+                if answer
+                    .as_ref()
+                    .is_some_and(|it| known.is_none_or(|known| it.differs(known)))
+                {
+                    entry.report.clone_from(&answer);
                     // A closed channel is a controller that has stopped.
                     let _closed = self.wake.unbounded_send(who.clone());
                 }
@@ -129,7 +132,7 @@ impl Volumes {
         }
     }
 
-    async fn ask(&self, address: IpAddr) -> Option<Volume> {
+    async fn ask(&self, address: IpAddr) -> Option<Report> {
         let url = match address {
             IpAddr::V4(it) => format!("http://{it}:{METRICS}/metrics"),
             IpAddr::V6(it) => format!("http://[{it}]:{METRICS}/metrics"),
@@ -139,6 +142,6 @@ impl Volumes {
             Some(begin(answer, LONGEST).await)
         };
         let text = tokio::time::timeout(PATIENCE, answer).await.ok()??;
-        Volume::read(&String::from_utf8_lossy(&text))
+        Report::read(&String::from_utf8_lossy(&text))
     }
 }

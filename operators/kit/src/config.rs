@@ -120,6 +120,9 @@ pub struct Images {
     pub redis: String,
     /// Repository of Valkey's official image; the major version is the tag.
     pub valkey: String,
+    /// Other images for some versions, like `postgres-17`: what those that begin run, and what
+    /// updates lead to. Default: none.
+    pub versions: BTreeMap<String, String>,
 }
 
 /// The platform's Gateway (of the Gateway API), which serves all Projects.
@@ -311,6 +314,7 @@ impl Config {
                 postgres: "docker.io/library/postgres".into(),
                 redis: "docker.io/library/redis".into(),
                 valkey: "docker.io/valkey/valkey".into(),
+                versions: BTreeMap::new(),
             },
             build: Build {
                 cache_size: "5Gi".into(),

@@ -2,7 +2,7 @@
 //! where they lie if it is not a bucket. The claim stays when the Database goes.
 
 use k8s_openapi::api::{
-    batch::v1::{CronJob, CronJobSpec, Job, JobTemplateSpec},
+    batch::v1::{CronJob, Job},
     core::v1::{Container, PersistentVolumeClaim, PodSpec},
 };
 use kube::ResourceExt;
@@ -86,23 +86,13 @@ fn requested(
 
 fn scheduled(place: &Place<'_>, backup: &Backup) -> Option<CronJob> {
     let schedule = backup.schedule.as_ref()?;
-    Some(CronJob {
-        metadata: place.owned(&names::backups(&place.name)),
-        spec: Some(CronJobSpec {
-            schedule: schedule.to_string(),
-            time_zone: Some(backup.time_zone.to_string()),
-            concurrency_policy: Some("Forbid".to_owned()),
-            suspend: Some(place.object.spec.suspend),
-            starting_deadline_seconds: Some(LATE),
-            successful_jobs_history_limit: Some(1),
-            failed_jobs_history_limit: Some(1),
-            job_template: JobTemplateSpec {
-                metadata: Some(job::labelled(place, role::BACKUP)),
-                spec: Some(work(place, backup).spec()),
-            },
-        }),
-        status: None,
-    })
+    let rhythm = job::Rhythm {
+        name: names::backups(&place.name),
+        schedule,
+        time_zone: &backup.time_zone,
+        late: LATE,
+    };
+    Some(rhythm.of(work(place, backup)))
 }
 
 fn work<'a>(place: &'a Place<'a>, backup: &'a Backup) -> Work<'a> {
@@ -111,7 +101,7 @@ fn work<'a>(place: &'a Place<'a>, backup: &'a Backup) -> Work<'a> {
         role: role::BACKUP,
         // The destination's own requests are tried again before.
         retries: 1,
-        timeout: &backup.timeout,
+        timeout: backup.timeout.clone(),
         pod: pod_spec(place, backup),
     }
 }

@@ -95,16 +95,21 @@ fn homeless(pod: &Pod) -> Option<Health> {
 }
 
 fn unpulled(pod: &Pod, what: &str) -> Option<Health> {
-    let words = containers(pod).find_map(|it| {
-        let waiting = it.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref()?;
-        (reason.contains("ImagePull") || reason.contains("ErrImage"))
-            .then(|| waiting.message.clone().unwrap_or_default())
-    })?;
+    let words = pulls(pod)?;
     Some(Health::Waiting(
         Reason::ImagePullFailed,
         format!("the image of {what} cannot be pulled: {words}"),
     ))
+}
+
+/// Why a pod has not pulled its image.
+pub(super) fn pulls(pod: &Pod) -> Option<String> {
+    containers(pod).find_map(|it| {
+        let waiting = it.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        (reason.contains("ImagePull") || reason.contains("ErrImage"))
+            .then(|| waiting.message.clone().unwrap_or_default())
+    })
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

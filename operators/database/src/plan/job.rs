@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         batch::v1::{
-            Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
-            PodFailurePolicyRule,
+            CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy,
+            PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
         },
         core::v1::{Container, PodSpec, PodTemplateSpec, VolumeMount},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use trackbed_api::{labels, scalar::Duration};
+use trackbed_api::{
+    labels,
+    scalar::{CronSchedule, Duration, TimeZone},
+};
 use trackbed_kit::meta;
 
 use super::{Place, pod};
@@ -29,7 +32,7 @@ pub(super) struct Work<'a> {
     /// How often it is tried again, if that may help.
     pub(super) retries: i32,
     /// How long it may take in all.
-    pub(super) timeout: &'a Duration,
+    pub(super) timeout: Duration,
     /// Its pods.
     pub(super) pod: PodSpec,
 }
@@ -45,6 +48,40 @@ impl Work<'_> {
                 spec: Some(self.pod),
             },
             ..JobSpec::default()
+        }
+    }
+}
+
+/// When Jobs are made again and again.
+pub(super) struct Rhythm<'a> {
+    /// Name of what makes them.
+    pub(super) name: String,
+    pub(super) schedule: &'a CronSchedule,
+    pub(super) time_zone: &'a TimeZone,
+    /// How late one may begin, in seconds, when the cluster's controllers were away.
+    pub(super) late: i64,
+}
+
+impl Rhythm<'_> {
+    /// One at a time, and none of a Database that is suspended.
+    pub(super) fn of(self, work: Work<'_>) -> CronJob {
+        let (place, role) = (work.place, work.role);
+        CronJob {
+            metadata: place.owned(&self.name),
+            spec: Some(CronJobSpec {
+                schedule: self.schedule.to_string(),
+                time_zone: Some(self.time_zone.to_string()),
+                concurrency_policy: Some("Forbid".to_owned()),
+                suspend: Some(place.object.spec.suspend),
+                starting_deadline_seconds: Some(self.late),
+                successful_jobs_history_limit: Some(1),
+                failed_jobs_history_limit: Some(1),
+                job_template: JobTemplateSpec {
+                    metadata: Some(labelled(place, role)),
+                    spec: Some(work.spec()),
+                },
+            }),
+            status: None,
         }
     }
 }
@@ -126,7 +163,7 @@ pub(super) fn container(place: &Place<'_>, words: Vec<String>) -> Container {
     // Kubernetes puts variables into what has the form of one.
     command.extend(words.into_iter().map(|word| word.replace('$', "$$")));
     Container {
-        image: Some(pod::image(place)),
+        image: Some(place.image.clone()),
         command: Some(command),
         security_context: Some(pod::unprivileged()),
         ..Container::default()

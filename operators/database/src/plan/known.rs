@@ -7,17 +7,29 @@ use k8s_openapi::api::{
 };
 use trackbed_api::{
     DatabaseStatus, backup::BackupStatus, database::Binding, names, reason::Reason,
+    updates::UpdatesStatus,
 };
 use trackbed_kit::{Fact, Health};
 
 use super::{
-    Place, attempt, claim, health, parameters, restore,
+    Place, attempt, claim, health, image, parameters,
+    restart::{self, Restart},
+    restore,
     rotation::{self, Logins},
     secret, server, settings,
     storage::{self, Usage},
     tls::{self, Transport},
+    update,
 };
 use crate::observe::Seen;
+
+/// What is to happen to the server.
+#[derive(Default)]
+pub(super) struct Server {
+    /// How it is to be. `None`: it stays as it is.
+    pub(super) set: Option<StatefulSet>,
+    pub(super) restart: Option<Restart>,
+}
 
 /// What is known of a Database before anything is decided about it.
 pub(super) struct Known {
@@ -33,6 +45,9 @@ pub(super) struct Known {
     backup: Option<BackupStatus>,
     /// Whether the last backup is good.
     pub(super) proven: Option<Fact>,
+    updates: Option<UpdatesStatus>,
+    /// Version of the server that answered last.
+    version: Option<String>,
     /// The volume's capacity, and how much of it is used.
     pub(super) size: Option<String>,
     pub(super) usage: Option<Usage>,
@@ -45,6 +60,7 @@ impl Known {
         place: &Place<'_>,
         seen: &Seen,
         before: &DatabaseStatus,
+        found: Option<update::Found>,
         now: Timestamp,
     ) -> Result<Self, Health> {
         if let Some(health) = secret::missing(place, seen, before.initialised) {
@@ -66,6 +82,11 @@ impl Known {
             logins: rotation::logins(place, seen, now),
             backup: attempt::status(&place.name, spec, seen, before),
             proven: attempt::fact(spec, seen, before),
+            updates: update::status(place.object, seen, before, found),
+            version: seen
+                .version
+                .clone()
+                .or_else(|| before.server_version.clone()),
             usage: storage::usage(seen.volume.as_ref(), size.as_deref()),
             size,
         })
@@ -97,27 +118,39 @@ impl Known {
         }
     }
 
-    /// The server, and what is done about the backup that it begins with.
+    /// The server and its restart, and what is done about the backup that it begins with.
     pub(super) fn server(
         &self,
         place: &Place<'_>,
         seen: &Seen,
         settings: &ConfigMap,
         health: Health,
-    ) -> (Option<StatefulSet>, restore::Act, Health) {
-        let transport = self.transport.as_ref();
-        let set = server::desired(place, settings, seen, self.logins.waits, transport);
-        let (set, restore, health) = match restore::of(place, seen, self.initialised) {
-            restore::Step::Done => (set, restore::Act::Nothing, health),
-            restore::Step::Before { health, act } => (None, act, health),
+    ) -> (Server, restore::Act, Health) {
+        let set = server::desired(place, settings, self.transport.as_ref());
+        let restart = restart::of(place, &set, seen, self.logins.waits);
+        let health = match (&restart, health) {
+            // It will not be for long.
+            (Some(restart), Health::Ready(_)) => {
+                let what = health::server(&place.object.spec);
+                Health::Progressing(format!("{what} is restarted {}", restart.why))
+            }
+            (_, health) => health,
+        };
+        let server = Server {
+            restart: restart.filter(|it| it.now),
+            set: Some(set),
+        };
+        let (server, restore, health) = match restore::of(place, seen, self.initialised) {
+            restore::Step::Done => (server, restore::Act::Nothing, health),
+            restore::Step::Before { health, act } => (Server::default(), act, health),
         };
         match self.lacks.clone() {
-            None => (set, restore, health),
+            None => (server, restore, health),
             // A pod that began now would wait for the certificate too. One may be asked to end.
-            Some(lacks) => {
-                let suspended = place.object.spec.suspend;
-                (set.filter(|_| suspended), restore, lacks)
-            }
+            Some(lacks) => match place.object.spec.suspend {
+                true => (server, restore, lacks),
+                false => (Server::default(), restore, lacks),
+            },
         }
     }
 
@@ -125,6 +158,7 @@ impl Known {
         let (login, transport) = (&self.logins.current, self.transport.as_ref());
         let mut secret = secret::desired(place, seen, login, self.initialised, transport);
         self.logins.mark(&mut secret);
+        image::mark(place, &mut secret);
         secret
     }
 
@@ -140,6 +174,9 @@ impl Known {
             storage: self.size,
             storage_used: self.usage.map(|it| it.used()).or(before.storage_used),
             identity: self.initialised.then_some(self.identity),
+            image: Some(place.image.clone()),
+            server_version: self.version,
+            updates: self.updates,
             backup: self.backup,
             initialised: self.initialised,
             ..before

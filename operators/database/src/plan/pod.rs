@@ -5,12 +5,7 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaimVolumeSource, PodSecurityContext, SeccompProfile, SecretVolumeSource,
     SecurityContext, Volume, VolumeMount,
 };
-use trackbed_api::{
-    common::{ResourceDefaults, Resources},
-    database::Engine,
-};
-
-use super::Place;
+use trackbed_api::common::{ResourceDefaults, Resources};
 
 /// User and group of the servers in all official images on Debian, which are those without a flavour
 /// in their tags.
@@ -20,17 +15,6 @@ const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
 /// What copies it asks for. A pod asks for the most that one of its init containers does: without
 /// amounts of its own, a namespace's defaults would count for more than a small server.
 const INSTALL: ResourceDefaults = ["10m", "16Mi", "500m", "64Mi"];
-
-/// The server's image.
-pub(super) fn image(place: &Place<'_>) -> String {
-    let spec = &place.object.spec;
-    let repository = match spec.engine {
-        Engine::Postgres => &place.config.images.postgres,
-        Engine::Redis => &place.config.images.redis,
-        Engine::Valkey => &place.config.images.valkey,
-    };
-    format!("{repository}:{}", spec.version)
-}
 
 /// A command of the supervisor.
 pub(super) fn command(words: &[&str]) -> Vec<String> {

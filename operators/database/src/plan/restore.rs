@@ -215,7 +215,7 @@ fn job(
         place,
         role: role::RESTORE,
         retries: RETRIES,
-        timeout: &restore.timeout,
+        timeout: restore.timeout.clone(),
         pod: PodSpec {
             init_containers: Some(vec![pod::install(&place.config.images.operator)]),
             containers: vec![restores(place, restore, lies, identity)],

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::{
     api::{
-        apps::v1::{StatefulSet, StatefulSetSpec},
+        apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy},
         core::v1::{
             Container, ContainerPort, ExecAction, KeyToPath, Pod, PodSpec, PodTemplateSpec, Probe,
             TCPSocketAction, Volume, VolumeMount,
@@ -19,12 +19,13 @@ use trackbed_api::{common::ResourceDefaults, labels, names, run::KeyReference};
 use trackbed_kit::meta;
 
 use super::{
-    Place, pod,
-    rotation::Wait,
+    Place,
+    image::IMAGE,
+    pod,
+    restart::{ASKED, SETTINGS},
     settings,
     tls::{self, Transport},
 };
-use crate::observe::Seen;
 
 /// What a server gets when its spec says nothing.
 pub const RESOURCES: ResourceDefaults = ["100m", "256Mi", "1", "512Mi"];
@@ -35,44 +36,67 @@ const CERTIFICATE: &str = "certificate";
 /// Where the SQL is that it begins with, and its file there.
 const BEGINNING: &str = "/etc/trackbed/init";
 const SQL: &str = "init.sql";
-/// Annotation on the pod: hash of the settings that it was started with.
-const SETTINGS: &str = "trackbed.dev/settings";
+/// A pod that runs is replaced by nobody but the operator.
+pub const STRATEGY: &str = "OnDelete";
 
-/// The StatefulSet. `None`: the live one was made by another version of the operator, does all that
-/// is asked, and its pod is well: an upgrade restarts no database.
+/// The StatefulSet. It says how the next pod is to be, and replaces none: see [`super::restart`].
 pub fn desired(
     place: &Place<'_>,
     settings: &ConfigMap,
-    seen: &Seen,
-    waits: Option<Wait>,
     transport: Option<&Transport>,
-) -> Option<StatefulSet> {
-    let set = set(place, settings, &place.config.images.operator, transport);
-    let well = seen.pod.as_deref().is_some_and(super::health::is_ready);
-    let suffices = seen.set.as_deref().is_some_and(|live| {
-        supervisor_image(live) != supervisor_image(&set) && asked(live) == asked(&set)
-    });
-    let stays = well && suffices && waits != Some(Wait::Restart);
-    (!stays).then_some(set)
+) -> StatefulSet {
+    let mut labels = meta::managed();
+    labels.extend(place.selector());
+    labels.insert(labels::PROJECT.to_owned(), place.project.to_owned());
+    let annotations = BTreeMap::from([
+        (IMAGE.to_owned(), place.image.clone()),
+        (
+            SETTINGS.to_owned(),
+            settings::hash(settings, &place.object.spec),
+        ),
+        (ASKED.to_owned(), asked(place, transport)),
+    ]);
+    StatefulSet {
+        metadata: place.owned(&place.name),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(if place.object.spec.suspend { 0 } else { 1 }),
+            service_name: Some(names::headless(&place.name)),
+            // In order, a pod that never gets ready is not replaced by one that would.
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some(STRATEGY.to_owned()),
+                rolling_update: None,
+            }),
+            selector: LabelSelector {
+                match_labels: Some(place.selector()),
+                match_expressions: None,
+            },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: Some(annotations),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod_spec(place, transport)),
+            },
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
 }
 
-/// What a server's user asked for: the settings, version, resources and whether it runs.
-fn asked(set: &StatefulSet) -> impl PartialEq + '_ {
-    let spec = set.spec.as_ref();
-    let template = spec.map(|spec| &spec.template);
-    let annotations = template
-        .and_then(|template| template.metadata.as_ref())
-        .and_then(|metadata| metadata.annotations.as_ref());
-    let server = template
-        .and_then(|template| template.spec.as_ref())
-        .and_then(|pod| pod.containers.first());
-    (
-        spec.and_then(|spec| spec.replicas),
-        annotations.and_then(|annotations| annotations.get(SETTINGS)),
-        server.and_then(|server| server.image.as_deref()),
-        server.map(amounts),
-        certificate(set),
-    )
+/// A hash of what else than settings and image a server is restarted for: its resources, as amounts,
+/// and the Secret with its certificate.
+fn asked(place: &Place<'_>, transport: Option<&Transport>) -> String {
+    let resources = place.object.spec.resources.with_defaults(RESOURCES);
+    let both = [resources.limits, resources.requests].into_iter().flatten();
+    let mut text = String::new();
+    for (name, amount) in both.flatten() {
+        let amount = trackbed_api::scalar::Quantity(amount.0);
+        text += &format!("{name}={:?}\n", amount.milli());
+    }
+    text += transport.map_or("", |it| &it.secret);
+    names::hash(text.as_bytes())[..16].to_owned()
 }
 
 /// Name of the Secret with the certificate that the server shows.
@@ -89,24 +113,6 @@ pub(super) fn certificate(set: &StatefulSet) -> Option<&str> {
     volume.secret.as_ref()?.secret_name.as_deref()
 }
 
-/// A container's limits and requests as numbers: the API server writes 0.5 as 500m.
-fn amounts(container: &Container) -> Vec<(&str, Option<i128>)> {
-    let resources = container.resources.as_ref();
-    let limits = resources.and_then(|it| it.limits.as_ref());
-    let requests = resources.and_then(|it| it.requests.as_ref());
-    let both = [limits, requests].into_iter().flatten().flatten();
-    both.map(|(name, amount)| {
-        let amount = trackbed_api::scalar::Quantity(amount.0.clone());
-        (name.as_str(), amount.milli())
-    })
-    .collect()
-}
-
-fn supervisor_image(set: &StatefulSet) -> Option<&str> {
-    let spec = set.spec.as_ref()?.template.spec.as_ref()?;
-    spec.init_containers.as_ref()?.first()?.image.as_deref()
-}
-
 /// Whether the pod's supervisor knows of the user in reserve.
 pub fn knows_two(place: &Place<'_>, pod: &Pod) -> bool {
     let name = names::standby(&place.name);
@@ -117,46 +123,9 @@ pub fn knows_two(place: &Place<'_>, pod: &Pod) -> bool {
     })
 }
 
-fn set(
-    place: &Place<'_>,
-    settings: &ConfigMap,
-    supervisor: &str,
-    transport: Option<&Transport>,
-) -> StatefulSet {
-    let mut labels = meta::managed();
-    labels.extend(place.selector());
-    labels.insert(labels::PROJECT.to_owned(), place.project.to_owned());
-    StatefulSet {
-        metadata: place.owned(&place.name),
-        spec: Some(StatefulSetSpec {
-            replicas: Some(if place.object.spec.suspend { 0 } else { 1 }),
-            service_name: Some(names::headless(&place.name)),
-            // In order, a pod that never gets ready is not replaced by one that would.
-            pod_management_policy: Some("Parallel".to_owned()),
-            selector: LabelSelector {
-                match_labels: Some(place.selector()),
-                match_expressions: None,
-            },
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(BTreeMap::from([(
-                        SETTINGS.to_owned(),
-                        settings::hash(settings, &place.object.spec),
-                    )])),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod_spec(place, supervisor, transport)),
-            },
-            ..StatefulSetSpec::default()
-        }),
-        status: None,
-    }
-}
-
-fn pod_spec(place: &Place<'_>, supervisor: &str, transport: Option<&Transport>) -> PodSpec {
+fn pod_spec(place: &Place<'_>, transport: Option<&Transport>) -> PodSpec {
     PodSpec {
-        init_containers: Some(vec![pod::install(supervisor)]),
+        init_containers: Some(vec![pod::install(&place.config.images.operator)]),
         containers: vec![server(place, transport)],
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
@@ -185,7 +154,7 @@ fn server(place: &Place<'_>, transport: Option<&Transport>) -> Container {
     };
     Container {
         name: engine.clone(),
-        image: Some(pod::image(place)),
+        image: Some(place.image.clone()),
         command: command(&match &spec.init {
             None => vec![&*engine, &version],
             Some(_) => vec![&*engine, &version, &begin],

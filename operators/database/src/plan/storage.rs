@@ -17,6 +17,35 @@ const FULL: u64 = 16 << 20;
 /// Growth of a server's files that is told, in bytes.
 const GROWTH: u64 = 16 << 20;
 
+/// What a supervisor says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Of its volume.
+    pub volume: Volume,
+    /// Of its server: the version.
+    pub version: Option<String>,
+}
+
+impl Report {
+    /// Reads metrics. `None`: they do not say how the volume is.
+    pub fn read(metrics: &str) -> Option<Self> {
+        let version = metrics.lines().find_map(|line| {
+            let labels = line.strip_prefix("trackbed_database_server_info{")?;
+            let (_, value) = labels.split_once("version=\"")?;
+            Some(value.split_once('"')?.0.to_owned())
+        });
+        Some(Self {
+            volume: Volume::read(metrics)?,
+            version,
+        })
+    }
+
+    /// Whether the difference is worth a look.
+    pub fn differs(&self, other: &Self) -> bool {
+        self.version != other.version || self.volume.differs(&other.volume)
+    }
+}
+
 /// What a supervisor says of its volume, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {

@@ -7,11 +7,13 @@ mod deletion;
 mod encryption;
 mod health;
 mod parameters;
+mod restart;
 mod restore;
 mod settings;
 mod storage;
 mod stuck;
 mod tls;
+mod updates;
 mod valkey;
 
 use std::{fmt::Write, sync::Arc};
@@ -125,6 +127,8 @@ fn the_server_runs_without_rights_under_the_supervisor() {
         template:
           metadata:
             annotations:
+              trackbed.dev/asked: 4f8b4c755fc91c16
+              trackbed.dev/image: docker.io/library/postgres:17
               trackbed.dev/settings: a6030225fd2abfa8
             labels:
               app.kubernetes.io/managed-by: trackbed
@@ -266,6 +270,8 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               name: tmp
             - emptyDir: {}
               name: bin
+        updateStrategy:
+          type: OnDelete
     "#]]
     .assert_eq(&serde_saphyr::to_string(&children.set.expect("a server").spec).expect("YAML"));
     let settings = children.settings.data.expect("settings");
@@ -349,47 +355,6 @@ fn once_ready_an_empty_volume_is_refused() {
         .expect("settings");
     assert_eq!(second["initialised"], "true");
     assert_eq!(second["identity"], "fresh-identity");
-}
-
-#[test]
-fn an_upgrade_of_the_operator_restarts_nothing() {
-    let mut seen = seen();
-    let first = children(&postgres(), &seen);
-    seen.secret = Some(first.secret);
-    seen.set = first.set.map(Arc::new);
-    seen.pod = pod("{conditions: [{type: Ready, status: 'True'}]}");
-    let mut upgraded = Config::example();
-    upgraded.images.operator = "docker.io/trackbed/operator:2".to_owned();
-    let server = |spec: &str, seen: &Seen| {
-        let plan = plan(&database(spec), seen, &upgraded, now());
-        let set = plan.children.expect("children").set?;
-        let pod = set.spec?.template.spec?;
-        pod.init_containers?.swap_remove(0).image
-    };
-    let new = Some("docker.io/trackbed/operator:2".to_owned());
-    let spec = "{engine: Postgres, version: '17', storage: {size: 1Gi}}";
-    assert_eq!(server(spec, &seen), None, "it is left alone");
-    let same = "{engine: Postgres, version: '17', resources: {limits: {cpu: 1000m}}}";
-    assert_eq!(server(same, &seen), None, "the same amount");
-    let reloads = "{engine: Postgres, version: '17', parameters: {work_mem: 8MB}}";
-    assert_eq!(server(reloads, &seen), None, "it reads that again");
-    for change in [
-        "parameters: {max_connections: '50'}",
-        "resources: {limits: {cpu: 1500m}}",
-        "suspend: true",
-    ] {
-        let spec = format!("{{engine: Postgres, version: '17', {change}}}");
-        assert_eq!(server(&spec, &seen), new, "{change}: it restarts anyway");
-    }
-    let rotate = "{engine: Postgres, version: '17', credentials: {rotate: today}}";
-    assert_eq!(server(rotate, &seen), new, "its supervisor knows one user");
-    let mut broken = seen.clone();
-    broken.pod = None;
-    assert_eq!(
-        server(spec, &broken),
-        new,
-        "one that does not run is replaced"
-    );
 }
 
 #[test]

@@ -191,6 +191,7 @@ fn database(place: &Place<'_>, found: &Database, of: &str) -> Database {
     copy.spec.credentials.rotate = None;
     copy.spec.restore = None;
     copy.spec.backup = None;
+    copy.spec.updates = None;
     copy
 }
 

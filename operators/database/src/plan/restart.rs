@@ -1,0 +1,157 @@
+//! When a server is restarted. Its StatefulSet replaces no pod by itself: it always says how the next
+//! one is to be, and what runs is only ended for what somebody asked for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Container, Pod, PodSpec},
+};
+use trackbed_kit::meta;
+
+use super::{
+    Place, health,
+    image::{self, IMAGE},
+    rotation::Wait,
+    server,
+};
+use crate::observe::Seen;
+
+/// Annotation on the pod: hash of the settings that it was started with.
+pub const SETTINGS: &str = "trackbed.dev/settings";
+/// Annotation on the pod: hash of what else its Database asked for then.
+pub const ASKED: &str = "trackbed.dev/asked";
+/// What `kubectl rollout restart` writes.
+const BY_HAND: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// A pod that makes room for another.
+#[derive(Clone, Debug)]
+pub struct Restart {
+    /// Which.
+    pub pod: Arc<Pod>,
+    /// What for, in words.
+    pub why: String,
+    /// Whether it is time. Not before the StatefulSet's controller has seen how the next pod is to be:
+    /// it would make one as before.
+    pub now: bool,
+}
+
+/// Whether there is to be another pod. `set`: as it is to be.
+pub fn of(
+    place: &Place<'_>,
+    set: &StatefulSet,
+    seen: &Seen,
+    waits: Option<Wait>,
+) -> Option<Restart> {
+    let pod = seen.pod.as_ref()?;
+    if meta::is_deleted(pod.as_ref()) || place.object.spec.suspend {
+        return None;
+    }
+    let live = seen.set.as_deref()?;
+    let why = Next::of(set, live)?.asks(pod, waits)?;
+    Some(Restart {
+        pod: pod.clone(),
+        why,
+        now: is_known(live) && is_same(set, live),
+    })
+}
+
+/// Whether the StatefulSet's controller has seen it, and leaves pods alone.
+fn is_known(live: &StatefulSet) -> bool {
+    let seen = live.status.as_ref().and_then(|it| it.observed_generation);
+    let strategy = live
+        .spec
+        .as_ref()
+        .and_then(|it| it.update_strategy.as_ref());
+    let manual = strategy.is_some_and(|it| it.type_.as_deref() == Some(server::STRATEGY));
+    manual && seen.is_some() && seen == live.metadata.generation
+}
+
+/// Whether the live one asks for what is to be asked for.
+fn is_same(set: &StatefulSet, live: &StatefulSet) -> bool {
+    let of = |set| annotations(set).map(|it| [IMAGE, SETTINGS, ASKED].map(|name| it.get(name)));
+    let supervisor = |set| template(set).and_then(supervisor);
+    of(set) == of(live) && supervisor(set) == supervisor(live)
+}
+
+fn annotations(set: &StatefulSet) -> Option<&BTreeMap<String, String>> {
+    let template = &set.spec.as_ref()?.template;
+    template.metadata.as_ref()?.annotations.as_ref()
+}
+
+fn template(set: &StatefulSet) -> Option<&PodSpec> {
+    set.spec.as_ref()?.template.spec.as_ref()
+}
+
+/// How the next pod is to be.
+struct Next<'a> {
+    annotations: &'a BTreeMap<String, String>,
+    spec: &'a PodSpec,
+    /// When somebody asked for another pod by hand.
+    by_hand: Option<&'a str>,
+}
+
+impl<'a> Next<'a> {
+    fn of(set: &'a StatefulSet, live: &'a StatefulSet) -> Option<Self> {
+        let by_hand = annotations(live).and_then(|it| it.get(BY_HAND));
+        Some(Self {
+            annotations: annotations(set)?,
+            spec: template(set)?,
+            by_hand: by_hand.map(String::as_str),
+        })
+    }
+
+    /// What asks for another pod.
+    fn asks(&self, pod: &Pod, waits: Option<Wait>) -> Option<String> {
+        let idle = !runs(pod);
+        if self.differs(pod, SETTINGS) {
+            return Some("for settings that it reads when it starts".to_owned());
+        }
+        // Not known of pods that are older than the annotation.
+        if meta::annotation(pod, ASKED).is_some() && self.differs(pod, ASKED) {
+            return Some("for other resources or another certificate".to_owned());
+        }
+        if let Some(image) = self.newer(pod, idle) {
+            return Some(format!("for the image {image}"));
+        }
+        if waits == Some(Wait::Restart) {
+            return Some("because its supervisor knows one user only".to_owned());
+        }
+        if self.by_hand.is_some() && self.by_hand != meta::annotation(pod, BY_HAND) {
+            return Some("as somebody asked of its StatefulSet".to_owned());
+        }
+        let upgraded = supervisor(self.spec) != pod.spec.as_ref().and_then(supervisor);
+        (idle && upgraded).then(|| "because it does not run, and Trackbed was upgraded".to_owned())
+    }
+
+    fn differs(&self, pod: &Pod, annotation: &str) -> bool {
+        self.annotations.get(annotation).map(String::as_str) != meta::annotation(pod, annotation)
+    }
+
+    /// The image, if it is another one. What runs under a tag may well be the one.
+    fn newer(&self, pod: &Pod, idle: bool) -> Option<&'a str> {
+        let image = self.annotations.get(IMAGE)?;
+        let made = meta::annotation(pod, IMAGE);
+        let other = match idle {
+            true => made.is_some(),
+            false => image::is_digest(image) && image::running(pod).as_ref() != Some(image),
+        };
+        (other && made != Some(image)).then_some(image)
+    }
+}
+
+/// Whether a container of the pod runs: what starts for a long time is not begun anew.
+fn runs(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut containers = status
+        .and_then(|it| it.container_statuses.as_ref())
+        .into_iter()
+        .flatten();
+    health::is_ready(pod)
+        || containers.any(|it| it.state.as_ref().is_some_and(|it| it.running.is_some()))
+}
+
+fn supervisor(pod: &PodSpec) -> Option<&str> {
+    let first: &Container = pod.init_containers.as_ref()?.first()?;
+    first.image.as_deref()
+}
