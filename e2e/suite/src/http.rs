@@ -80,7 +80,7 @@ impl Cluster {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         // What is sent elsewhere is told, not followed: no test's host is in this machine's DNS.

@@ -288,6 +288,14 @@ const DATABASES: &[(&str, &str)] = &[
         "{engine: Postgres, version: '17', init: {configMapKeyRef: {name: a, key: b}}, restore: {from: {database: a}}}",
         "a Database that begins empty",
     ),
+    (
+        "{engine: Postgres, version: '17', updates: {timeZone: Europe/Berlin}}",
+        "updates must say when",
+    ),
+    (
+        "{engine: Postgres, version: '17', updates: {schedule: sometimes}}",
+        "schedule",
+    ),
 ];
 
 const PROJECTS: &[(&str, &str)] = &[

@@ -34,6 +34,7 @@ mod sources;
 mod storage;
 mod tcp;
 mod tls;
+mod updates;
 mod valkey;
 mod webhooks;
 mod websockets;
