@@ -9,6 +9,7 @@ pub mod backup;
 mod error;
 mod login;
 mod marker;
+mod mounted;
 pub mod observe;
 mod postgres;
 mod probe;

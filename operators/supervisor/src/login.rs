@@ -1,19 +1,14 @@
 //! Whom the server lets in: the user that applications are told of and the one in reserve, as two
-//! mounted Secrets say. kubelet keeps the files up to date, and the server follows them.
+//! mounted Secrets say.
 
-use std::{
-    convert::Infallible,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{convert::Infallible, fs, path::Path, time::Duration};
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use crate::{Error, Options};
-
-/// How often the files are looked at.
-pub(crate) const EVERY: Duration = Duration::from_secs(3);
+use crate::{
+    Error, Options,
+    mounted::{self, snapshot},
+};
 
 /// A user and its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +64,6 @@ fn read(folder: &Path) -> Result<Login, Error> {
     })
 }
 
-/// The files of one moment: kubelet replaces all of a Secret's files by one link.
-fn snapshot(folder: &Path) -> PathBuf {
-    fs::canonicalize(folder.join("..data")).unwrap_or_else(|_| folder.to_owned())
-}
-
 fn text(folder: &Path, name: &str) -> Result<String, Error> {
     let path = folder.join(name);
     let text = fs::read_to_string(&path)
@@ -87,30 +77,15 @@ fn text(folder: &Path, name: &str) -> Result<String, Error> {
 /// Looks at the files `every` so often and tells the server of each change, for ever.
 pub(crate) async fn follow<F>(
     options: &Options,
-    mut known: Vec<Login>,
+    known: Vec<Login>,
     every: Duration,
     tell: impl Fn(Vec<Login>) -> F,
 ) -> Infallible
 where
     F: Future<Output = Result<(), Error>>,
 {
-    loop {
-        tokio::time::sleep(every).await;
-        // Files that are being replaced are read the next time.
-        let Ok(found) = options.logins() else {
-            continue;
-        };
-        if found == known {
-            continue;
-        }
-        match tell(found.clone()).await {
-            Ok(()) => {
-                println!("trackbed: the credentials changed, and the server knows them");
-                known = found;
-            }
-            Err(error) => eprintln!("trackbed: the server is not told of new credentials: {error}"),
-        }
-    }
+    let look = || options.logins().ok();
+    mounted::follow("the credentials", every, Some(known), look, tell).await
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod scratch;
 mod sql;
 
 use std::{
-    convert::Infallible,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -21,6 +20,7 @@ use crate::{
     Engine, Error, Options, Use,
     login::{self, Login},
     marker::{self, Decision},
+    mounted::{self, Pair},
     observe::{Load, observe},
     process, write_secret,
 };
@@ -94,10 +94,12 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         }
         println!("trackbed: roles and database are there");
         let tell = |logins: Vec<Login>| async move { introduce(options, &logins).await };
+        let (files, every) = ("settings or certificate", mounted::EVERY);
+        let (look, reload) = (|| readable(options), |_| async { reload(id) });
         tokio::select! {
             ended = guarded => ended,
-            never = reload(options, known, id) => match never {},
-            never = login::follow(options, logins, login::EVERY, tell) => match never {},
+            never = mounted::follow(files, every, known, look, reload) => match never {},
+            never = login::follow(options, logins, every, tell) => match never {},
         }
     })?;
     Ok(process::code(status))
@@ -128,36 +130,19 @@ async fn busy(options: Options) -> Result<Load, Error> {
 
 /// What the server reads again when it is told to, as the files have it: its settings, and the
 /// certificate that it shows.
-fn readable(options: &Options) -> [Option<Vec<u8>>; 3] {
-    [
-        options.state.join(SETTINGS),
-        options.tls.join("tls.crt"),
-        options.tls.join("tls.key"),
-    ]
-    .map(|file| fs::read(file).ok())
+fn readable(options: &Options) -> Option<(Vec<u8>, Option<Pair>)> {
+    let settings = fs::read(options.state.join(SETTINGS)).ok()?;
+    Some((settings, options.certificate()))
 }
 
-/// Has the server read its settings and certificate again whenever they change, for ever. What it would have to
-/// be started for, it is started for: the controller sees to that.
-async fn reload(
-    options: &Options,
-    mut known: [Option<Vec<u8>>; 3],
-    server: Option<u32>,
-) -> Infallible {
-    let server = server.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    loop {
-        tokio::time::sleep(login::EVERY).await;
-        let found = readable(options);
-        if let Some(server) = server
-            && found[0].is_some()
-            && found != known
-        {
-            println!("trackbed: settings or certificate changed, the server reads them again");
-            // One that has just ended reads them when it starts.
-            let _gone = kill_process(server, Signal::HUP);
-            known = found;
-        }
+/// Has the server read its settings and certificate again. What it would have to be started for, it
+/// is started for: the controller sees to that.
+fn reload(server: Option<u32>) -> Result<(), Error> {
+    if let Some(server) = server.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+        // One that has just ended reads them when it starts.
+        let _gone = kill_process(server, Signal::HUP);
     }
+    Ok(())
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {

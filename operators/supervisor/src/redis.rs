@@ -20,6 +20,7 @@ use crate::{
     Engine, Error, Options,
     login::{self, Login},
     marker::{self, Decision},
+    mounted,
     observe::{Load, observe},
     process, write_secret,
 };
@@ -82,7 +83,7 @@ pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
         }));
         tokio::select! {
             ended = process::guard(child, Signal::TERM) => ended,
-            never = login::follow(options, logins.clone(), login::EVERY, tell) => match never {},
+            never = login::follow(options, logins.clone(), mounted::EVERY, tell) => match never {},
         }
     })?;
     Ok(process::code(status))
