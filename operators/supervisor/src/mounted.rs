@@ -18,7 +18,12 @@ pub(crate) type Pair = [Vec<u8>; 2];
 const PAIR: [&str; 2] = ["tls.crt", "tls.key"];
 
 impl Options {
-    /// The server's certificate and its key, if clients may encrypt. A pod has them from its first moment to its
+    /// Where the server's certificate and its key are.
+    pub(crate) fn certificate_files(&self) -> [PathBuf; 2] {
+        PAIR.map(|name| self.tls.join(name))
+    }
+
+    /// What is in these files, if clients may encrypt. A pod has them from its first moment to its
     /// last, or never.
     pub(crate) fn certificate(&self) -> Option<Pair> {
         let folder = snapshot(&self.tls);

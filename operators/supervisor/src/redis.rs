@@ -3,6 +3,7 @@
 //! do differently is in their names, and where an [`Engine`] is asked for.
 
 mod client;
+mod connection;
 mod dump;
 mod scratch;
 mod users;
@@ -10,17 +11,17 @@ mod users;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
 };
 
-use client::{Client, aside, fields};
+use client::{Client, Entrance, aside, fields};
 use rustix::process::Signal;
 
 use crate::{
     Engine, Error, Options,
     login::{self, Login},
     marker::{self, Decision},
-    mounted,
+    mounted::{self, Pair},
     observe::{Load, observe},
     process, write_secret,
 };
@@ -39,6 +40,17 @@ fn port(options: &Options) -> u16 {
     } else {
         options.port
     }
+}
+
+/// Where the server listens for its own pod, whatever it does for others: only who runs it gets
+/// there.
+fn socket(options: &Options) -> PathBuf {
+    options.run.join("server.sock")
+}
+
+/// The lines of a configuration that make the socket.
+fn inside(socket: &Path) -> String {
+    format!("unixsocket \"{}\"\nunixsocketperm 700\n", socket.display())
 }
 
 /// Where the data are.
@@ -63,30 +75,53 @@ pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
         }
     }
     let logins = options.logins()?;
+    // Before the server reads it: what comes later is told it.
+    let certificate = options.certificate();
     let admin = users::admin();
     let settings = options.run.join("server.conf");
     write_secret(&settings, &configuration(engine, options, &admin, &logins))?;
     let mut command = Command::new(program(engine, options, "server"));
     command.arg(&settings);
-    let status = process::runtime()?.block_on(async {
-        let child = tokio::process::Command::from(command)
-            .spawn()
-            .map_err(|error| Error::io("starting the server", error))?;
-        let tell = |logins: Vec<Login>| {
-            let (admin, port) = (admin.clone(), port(options));
-            aside(move || introduce(port, &admin, &logins))
-        };
-        let (asked, port) = (admin.clone(), port(options));
-        tokio::spawn(observe(engine, options.clone(), move || {
-            let admin = asked.clone();
-            aside(move || busy(port, &admin))
-        }));
-        tokio::select! {
-            ended = process::guard(child, Signal::TERM) => ended,
-            never = login::follow(options, logins.clone(), mounted::EVERY, tell) => match never {},
-        }
-    })?;
-    Ok(process::code(status))
+    let entrance = Entrance {
+        socket: socket(options),
+        login: admin,
+    };
+    let serving = serve(engine, options, command, &entrance, logins, certificate);
+    Ok(process::code(process::runtime()?.block_on(serving)?))
+}
+
+/// Runs the server to its end, and tells it of users and certificates that are others than it was
+/// started with.
+async fn serve(
+    engine: Engine,
+    options: &Options,
+    server: Command,
+    entrance: &Entrance,
+    logins: Vec<Login>,
+    certificate: Option<Pair>,
+) -> Result<ExitStatus, Error> {
+    let child = tokio::process::Command::from(server)
+        .spawn()
+        .map_err(|error| Error::io("starting the server", error))?;
+    let asked = entrance.clone();
+    tokio::spawn(observe(engine, options.clone(), move || {
+        let entrance = asked.clone();
+        aside(move || busy(&entrance))
+    }));
+    let tell = |logins: Vec<Login>| {
+        let entrance = entrance.clone();
+        aside(move || introduce(&entrance, &logins))
+    };
+    let show = |_| {
+        let (entrance, files) = (entrance.clone(), options.certificate_files());
+        aside(move || show(&entrance, &files))
+    };
+    let (look, every) = (|| options.certificate(), mounted::EVERY);
+    tokio::select! {
+        ended = process::guard(child, Signal::TERM) => ended,
+        never = login::follow(options, logins, every, tell) => match never {},
+        never = mounted::follow("certificate", every, certificate, look, show) => match never {},
+    }
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {
@@ -100,16 +135,34 @@ fn configuration(engine: Engine, options: &Options, admin: &Login, logins: &[Log
     let given = options.state.join(format!("{}.conf", engine.name()));
     let given = fs::read_to_string(given).unwrap_or_default();
     format!(
-        "appendfsync everysec\n{BACKUPS}{given}\nbind * -::*\nprotected-mode yes\nport {}\ndaemonize no\ndir \"{}\"\nappendonly yes\n{}",
-        port(options),
+        "appendfsync everysec\n{BACKUPS}{given}\nbind * -::*\nprotected-mode yes\n{}{}daemonize no\ndir \"{}\"\nappendonly yes\n{}",
+        outside(options),
+        inside(&socket(options)),
         folder(engine, options).display(),
         users::lines(admin, logins),
     )
 }
 
+/// The lines of a configuration that say where it listens for other pods. A port is encrypted for
+/// everybody or for nobody. Which of them, a pod is told by the certificate that it has: its settings
+/// may be those of the next pod already. Clients show no certificate, they have passwords:
+/// <https://redis.io/docs/latest/operate/oss_and_stack/management/security/encryption/>.
+fn outside(options: &Options) -> String {
+    let port = port(options);
+    if options.certificate().is_none() {
+        return format!("port {port}\n");
+    }
+    let [certificate, key] = options.certificate_files();
+    format!(
+        "port 0\ntls-port {port}\ntls-auth-clients no\ntls-cert-file \"{}\"\ntls-key-file \"{}\"\ntls-protocols \"TLSv1.2 TLSv1.3\"\n",
+        certificate.display(),
+        key.display(),
+    )
+}
+
 /// Tells a server that runs of its users. Connections that are there stay.
-fn introduce(port: u16, admin: &Login, logins: &[Login]) -> Result<(), Error> {
-    let mut client = Client::enter(port, admin)?;
+fn introduce(entrance: &Entrance, logins: &[Login]) -> Result<(), Error> {
+    let mut client = entrance.enter()?;
     for rules in users::all(logins) {
         let words = ["ACL", "SETUSER"].into_iter();
         let words: Vec<&str> = words.chain(rules.iter().map(String::as_str)).collect();
@@ -118,9 +171,18 @@ fn introduce(port: u16, admin: &Login, logins: &[Login]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Has a server that runs read its certificate and key again: both at once, as one alone would not
+/// suit the other. Connections that are there stay.
+fn show(entrance: &Entrance, [certificate, key]: &[PathBuf; 2]) -> Result<(), Error> {
+    let (certificate, key) = (certificate.to_string_lossy(), key.to_string_lossy());
+    let files = ["tls-cert-file", &certificate, "tls-key-file", &key];
+    let words = [&["CONFIG", "SET"], &files[..]].concat();
+    entrance.enter()?.say(&words, "+OK")
+}
+
 /// How busy the server is.
-fn busy(port: u16, admin: &Login) -> Result<Load, Error> {
-    let text = Client::enter(port, admin)?.ask(&["INFO", "clients"])?;
+fn busy(entrance: &Entrance) -> Result<Load, Error> {
+    let text = entrance.enter()?.ask(&["INFO", "clients"])?;
     let number = |name: &str| {
         let found = fields(&text).find(|(key, _)| *key == name)?;
         found.1.parse::<u64>().ok()
@@ -137,7 +199,7 @@ fn busy(port: u16, admin: &Login) -> Result<Load, Error> {
 
 /// Whether it lets a user in.
 pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
-    Client::enter(port(options), login)?.say(&["PING"], "+PONG")
+    Client::enter(&socket(options), login)?.say(&["PING"], "+PONG")
 }
 
 #[cfg(test)]
@@ -168,5 +230,45 @@ mod tests {
             let folder = format!("dir \"/data/{}\"", engine.name());
             assert_eq!(last("dir "), Some(folder.as_str()));
         }
+    }
+
+    #[test]
+    fn with_a_certificate_nobody_is_answered_in_the_clear() {
+        let (tls, state) = (tempfile::tempdir(), tempfile::tempdir());
+        let (tls, state) = (tls.expect("a folder"), state.expect("a folder"));
+        let given = "port 6379\ntls-port 0\ntls-auth-clients yes\n";
+        fs::write(state.path().join("redis.conf"), given).expect("a file");
+        let options = Options {
+            tls: tls.path().to_owned(),
+            state: state.path().to_owned(),
+            ..Options::test()
+        };
+        let listens = || {
+            let text = configuration(Engine::Redis, &options, &login("trackbed"), &[login("app")]);
+            let names = ["port ", "tls-", "unixsocket"];
+            let ours = text.lines().skip_while(|line| !line.starts_with("bind"));
+            let lines = ours.filter(|line| names.iter().any(|name| line.starts_with(name)));
+            let text: String = lines.map(|line| format!("{line}\n")).collect();
+            text.replace(&tls.path().display().to_string(), "/tls")
+        };
+        let mut text = listens();
+        for name in ["tls.crt", "tls.key"] {
+            fs::write(tls.path().join(name), "one").expect("a file");
+        }
+        text += &listens();
+        expect_test::expect![[r#"
+            port 6379
+            unixsocket "/run/server.sock"
+            unixsocketperm 700
+            port 0
+            tls-port 6379
+            tls-auth-clients no
+            tls-cert-file "/tls/tls.crt"
+            tls-key-file "/tls/tls.key"
+            tls-protocols "TLSv1.2 TLSv1.3"
+            unixsocket "/run/server.sock"
+            unixsocketperm 700
+        "#]]
+        .assert_eq(&text);
     }
 }

@@ -3,10 +3,12 @@
 
 use std::{
     io::{BufRead, BufReader, Error as Io, ErrorKind, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+use super::connection::{Server, Stream};
 use crate::{Error, login::Login};
 
 /// Longest text that is read of the server, in bytes.
@@ -18,32 +20,52 @@ const SILENCE: Duration = Duration::from_secs(600);
 /// Bytes that are read at once.
 const BLOCK: usize = 64 << 10;
 
+/// How the supervisor enters the server of its own pod.
+#[derive(Clone, Debug)]
+pub(super) struct Entrance {
+    /// Where that listens.
+    pub(super) socket: PathBuf,
+    /// As whom.
+    pub(super) login: Login,
+}
+
+impl Entrance {
+    /// # Errors
+    /// That the server does not answer, or does not let the user in.
+    pub(super) fn enter(&self) -> Result<Client, Error> {
+        Client::enter(&self.socket, &self.login)
+    }
+}
+
 /// A connection of one user.
 pub(super) struct Client {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Stream>>,
 }
 
 impl Client {
-    /// Enters the server of this pod.
+    /// Enters the server of this pod, by its socket.
     ///
     /// # Errors
     /// That it does not answer, or does not let the user in.
-    pub(super) fn enter(port: u16, login: &Login) -> Result<Self, Error> {
-        Self::connect(("127.0.0.1", port), login)
+    pub(super) fn enter(socket: &Path, login: &Login) -> Result<Self, Error> {
+        let connect = || {
+            let stream = UnixStream::connect(socket)?;
+            stream.wait(PATIENCE)?;
+            Ok(stream)
+        };
+        Self::over(Box::new(connect().map_err(asking)?), login)
     }
 
-    /// Enters a server.
+    /// Enters a server of another pod.
     ///
     /// # Errors
-    /// That it does not answer, or does not let the user in.
-    pub(super) fn connect(server: impl ToSocketAddrs, login: &Login) -> Result<Self, Error> {
-        let connect = || {
-            let stream = TcpStream::connect(server)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            std::io::Result::Ok(BufReader::with_capacity(BLOCK, stream))
-        };
-        let reader = connect().map_err(asking)?;
+    /// That it does not answer, is not who it is to be, or does not let the user in.
+    pub(super) fn connect(server: &Server, login: &Login) -> Result<Self, Error> {
+        Self::over(server.connect(PATIENCE).map_err(asking)?, login)
+    }
+
+    fn over(stream: Box<dyn Stream>, login: &Login) -> Result<Self, Error> {
+        let reader = BufReader::with_capacity(BLOCK, stream);
         let mut client = Self { reader };
         client.say(&["AUTH", &login.username, &login.password], "+OK")?;
         Ok(client)
@@ -89,8 +111,7 @@ impl Client {
         if let Some(version) = version {
             self.say(&["REPLCONF", "version", version], "+OK")?;
         }
-        let patient = self.reader.get_ref().set_read_timeout(Some(SILENCE));
-        patient.map_err(asking)?;
+        self.reader.get_ref().wait(SILENCE).map_err(asking)?;
         let mut head = self.line(&["SYNC"])?;
         // Signs of life while it gets ready.
         while head.is_empty() {
@@ -173,7 +194,7 @@ pub(super) fn fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::{net::TcpListener, os::unix::net::UnixListener};
 
     use super::*;
 
@@ -188,11 +209,14 @@ mod tests {
                 stream.write_all(answer.as_bytes()).expect("an answer");
             }
         });
-        let login = Login {
+        Client::connect(&Server::clear(address), &login()).expect("it is let in")
+    }
+
+    fn login() -> Login {
+        Login {
             username: "app".to_owned(),
             password: "secret".to_owned(),
-        };
-        Client::connect(address, &login).expect("it is let in")
+        }
     }
 
     fn told(version: Option<&str>, answers: &'static [&'static str]) -> Result<String, String> {
@@ -203,6 +227,25 @@ mod tests {
     }
 
     const OK: &str = "+OK\r\n";
+
+    #[test]
+    fn the_server_of_the_pod_is_entered_by_its_socket() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("server.sock");
+        let absent = Client::enter(&socket, &login()).map(|_| ());
+        assert!(absent.is_err(), "nobody is there");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let answers = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut asked = [0; 512];
+            let length = stream.read(&mut asked).expect("a command");
+            stream.write_all(OK.as_bytes()).expect("an answer");
+            String::from_utf8_lossy(&asked[..length]).into_owned()
+        });
+        Client::enter(&socket, &login()).expect("it is let in");
+        let asked = answers.join().expect("an end");
+        assert_eq!(asked, "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$6\r\nsecret\r\n");
+    }
 
     #[test]
     fn all_data_end_with_the_mark_or_the_length() {

@@ -12,6 +12,7 @@ use trackbed_backup::{Destination, Draft, Manifest};
 
 use super::{
     client::{Client, aside},
+    connection::Server,
     port, program, users,
 };
 use crate::{Engine, Error, Options, login::Login, process};
@@ -70,7 +71,7 @@ async fn write(
 
 /// Has the server tell all its data.
 async fn fetch(engine: Engine, options: &Options, path: &Path) -> Result<(), Error> {
-    let server = (options.credential("host")?, port(options));
+    let server = Server::of(options, port(options))?;
     let login = Login {
         username: users::BACKUP.to_owned(),
         ..options.logins()?.swap_remove(0)
@@ -81,7 +82,7 @@ async fn fetch(engine: Engine, options: &Options, path: &Path) -> Result<(), Err
     };
     let path = path.to_owned();
     aside(move || {
-        let client = Client::connect(server, &login).map_err(explain)?;
+        let client = Client::connect(&server, &login).map_err(explain)?;
         let mut file = fs::File::create(&path)
             .map_err(|e| Error::io(format!("writing {}", path.display()), e))?;
         client.dump(version.as_deref(), &mut file)

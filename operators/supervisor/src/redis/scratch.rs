@@ -14,13 +14,12 @@ use tokio::{fs::File, io::AsyncWriteExt, process::Child};
 use trackbed_backup::{Destination, Manifest};
 
 use super::{
-    client::{Client, aside, fields},
-    dump, port, program, users,
+    client::{Client, Entrance, aside, fields},
+    dump, inside, program, socket, users,
 };
 use crate::{
     Engine, Error, Options,
     backup::{Use, suits},
-    login::Login,
     process, write_secret,
 };
 
@@ -54,13 +53,16 @@ pub(crate) async fn load(
     fetch(destination, manifest, &file).await?;
     let foreign = manifest.engine != engine.name();
     let lenient = foreign && lenient(manifest, &options.version, &file)?;
-    let admin = users::admin();
-    let mut settings = configuration(port(options), folder, &admin);
+    let entrance = Entrance {
+        socket: socket(options),
+        login: users::admin(),
+    };
+    let mut settings = configuration(&entrance, folder);
     if lenient {
         settings += "rdb-version-check relaxed\n";
     }
     let server = start(engine, options, &settings)?;
-    let work = fill(options, &admin, manifest, purpose);
+    let work = fill(&entrance, manifest, purpose);
     let loaded = process::beside(server, Signal::TERM, work).await;
     loaded.map_err(|error| match error {
         Error::NoAnswer(why) if lenient => Error::NoAnswer(format!("{why}. {UNKNOWN}")),
@@ -115,33 +117,29 @@ fn start(engine: Engine, options: &Options, settings: &str) -> Result<Child, Err
         .map_err(|error| Error::io("starting the server", error))
 }
 
-fn configuration(port: u16, folder: &Path, admin: &Login) -> String {
+fn configuration(entrance: &Entrance, folder: &Path) -> String {
     format!(
-        "bind 127.0.0.1\nprotected-mode yes\nport {port}\ndaemonize no\ndir \"{}\"\ndbfilename {FILE}\nappendonly no\nsave \"\"\n{}",
+        "port 0\n{}daemonize no\ndir \"{}\"\ndbfilename {FILE}\nappendonly no\nsave \"\"\n{}",
+        inside(&entrance.socket),
         folder.display(),
-        users::lines(admin, &[]),
+        users::lines(&entrance.login, &[]),
     )
 }
 
-async fn fill(
-    options: &Options,
-    admin: &Login,
-    manifest: &Manifest,
-    purpose: Use,
-) -> Result<(), Error> {
-    while ask(options, admin, |client| client.say(&["PING"], "+PONG"))
+async fn fill(entrance: &Entrance, manifest: &Manifest, purpose: Use) -> Result<(), Error> {
+    while ask(entrance, |client| client.say(&["PING"], "+PONG"))
         .await
         .is_err()
     {
         tokio::time::sleep(PAUSE).await;
     }
-    let keys = ask(options, admin, |client| client.ask(&["INFO", "keyspace"])).await?;
+    let keys = ask(entrance, |client| client.ask(&["INFO", "keyspace"])).await?;
     compare(manifest, &counts(&keys))?;
     if purpose == Use::Keep {
         // From here on it writes what a server with these data would have written.
         let files = ["CONFIG", "SET", "appendonly", "yes"];
-        ask(options, admin, move |client| client.say(&files, "+OK")).await?;
-        while !written(options, admin).await? {
+        ask(entrance, move |client| client.say(&files, "+OK")).await?;
+        while !written(entrance).await? {
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -149,20 +147,16 @@ async fn fill(
 }
 
 async fn ask<T: Send + 'static>(
-    options: &Options,
-    admin: &Login,
+    entrance: &Entrance,
     what: impl FnOnce(&mut Client) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let (port, admin) = (port(options), admin.clone());
-    aside(move || what(&mut Client::enter(port, &admin)?)).await
+    let entrance = entrance.clone();
+    aside(move || what(&mut entrance.enter()?)).await
 }
 
 /// Whether all data are in the files.
-async fn written(options: &Options, admin: &Login) -> Result<bool, Error> {
-    let text = ask(options, admin, |client| {
-        client.ask(&["INFO", "persistence"])
-    })
-    .await?;
+async fn written(entrance: &Entrance) -> Result<bool, Error> {
+    let text = ask(entrance, |client| client.ask(&["INFO", "persistence"])).await?;
     let said = |name: &str| fields(&text).find(|(key, _)| *key == name).map(|it| it.1);
     let rests = |name: &str| said(name) == Some("0");
     if !rests("aof_rewrite_in_progress") || !rests("aof_rewrite_scheduled") {
@@ -215,6 +209,7 @@ fn compare(manifest: &Manifest, found: &BTreeMap<String, u64>) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::Login;
 
     const SAID: &str =
         "# Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=1000\r\ndb3:keys=1,expires=0,avg_ttl=0\r\n";
@@ -274,15 +269,18 @@ mod tests {
 
     #[test]
     fn nobody_reaches_the_server_and_it_writes_nothing_by_itself() {
-        let admin = Login {
-            username: "trackbed".to_owned(),
-            password: "secret".to_owned(),
+        let entrance = Entrance {
+            socket: "/run/trackbed/server.sock".into(),
+            login: Login {
+                username: "trackbed".to_owned(),
+                password: "secret".to_owned(),
+            },
         };
-        let text = configuration(6379, Path::new("/data/redis.new"), &admin);
+        let text = configuration(&entrance, Path::new("/data/redis.new"));
         expect_test::expect![[r#"
-            bind 127.0.0.1
-            protected-mode yes
-            port 6379
+            port 0
+            unixsocket "/run/trackbed/server.sock"
+            unixsocketperm 700
             daemonize no
             dir "/data/redis.new"
             dbfilename backup.rdb
