@@ -43,7 +43,7 @@ use crate::{
     validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
-    validation = Rule::new("!has(self.tls) || self.engine == 'Postgres'").message("tls is for Postgres: connections to the other engines stay within the namespace, without it"),
+    validation = Rule::new("!has(self.tls) || self.engine == 'Postgres' || self.tls.mode == 'Require'").message("tls of Redis and Valkey is for all clients or for none, as they have one port: write tls: {mode: Require}, or remove it"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
@@ -66,7 +66,7 @@ pub struct DatabaseSpec {
     #[schemars(with = "BTreeMap<String, Parameter>", extend("maxProperties" = 64))]
     #[x_kube(
         validation = Rule::new("self.all(name, name.matches('^[a-z][a-z0-9_.-]*$'))").message("names of parameters must be the server's own, in lower case, like 'max_connections'"),
-        validation = Rule::new("!self.exists(name, name in ['listen_addresses', 'port', 'data_directory', 'hba_file', 'ident_file', 'config_file', 'unix_socket_directories', 'ssl', 'include', 'include_dir', 'include_if_exists', 'archive_command', 'restore_command', 'shared_preload_libraries', 'dir', 'bind', 'aclfile', 'requirepass', 'user', 'protected-mode', 'unixsocket', 'loadmodule', 'appendonly', 'dbfilename', 'daemonize', 'pidfile', 'logfile'])").message("parameters must leave addresses, paths, access and commands to Trackbed: remove listen_addresses, port, data_directory and the like")
+        validation = Rule::new("!self.exists(name, name in ['listen_addresses', 'port', 'data_directory', 'hba_file', 'ident_file', 'config_file', 'unix_socket_directories', 'ssl', 'include', 'include_dir', 'include_if_exists', 'archive_command', 'restore_command', 'shared_preload_libraries', 'dir', 'bind', 'aclfile', 'requirepass', 'user', 'protected-mode', 'unixsocket', 'loadmodule', 'appendonly', 'dbfilename', 'daemonize', 'pidfile', 'logfile'] || name.startsWith('tls-'))").message("parameters must leave addresses, paths, access and commands to Trackbed: remove listen_addresses, port, data_directory, tls-port and the like")
     )]
     pub parameters: BTreeMap<String, String>,
     /// The application's user and password.

@@ -53,9 +53,11 @@ const OURS: &[&str] = &[
     "replicaof",
     "slaveof",
     "supervised",
-    "tls-port",
+    "unixsocketgroup",
     "unixsocketperm",
 ];
+/// What the names begin with of how Redis and Valkey encrypt, which is for `tls` to say.
+const ENCRYPTION: &str = "tls-";
 /// Names that are this alike are suggested.
 const ALIKE: f64 = 0.8;
 
@@ -137,7 +139,7 @@ fn redis(name: &str) -> Known<'_> {
 }
 
 fn fault(known: &[Known<'_>], server: &str, name: &str, value: &str) -> Option<String> {
-    if OURS.contains(&name) {
+    if OURS.contains(&name) || name.starts_with(ENCRYPTION) {
         return Some("is Trackbed's to set: remove it".to_owned());
     }
     let Some(found) = find(known, name) else {

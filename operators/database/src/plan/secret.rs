@@ -15,8 +15,10 @@ use crate::observe::Seen;
 
 /// Annotation: data were written under this identity.
 const INITIALISED: &str = "trackbed.dev/initialised";
-/// Key: how clients connect, where they have to encrypt.
-pub const SSL_MODE: &str = "sslmode";
+/// Key: how clients of Postgres connect, where they have to encrypt.
+const SSL_MODE: &str = "sslmode";
+/// What the address of a Redis or Valkey begins with that encrypts.
+const REDISS: &str = "rediss://";
 /// User and database of the application.
 const APPLICATION: &str = "app";
 
@@ -109,7 +111,7 @@ pub fn desired(
     let kind = kind(engine);
     let mut data = keys(place, login, &database(place, seen));
     if let Some(transport) = transport {
-        encrypted(&mut data, transport);
+        encrypted(&mut data, engine, transport);
     }
     let data = data
         .into_iter()
@@ -123,21 +125,49 @@ pub fn desired(
     }
 }
 
-/// What clients need to know of a server that encrypts. An address cannot say where a client has the
-/// authority's certificate, so it asks for encryption alone; whoever is to check whom it speaks to
-/// says `verify-full`, and takes the certificate from here.
-fn encrypted(keys: &mut BTreeMap<&'static str, String>, transport: &Transport) {
+/// What clients need to know of a server that encrypts.
+fn encrypted(keys: &mut BTreeMap<&'static str, String>, engine: Engine, transport: &Transport) {
     if let Some(authority) = &transport.authority {
         keys.insert(AUTHORITY, authority.clone());
     }
     if transport.mode == TlsMode::Require {
-        for uri in ["uri", "DATABASE_URL"] {
-            if let Some(uri) = keys.get_mut(uri) {
-                uri.push_str("?sslmode=require");
-            }
+        match engine {
+            Engine::Postgres => sslmode(keys),
+            Engine::Redis | Engine::Valkey => rediss(keys),
         }
-        keys.insert(SSL_MODE, "require".to_owned());
-        keys.insert("PGSSLMODE", "require".to_owned());
+    }
+}
+
+/// An address of Postgres cannot say where a client has the authority's certificate, so it asks for
+/// encryption alone; whoever is to check whom it speaks to says `verify-full`, and takes the
+/// certificate from here.
+fn sslmode(keys: &mut BTreeMap<&'static str, String>) {
+    for uri in ["uri", "DATABASE_URL"] {
+        if let Some(uri) = keys.get_mut(uri) {
+            uri.push_str("?sslmode=require");
+        }
+    }
+    keys.insert(SSL_MODE, "require".to_owned());
+    keys.insert("PGSSLMODE", "require".to_owned());
+}
+
+/// The scheme says it, by <https://www.iana.org/assignments/uri-schemes/prov/rediss>.
+fn rediss(keys: &mut BTreeMap<&'static str, String>) {
+    for uri in ["uri", "REDIS_URL"] {
+        if let Some(uri) = keys.get_mut(uri)
+            && let Some(rest) = uri.strip_prefix("redis://")
+        {
+            *uri = format!("{REDISS}{rest}");
+        }
+    }
+}
+
+/// How clients of a live Secret connect: as an address or a key of its own says.
+pub fn mode(secret: &Secret) -> TlsMode {
+    let rediss = value(secret, "uri").is_some_and(|uri| uri.starts_with(REDISS));
+    match rediss || value(secret, SSL_MODE).is_some() {
+        true => TlsMode::Require,
+        false => TlsMode::Allow,
     }
 }
 

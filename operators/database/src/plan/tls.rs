@@ -12,7 +12,7 @@ use trackbed_kit::{Health, meta};
 
 use super::{
     Place,
-    secret::{SSL_MODE, value},
+    secret::{self, value},
     server,
 };
 use crate::observe::{Keys, Seen};
@@ -82,7 +82,8 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
         }
         return Ok(Some(Transport {
             mode: tls.mode,
-            authority: value(secret, AUTHORITY),
+            // Of authorities that everybody trusts, cert-manager may leave it empty.
+            authority: value(secret, AUTHORITY).filter(|it| !it.trim().is_empty()),
             secret: name,
             own: None,
         }));
@@ -104,12 +105,8 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
 pub fn standing(seen: &Seen) -> Option<Transport> {
     let secret = server::certificate(seen.set.as_deref()?)?.to_owned();
     let told = seen.secret.as_ref();
-    let mode = match told.and_then(|it| value(it, SSL_MODE)) {
-        Some(_) => TlsMode::Require,
-        None => TlsMode::Allow,
-    };
     Some(Transport {
-        mode,
+        mode: told.map(secret::mode).unwrap_or_default(),
         secret,
         authority: told.and_then(|it| value(it, AUTHORITY)),
         own: None,

@@ -34,13 +34,13 @@ fn parameters_that_the_server_does_not_take() {
     let before = before.data.expect("settings");
     assert_eq!(kept["postgresql.conf"], before["postgresql.conf"]);
 
-    let redis = "{engine: Redis, version: '7', parameters: {maxmemory-polcy: noeviction, timeout: '5', masterauth: x}}";
+    let redis = "{engine: Redis, version: '7', parameters: {maxmemory-polcy: noeviction, timeout: '5', masterauth: x, tls-auth-clients: 'yes'}}";
     health(
         &database(redis),
         &crate::seen(),
         &expect![[r#"
-        Ready=False InvalidParameter: parameters.masterauth is Trackbed's to set: remove it; parameters.maxmemory-polcy is not known to Redis 7: did you mean maxmemory-policy?
-        nothing is written
-    "#]],
+            Ready=False InvalidParameter: parameters.masterauth is Trackbed's to set: remove it; parameters.maxmemory-polcy is not known to Redis 7: did you mean maxmemory-policy?; parameters.tls-auth-clients is Trackbed's to set: remove it
+            nothing is written
+        "#]],
     );
 }

@@ -14,10 +14,10 @@ use trackbed_kit::Config;
 
 use super::{backup::yaml, database, decide, seen};
 
+const POSTGRES: &str = "engine: Postgres, version: '17'";
+
 fn encrypted(tls: &str) -> Database {
-    database(&format!(
-        "{{engine: Postgres, version: '17', tls: {{{tls}}}}}"
-    ))
+    database(&format!("{{{POSTGRES}, tls: {{{tls}}}}}"))
 }
 
 fn with_keys() -> Seen {
@@ -148,6 +148,9 @@ fn a_certificate_of_somebody_has_to_be_there() {
     let key = "tls.key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t";
     seen.certificate = Some(secret(certificate));
     text += &said(&seen);
+    seen.certificate = Some(secret(&format!("{certificate}, {key}, ca.crt: ''")));
+    let public = decide(&object, &seen).children.expect("children").secret;
+    assert!(!public.data.expect("data").contains_key("ca.crt"));
     seen.certificate = Some(secret(&format!("{certificate}, {key}, ca.crt: Q0E=")));
     let children = decide(&object, &seen).children.expect("children");
     assert!(children.certificate.is_none());
@@ -220,4 +223,85 @@ fn a_server_goes_on_while_the_next_certificate_is_waited_for() {
     };
     let text = serde_json::to_string(&set).expect("JSON");
     assert!(text.contains("\"secretName\":\"mine\""), "{text}");
+}
+
+const OTHERS: [&str; 2] = [
+    "engine: Redis, version: '7'",
+    "engine: Valkey, version: '9'",
+];
+
+/// Which keys clients are told, and the addresses.
+fn keys(secret: &Secret) -> String {
+    let data = secret.data.as_ref().expect("data");
+    let names: Vec<&str> = data.keys().map(String::as_str).collect();
+    let addresses = ["uri", "REDIS_URL"].map(|key| value(secret, key));
+    format!("{}\n{}\n", names.join(" "), addresses.join("\n"))
+}
+
+#[test]
+fn clients_of_redis_and_valkey_are_told_by_the_address() {
+    for engine in OTHERS {
+        let object = database(&format!("{{{engine}, tls: {{mode: Require}}}}"));
+        let children = at(&object, &with_keys(), "2026-01-01T00:00:00Z");
+        let own = children.certificate.as_ref().expect("its own");
+        assert_eq!(value(&children.secret, "ca.crt"), value(own, "ca.crt"));
+        expect![[r#"
+            REDIS_URL ca.crt database host password port provider type uri username
+            rediss://app:fresh-password@db.shop-production.svc.cluster.local:6379/0
+            rediss://app:fresh-password@db.shop-production.svc.cluster.local:6379/0
+        "#]]
+        .assert_eq(&keys(&children.secret));
+        // The server goes by the certificate that its pod has.
+        let clear = database(&format!("{{{engine}}}"));
+        let clear = decide(&clear, &with_keys()).children.expect("children");
+        assert_eq!(children.settings.data, clear.settings.data);
+        let volumes = |set: Option<StatefulSet>| {
+            let set = serde_json::to_value(set).expect("JSON");
+            set["spec"]["template"]["spec"]["volumes"].to_string()
+        };
+        assert!(volumes(children.set).contains("db-tls"));
+        assert!(!volumes(clear.set).contains("db-tls"));
+    }
+}
+
+#[test]
+fn a_renewed_certificate_restarts_no_server() {
+    for engine in [POSTGRES, OTHERS[0], OTHERS[1]] {
+        let object = database(&format!("{{{engine}, tls: {{mode: Require}}}}"));
+        let mut seen = with_keys();
+        let before = at(&object, &seen, "2026-01-01T00:00:00Z");
+        seen = with_keys();
+        seen.certificate = before.certificate.clone();
+        seen.secret = Some(before.secret.clone());
+        let after = at(&object, &seen, "2026-03-03T00:00:00Z");
+        assert_ne!(after.certificate, before.certificate);
+        assert_eq!(after.set, before.set);
+        assert_eq!(after.settings, before.settings);
+    }
+}
+
+#[test]
+fn clients_of_redis_encrypt_while_the_next_certificate_is_waited_for() {
+    let with = |tls: &str| database(&format!("{{{}{tls}}}", OTHERS[0]));
+    let mut seen = with_keys();
+    let wait = |seen: &mut Seen, before: Children| {
+        seen.secret = Some(before.secret.clone());
+        seen.set = before.set.map(Arc::new);
+        let next = with(", tls: {mode: Require, secretRef: {name: next}}");
+        let children = decide(&next, seen).children.expect("children");
+        assert!(children.set.is_none(), "its pod would wait for it");
+        assert_eq!(children.secret.data, before.secret.data);
+        children.secret
+    };
+    let clear = decide(&with(""), &seen).children.expect("children");
+    let told = wait(&mut seen, clear);
+    assert!(value(&told, "uri").starts_with("redis://"));
+    seen = with_keys();
+    let own = at(
+        &with(", tls: {mode: Require}"),
+        &seen,
+        "2026-01-01T00:00:00Z",
+    );
+    let told = wait(&mut seen, own);
+    assert!(value(&told, "uri").starts_with("rediss://"));
 }
