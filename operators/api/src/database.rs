@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     backup::{Backup, BackupStatus, Restore},
     common::{Resources, conditions_schema},
+    denied::DeniedCommand,
     init::Init,
     labels,
     project::DeletionPolicy,
@@ -44,6 +45,7 @@ use crate::{
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres' || self.tls.mode == 'Require'").message("tls of Redis and Valkey is for all clients or for none, as they have one port: write tls: {mode: Require}, or remove it"),
+    validation = Rule::new("!has(self.deniedCommands) || size(self.deniedCommands) == 0 || self.engine != 'Postgres'").message("deniedCommands are of Redis and Valkey: remove them, and say by GRANT and REVOKE what users of Postgres may"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
@@ -69,6 +71,11 @@ pub struct DatabaseSpec {
         validation = Rule::new("!self.exists(name, name in ['listen_addresses', 'port', 'data_directory', 'hba_file', 'ident_file', 'config_file', 'unix_socket_directories', 'ssl', 'include', 'include_dir', 'include_if_exists', 'archive_command', 'restore_command', 'shared_preload_libraries', 'dir', 'bind', 'aclfile', 'requirepass', 'user', 'protected-mode', 'unixsocket', 'loadmodule', 'appendonly', 'dbfilename', 'daemonize', 'pidfile', 'logfile'] || name.startsWith('tls-'))").message("parameters must leave addresses, paths, access and commands to Trackbed: remove listen_addresses, port, data_directory, tls-port and the like")
     )]
     pub parameters: BTreeMap<String, String>,
+    /// Commands of Redis and Valkey that applications may not use, `[FLUSHALL, KEYS]` for instance.
+    /// A change reaches the server within two minutes, without a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("maxItems" = 16, "x-kubernetes-list-type" = "set"))]
+    pub denied_commands: Vec<DeniedCommand>,
     /// The application's user and password.
     #[serde(default)]
     pub credentials: Credentials,

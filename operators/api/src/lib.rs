@@ -17,6 +17,7 @@ pub mod build;
 pub mod common;
 pub mod cron;
 pub mod database;
+pub mod denied;
 pub mod deployment;
 pub mod environment;
 pub mod expose;

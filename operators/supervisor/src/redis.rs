@@ -16,10 +16,11 @@ use std::{
 
 use client::{Client, Entrance, aside, fields};
 use rustix::process::Signal;
+use users::Applications;
 
 use crate::{
     Engine, Error, Options,
-    login::{self, Login},
+    login::Login,
     marker::{self, Decision},
     mounted::{self, Pair},
     observe::{Load, observe},
@@ -74,19 +75,29 @@ pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
             initialise(options, &folder, &state.identity)?;
         }
     }
-    let logins = options.logins()?;
+    let applications = Applications::read(options)?;
     // Before the server reads it: what comes later is told it.
     let certificate = options.certificate();
     let admin = users::admin();
     let settings = options.run.join("server.conf");
-    write_secret(&settings, &configuration(engine, options, &admin, &logins))?;
+    write_secret(
+        &settings,
+        &configuration(engine, options, &admin, &applications),
+    )?;
     let mut command = Command::new(program(engine, options, "server"));
     command.arg(&settings);
     let entrance = Entrance {
         socket: socket(options),
         login: admin,
     };
-    let serving = serve(engine, options, command, &entrance, logins, certificate);
+    let serving = serve(
+        engine,
+        options,
+        command,
+        &entrance,
+        applications,
+        certificate,
+    );
     Ok(process::code(process::runtime()?.block_on(serving)?))
 }
 
@@ -97,7 +108,7 @@ async fn serve(
     options: &Options,
     server: Command,
     entrance: &Entrance,
-    logins: Vec<Login>,
+    applications: Applications,
     certificate: Option<Pair>,
 ) -> Result<ExitStatus, Error> {
     let child = tokio::process::Command::from(server)
@@ -108,18 +119,19 @@ async fn serve(
         let entrance = asked.clone();
         aside(move || busy(&entrance))
     }));
-    let tell = |logins: Vec<Login>| {
+    let tell = |applications: Applications| {
         let entrance = entrance.clone();
-        aside(move || introduce(&entrance, &logins))
+        aside(move || introduce(&entrance, &applications))
     };
     let show = |_| {
         let (entrance, files) = (entrance.clone(), options.certificate_files());
         aside(move || show(&entrance, &files))
     };
-    let (look, every) = (|| options.certificate(), mounted::EVERY);
+    let (users, every) = (|| Applications::read(options).ok(), mounted::EVERY);
+    let (known, look) = (Some(applications), || options.certificate());
     tokio::select! {
         ended = process::guard(child, Signal::TERM) => ended,
-        never = login::follow(options, logins, every, tell) => match never {},
+        never = mounted::follow("who may do what", every, known, users, tell) => match never {},
         never = mounted::follow("certificate", every, certificate, look, show) => match never {},
     }
 }
@@ -131,7 +143,12 @@ fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Er
 }
 
 /// What is only our choice, the user's settings, and what has to be as it is: the last word counts.
-fn configuration(engine: Engine, options: &Options, admin: &Login, logins: &[Login]) -> String {
+fn configuration(
+    engine: Engine,
+    options: &Options,
+    admin: &Login,
+    applications: &Applications,
+) -> String {
     let given = options.state.join(format!("{}.conf", engine.name()));
     let given = fs::read_to_string(given).unwrap_or_default();
     format!(
@@ -139,7 +156,7 @@ fn configuration(engine: Engine, options: &Options, admin: &Login, logins: &[Log
         outside(options),
         inside(&socket(options)),
         folder(engine, options).display(),
-        users::lines(admin, logins),
+        users::lines(admin, applications),
     )
 }
 
@@ -161,9 +178,9 @@ fn outside(options: &Options) -> String {
 }
 
 /// Tells a server that runs of its users. Connections that are there stay.
-fn introduce(entrance: &Entrance, logins: &[Login]) -> Result<(), Error> {
+fn introduce(entrance: &Entrance, applications: &Applications) -> Result<(), Error> {
     let mut client = entrance.enter()?;
-    for rules in users::all(logins) {
+    for rules in users::all(applications) {
         let words = ["ACL", "SETUSER"].into_iter();
         let words: Vec<&str> = words.chain(rules.iter().map(String::as_str)).collect();
         client.say(&words, "+OK")?;
@@ -213,6 +230,13 @@ mod tests {
         }
     }
 
+    fn app() -> Applications {
+        Applications {
+            logins: vec![login("app")],
+            ..Applications::default()
+        }
+    }
+
     #[test]
     fn who_wants_every_write_on_disk_gets_it() {
         for engine in [Engine::Redis, Engine::Valkey] {
@@ -223,7 +247,7 @@ mod tests {
                 state: state.path().to_owned(),
                 ..Options::test()
             };
-            let text = configuration(engine, &options, &login("trackbed"), &[login("app")]);
+            let text = configuration(engine, &options, &login("trackbed"), &app());
             let last = |name: &str| text.lines().rfind(|line| line.starts_with(name));
             assert_eq!(last("appendfsync "), Some("appendfsync always"));
             assert_eq!(last("appendonly "), Some("appendonly yes"));
@@ -244,7 +268,7 @@ mod tests {
             ..Options::test()
         };
         let listens = || {
-            let text = configuration(Engine::Redis, &options, &login("trackbed"), &[login("app")]);
+            let text = configuration(Engine::Redis, &options, &login("trackbed"), &app());
             let names = ["port ", "tls-", "unixsocket"];
             let ours = text.lines().skip_while(|line| !line.starts_with("bind"));
             let lines = ours.filter(|line| names.iter().any(|name| line.starts_with(name)));

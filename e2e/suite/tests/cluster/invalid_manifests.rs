@@ -293,6 +293,18 @@ const DATABASES: &[(&str, &str)] = &[
         "updates must say when",
     ),
     (
+        "{engine: Postgres, version: '17', deniedCommands: [KEYS]}",
+        "GRANT and REVOKE",
+    ),
+    (
+        "{engine: Redis, version: '7', deniedCommands: [GET]}",
+        "FLUSHALL",
+    ),
+    (
+        "{engine: Redis, version: '7', tls: {}}",
+        "write tls: {mode: Require}",
+    ),
+    (
         "{engine: Postgres, version: '17', updates: {schedule: sometimes}}",
         "schedule",
     ),

@@ -12,6 +12,7 @@ mod configuration;
 mod data;
 mod defaults;
 mod deletion;
+mod denied;
 mod durability;
 mod growth;
 mod grpc;

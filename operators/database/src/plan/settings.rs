@@ -1,6 +1,6 @@
 //! What the supervisor is told, and the server's own settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::Time};
@@ -25,6 +25,9 @@ const SHARED_BUFFERS: i128 = 25;
 const REDIS_MEMORY: i128 = 75;
 /// File in which the supervisor reads how backups stand.
 pub const BACKUPS: &str = "backups.json";
+
+/// File in which the supervisor reads what applications may not do, a rule in each line.
+pub const DENIED: &str = "denied";
 
 /// How backups stand. The supervisor tells Prometheus, and has no other way to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,6 +93,7 @@ pub fn desired(
         engine @ (Engine::Redis | Engine::Valkey) => {
             let name = engine.as_str().to_lowercase();
             data.insert(format!("{name}.conf"), redis(place));
+            data.extend(denied(&place.object.spec).map(|it| (DENIED.to_owned(), it)));
         }
     }
     ConfigMap {
@@ -114,7 +118,7 @@ pub fn hash(settings: &ConfigMap, spec: &DatabaseSpec) -> String {
     let list = List::of(spec);
     let data = settings.data.iter().flatten();
     let text: Vec<String> = data
-        .filter(|(key, _)| !matches!(key.as_str(), "initialised" | BACKUPS))
+        .filter(|(key, _)| !matches!(key.as_str(), "initialised" | BACKUPS | DENIED))
         .flat_map(|(key, value)| value.lines().map(move |line| format!("{key}={line}\n")))
         .filter(|line| {
             let parameter = line.strip_prefix("postgresql.conf=");
@@ -167,6 +171,14 @@ fn postgres(place: &Place<'_>) -> String {
         let _ = writeln!(text, "{name} = '{value}'");
     }
     text
+}
+
+/// In an order of its own: that of the spec means nothing.
+fn denied(spec: &DatabaseSpec) -> Option<String> {
+    let all: BTreeSet<_> = spec.denied_commands.iter().collect();
+    let rules = all.into_iter().flat_map(|it| it.rules());
+    let text: String = rules.map(|rule| format!("{rule}\n")).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 fn redis(place: &Place<'_>) -> String {

@@ -28,6 +28,28 @@ fn redis_leaves_memory_for_its_forks() {
     .assert_eq(&settings["redis.conf"]);
 }
 
+#[test]
+fn what_is_denied_is_told_without_a_restart() {
+    let with = |denied: &str| {
+        let object = database(&format!(
+            "{{engine: Redis, version: '7', deniedCommands: [{denied}]}}"
+        ));
+        let settings = children(&object, &seen()).settings;
+        let told = settings.data.clone().expect("settings").remove("denied");
+        (told, hash(&settings, &object.spec))
+    };
+    let (told, restarts_for) = with("");
+    assert_eq!(told, None);
+    let told = "flushall\nsort\nsort_ro\n@dangerous\n".to_owned();
+    let expected = (Some(told), restarts_for);
+    assert_eq!(with("SORT, '@dangerous', FLUSHALL"), expected);
+    assert_eq!(
+        with("FLUSHALL, SORT, '@dangerous'"),
+        expected,
+        "in any order"
+    );
+}
+
 fn backed_up(backup: &str) -> Database {
     database(&format!(
         "{{engine: Postgres, version: '17', backup: {{{backup}, {VOLUME}}}}}"

@@ -122,7 +122,7 @@ fn configuration(entrance: &Entrance, folder: &Path) -> String {
         "port 0\n{}daemonize no\ndir \"{}\"\ndbfilename {FILE}\nappendonly no\nsave \"\"\n{}",
         inside(&entrance.socket),
         folder.display(),
-        users::lines(&entrance.login, &[]),
+        users::lines(&entrance.login, &users::Applications::default()),
     )
 }
 

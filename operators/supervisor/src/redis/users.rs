@@ -2,9 +2,14 @@
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/>. Passwords stand
 //! there as their hashes.
 
+use std::fs;
+
 use sha2::{Digest, Sha256};
 
-use crate::login::Login;
+use crate::{Error, Options, login::Login, mounted::snapshot};
+
+/// File of the state: what applications may not do, a rule in each line.
+const DENIED: &str = "denied";
 
 /// The user that changes the others. Its password is made at each start, and only the supervisor and
 /// the server know it.
@@ -19,30 +24,60 @@ const APPLICATION: &[&str] = &["~*", "&*", "+@all", "-@admin", "+config|get"];
 /// What a replica does: <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
 const REPLICA: &[&str] = &["+ping", "+replconf", "+psync", "+sync"];
 
+/// Whom the server lets in, and what they may not do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Applications {
+    pub(super) logins: Vec<Login>,
+    /// Commands, and categories of them.
+    pub(super) denied: Vec<String>,
+}
+
+impl Applications {
+    /// As the files say it.
+    ///
+    /// # Errors
+    /// That the credentials cannot be read.
+    pub(super) fn read(options: &Options) -> Result<Self, Error> {
+        let text = fs::read_to_string(snapshot(&options.state).join(DENIED)).unwrap_or_default();
+        // Each is a word of the server's configuration.
+        let is_rule = |line: &&str| {
+            let mut bytes = line.bytes();
+            !line.is_empty() && bytes.all(|it| matches!(it, b'a'..=b'z' | b'_' | b'@' | b'|'))
+        };
+        Ok(Self {
+            logins: options.logins()?,
+            denied: text.lines().filter(is_rule).map(str::to_owned).collect(),
+        })
+    }
+}
+
 /// The administrator of one start.
 pub(super) fn admin() -> Login {
     Login::made(ADMIN)
 }
 
 /// The lines of a configuration that make the users.
-pub(super) fn lines(admin: &Login, logins: &[Login]) -> String {
+pub(super) fn lines(admin: &Login, applications: &Applications) -> String {
     let everything = rules(ADMIN, &[admin], &["~*", "&*", "+@all"]);
     let mut text = String::new();
-    if !logins.iter().any(|login| login.username == DEFAULT) {
+    let mut names = applications.logins.iter().map(|it| &it.username);
+    if !names.any(|name| name == DEFAULT) {
         text += &format!("user {DEFAULT} reset\n");
     }
-    for rules in [everything].into_iter().chain(all(logins)) {
+    for rules in [everything].into_iter().chain(all(applications)) {
         text += &format!("user {} {}\n", quoted(&rules[0]), rules[1..].join(" "));
     }
     text
 }
 
 /// The rules of the users that the credentials decide about, each with its name first.
-pub(super) fn all(logins: &[Login]) -> Vec<Vec<String>> {
-    let applications = logins.iter();
-    let mut all: Vec<Vec<String>> = applications
-        .map(|login| rules(&login.username, &[login], APPLICATION))
-        .collect();
+pub(super) fn all(Applications { logins, denied }: &Applications) -> Vec<Vec<String>> {
+    let application = |login: &Login| {
+        let mut rules = rules(&login.username, &[login], APPLICATION);
+        rules.extend(denied.iter().map(|rule| format!("-{rule}")));
+        rules
+    };
+    let mut all: Vec<_> = logins.iter().map(application).collect();
     // A user without passwords would be one whom nobody could enter as.
     if !logins.is_empty() {
         let every: Vec<&Login> = logins.iter().collect();
@@ -80,9 +115,44 @@ mod tests {
         }
     }
 
+    fn applications(logins: &[Login], denied: &[&str]) -> Applications {
+        Applications {
+            logins: logins.to_vec(),
+            denied: denied.iter().map(|it| (*it).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_to_applications_alone() {
+        let denied = ["flushall", "@scripting"];
+        for rules in all(&applications(&[login("app"), login("app_2")], &denied)) {
+            let last = &rules[rules.len() - 2..];
+            let applies = last == ["-flushall", "-@scripting"];
+            assert_eq!(applies, rules[0] != BACKUP, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn only_rules_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            credentials: folder.path().to_owned(),
+            standby: folder.path().to_owned(),
+            state: folder.path().to_owned(),
+            ..Options::test()
+        };
+        for name in ["username", "password"] {
+            fs::write(folder.path().join(name), "word").expect("a file");
+        }
+        let denied = || Applications::read(&options).expect("it is read").denied;
+        assert!(denied().is_empty());
+        fs::write(folder.path().join(DENIED), "keys\n+@all ~*\n\n@dangerous\n").expect("a file");
+        assert_eq!(denied(), ["keys", "@dangerous"]);
+    }
+
     #[test]
     fn nobody_enters_without_a_name() {
-        let users = |logins: &[Login]| lines(&login(ADMIN), logins);
+        let users = |logins: &[Login]| lines(&login(ADMIN), &applications(logins, &[]));
         expect_test::expect![[r#"
             user default reset
             user "trackbed" reset on #2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b ~* &* +@all
@@ -103,7 +173,7 @@ mod tests {
             password: "other".to_owned(),
             ..login("app_2")
         };
-        let all = all(&[login("app"), other.clone()]);
+        let all = all(&applications(&[login("app"), other.clone()], &[]));
         let backup = all.last().expect("a user");
         assert_eq!(backup[0], BACKUP);
         assert!(backup.contains(&hash("secret")) && backup.contains(&hash(&other.password)));
