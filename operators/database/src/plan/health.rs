@@ -77,7 +77,7 @@ pub(super) fn stuck(pod: &Pod, what: &str) -> Option<Health> {
     homeless(pod).or_else(|| unpulled(pod, what))
 }
 
-fn homeless(pod: &Pod) -> Option<Health> {
+pub(super) fn homeless(pod: &Pod) -> Option<Health> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let unscheduled = |it: &&PodCondition| {
         it.type_ == "PodScheduled" && it.reason.as_deref() == Some("Unschedulable")
@@ -112,7 +112,7 @@ pub(super) fn pulls(pod: &Pod) -> Option<String> {
     })
 }
 
-fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+pub(super) fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.as_ref();
     let first = status.and_then(|it| it.init_container_statuses.as_ref());
     let then = status.and_then(|it| it.container_statuses.as_ref());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{Container, Pod, PodSpec},
+    core::v1::{ContainerStatus, Pod},
 };
 use trackbed_kit::meta;
 
@@ -21,6 +21,8 @@ use crate::observe::Seen;
 pub const SETTINGS: &str = "trackbed.dev/settings";
 /// Annotation on the pod: hash of what else its Database asked for then.
 pub const ASKED: &str = "trackbed.dev/asked";
+/// Annotation on the pod: hash of all that it was made of.
+pub const TEMPLATE: &str = "trackbed.dev/template";
 /// What `kubectl rollout restart` writes.
 const BY_HAND: &str = "kubectl.kubernetes.io/restartedAt";
 
@@ -69,9 +71,9 @@ fn is_known(live: &StatefulSet) -> bool {
 
 /// Whether the live one asks for what is to be asked for.
 fn is_same(set: &StatefulSet, live: &StatefulSet) -> bool {
-    let of = |set| annotations(set).map(|it| [IMAGE, SETTINGS, ASKED].map(|name| it.get(name)));
-    let supervisor = |set| template(set).and_then(supervisor);
-    of(set) == of(live) && supervisor(set) == supervisor(live)
+    let all = [IMAGE, SETTINGS, ASKED, TEMPLATE];
+    let of = |set| annotations(set).map(|it| all.map(|name| it.get(name)));
+    of(set) == of(live)
 }
 
 fn annotations(set: &StatefulSet) -> Option<&BTreeMap<String, String>> {
@@ -79,14 +81,9 @@ fn annotations(set: &StatefulSet) -> Option<&BTreeMap<String, String>> {
     template.metadata.as_ref()?.annotations.as_ref()
 }
 
-fn template(set: &StatefulSet) -> Option<&PodSpec> {
-    set.spec.as_ref()?.template.spec.as_ref()
-}
-
 /// How the next pod is to be.
 struct Next<'a> {
     annotations: &'a BTreeMap<String, String>,
-    spec: &'a PodSpec,
     /// When somebody asked for another pod by hand.
     by_hand: Option<&'a str>,
 }
@@ -96,14 +93,13 @@ impl<'a> Next<'a> {
         let by_hand = annotations(live).and_then(|it| it.get(BY_HAND));
         Some(Self {
             annotations: annotations(set)?,
-            spec: template(set)?,
             by_hand: by_hand.map(String::as_str),
         })
     }
 
     /// What asks for another pod.
     fn asks(&self, pod: &Pod, waits: Option<Wait>) -> Option<String> {
-        let idle = !runs(pod);
+        let idle = is_stuck(pod);
         if self.differs(pod, SETTINGS) {
             return Some("for settings that it reads when it starts".to_owned());
         }
@@ -120,8 +116,8 @@ impl<'a> Next<'a> {
         if self.by_hand.is_some() && self.by_hand != meta::annotation(pod, BY_HAND) {
             return Some("as somebody asked of its StatefulSet".to_owned());
         }
-        let upgraded = supervisor(self.spec) != pod.spec.as_ref().and_then(supervisor);
-        (idle && upgraded).then(|| "because it does not run, and Trackbed was upgraded".to_owned())
+        let other = idle && self.differs(pod, TEMPLATE);
+        other.then(|| "because it does not start, and is to be another now".to_owned())
     }
 
     fn differs(&self, pod: &Pod, annotation: &str) -> bool {
@@ -140,18 +136,14 @@ impl<'a> Next<'a> {
     }
 }
 
-/// Whether a container of the pod runs: what starts for a long time is not begun anew.
-fn runs(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let mut containers = status
-        .and_then(|it| it.container_statuses.as_ref())
-        .into_iter()
-        .flatten();
-    health::is_ready(pod)
-        || containers.any(|it| it.state.as_ref().is_some_and(|it| it.running.is_some()))
-}
-
-fn supervisor(pod: &PodSpec) -> Option<&str> {
-    let first: &Container = pod.init_containers.as_ref()?.first()?;
-    first.image.as_deref()
+/// Whether a pod waits for what may never come, or for its next attempt. One that starts for a long
+/// time is not begun anew.
+fn is_stuck(pod: &Pod) -> bool {
+    let waits = |status: &ContainerStatus| {
+        let waiting = status.state.as_ref().and_then(|it| it.waiting.as_ref());
+        let reason = waiting.and_then(|it| it.reason.as_deref());
+        reason.is_some_and(|it| !matches!(it, "ContainerCreating" | "PodInitializing"))
+    };
+    !health::is_ready(pod)
+        && (health::homeless(pod).is_some() || health::containers(pod).any(waits))
 }

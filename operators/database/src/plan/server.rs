@@ -22,7 +22,7 @@ use super::{
     Place,
     image::IMAGE,
     pod,
-    restart::{ASKED, SETTINGS},
+    restart::{ASKED, SETTINGS, TEMPLATE},
     settings,
     tls::{self, Transport},
 };
@@ -45,17 +45,6 @@ pub fn desired(
     settings: &ConfigMap,
     transport: Option<&Transport>,
 ) -> StatefulSet {
-    let mut labels = meta::managed();
-    labels.extend(place.selector());
-    labels.insert(labels::PROJECT.to_owned(), place.project.to_owned());
-    let annotations = BTreeMap::from([
-        (IMAGE.to_owned(), place.image.clone()),
-        (
-            SETTINGS.to_owned(),
-            settings::hash(settings, &place.object.spec),
-        ),
-        (ASKED.to_owned(), asked(place, transport)),
-    ]);
     StatefulSet {
         metadata: place.owned(&place.name),
         spec: Some(StatefulSetSpec {
@@ -71,17 +60,39 @@ pub fn desired(
                 match_labels: Some(place.selector()),
                 match_expressions: None,
             },
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(annotations),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod_spec(place, transport)),
-            },
+            template: template(place, settings, transport),
             ..StatefulSetSpec::default()
         }),
         status: None,
+    }
+}
+
+fn template(
+    place: &Place<'_>,
+    settings: &ConfigMap,
+    transport: Option<&Transport>,
+) -> PodTemplateSpec {
+    let mut labels = meta::managed();
+    labels.extend(place.selector());
+    labels.insert(labels::PROJECT.to_owned(), place.project.to_owned());
+    let spec = &place.object.spec;
+    let pod = pod_spec(place, transport);
+    // What has a schema always has a text.
+    let whole = serde_json::to_vec(&pod).unwrap_or_default();
+    let annotations = [
+        (IMAGE, place.image.clone()),
+        (SETTINGS, settings::hash(settings, spec)),
+        (ASKED, asked(place, transport)),
+        (TEMPLATE, names::hash(&whole)[..16].to_owned()),
+    ];
+    let annotations = annotations.map(|(name, value)| (name.to_owned(), value));
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: Some(BTreeMap::from(annotations)),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod),
     }
 }
 

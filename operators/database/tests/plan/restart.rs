@@ -95,9 +95,13 @@ fn decide(object: &Database, seen: &Seen, config: &Config) -> Children {
 fn restarts(spec: &str, seen: &Seen, config: &Config) -> Option<String> {
     let object = database(spec);
     let children = decide(&object, seen, config);
+    let known = seen.set.as_deref().is_some_and(|live| {
+        let set = children.set.as_ref().and_then(|it| it.spec.as_ref());
+        set == live.spec.as_ref()
+    });
     assert!(
-        children.restart.is_none() || seen.set.is_some(),
-        "not before anybody knows what is next"
+        children.restart.is_none() || known,
+        "not before its controller knows what is next"
     );
     let seen = written(seen, &children);
     decide(&object, &seen, config).restart.map(|it| it.why)
@@ -203,8 +207,34 @@ fn an_upgrade_of_the_operator_restarts_nothing() {
     assert_eq!(restarts(SPEC, &broken, &Config::example()), None);
     assert_eq!(
         restarts(SPEC, &broken, &upgraded).as_deref(),
-        Some("because it does not run, and Trackbed was upgraded")
+        Some("because it does not start, and is to be another now")
     );
+}
+
+#[test]
+fn what_does_not_start_is_made_anew_for_any_change() {
+    let with = |key: &str| {
+        format!(
+            "{{engine: Postgres, version: '17', init: {{configMapKeyRef: {{name: schema, key: {key}}}}}}}"
+        )
+    };
+    let config = Config::example();
+    let mut seen = serving(&database(&with("wrong.sql")));
+    assert_eq!(
+        restarts(&with("right.sql"), &seen, &config),
+        None,
+        "it has begun"
+    );
+    let crashes = UNPULLED.replace("ImagePullBackOff", "CrashLoopBackOff");
+    seen.pod = Some(made(&seen, 0, &crashes));
+    assert_eq!(restarts(&with("wrong.sql"), &seen, &config), None);
+    assert_eq!(
+        restarts(&with("right.sql"), &seen, &config).as_deref(),
+        Some("because it does not start, and is to be another now")
+    );
+    let creating = UNPULLED.replace("ImagePullBackOff", "ContainerCreating");
+    seen.pod = Some(made(&seen, 0, &creating));
+    assert_eq!(restarts(&with("right.sql"), &seen, &config), None, "it may");
 }
 
 #[test]
