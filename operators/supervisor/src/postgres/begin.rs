@@ -8,8 +8,10 @@ use crate::{Error, Options, login::Login};
 /// File in the data folder: the SQL is still to run. It appears with the folder, so that data that
 /// were there before are left alone.
 const PENDING: &str = "trackbed-init.pending";
-/// Whether it ran, if the supervisor ended between the transaction and the file's removal: an empty
-/// schema of that transaction. One that ends right after that leaves the schema where it is.
+/// Takes its place once it ran, until the schema is gone.
+const RAN: &str = "trackbed-init.ran";
+/// Whether it ran, if the supervisor ended between the transaction and what the files say: an empty
+/// schema of that transaction.
 const BEGUN: &str = "select count(*) from pg_namespace where nspname = 'trackbed_begun';";
 const FORGET: &str = "drop schema if exists trackbed_begun;";
 
@@ -29,13 +31,24 @@ pub(super) fn is_pending(folder: &Path) -> bool {
 /// # Errors
 /// That it is not there, or what the server says to it. Then nothing of it stays.
 pub(super) async fn run(options: &Options, folder: &Path, logins: &[Login]) -> Result<(), Error> {
-    if !is_pending(folder) {
+    let Some(login) = logins.first() else {
         return Ok(());
-    }
-    // A Database of the same name may have taken up the data without the SQL.
-    let (Some(file), Some(login)) = (&options.init, logins.first()) else {
-        return done(folder);
     };
+    match &options.init {
+        Some(file) if is_pending(folder) => begin(options, file, folder, login).await?,
+        // A Database of the same name may have taken up the data without the SQL.
+        None if is_pending(folder) => is_now(folder, None)?,
+        _ => {}
+    }
+    if folder.join(RAN).exists() {
+        let mut session = Session::start(application(options, login)?)?;
+        session.ask(FORGET).await?;
+        is_now(folder, None)?;
+    }
+    Ok(())
+}
+
+async fn begin(options: &Options, file: &Path, folder: &Path, login: &Login) -> Result<(), Error> {
     let text = fs::read_to_string(file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Error::Init("there is no such ConfigMap, or no such key in it".to_owned())
@@ -51,15 +64,23 @@ pub(super) async fn run(options: &Options, folder: &Path, logins: &[Login]) -> R
         session.ask(&sql::beginning(&text)).await.map_err(said)?;
         println!("trackbed: the database begins with the SQL that it was given");
     }
-    done(folder)?;
-    session.ask(FORGET).await.map(|_| ())
+    is_now(folder, Some(RAN))
 }
 
-fn done(folder: &Path) -> Result<(), Error> {
-    let path = folder.join(PENDING);
-    fs::remove_file(&path)
+/// Puts another file where one of the two is, or none.
+fn is_now(folder: &Path, name: Option<&str>) -> Result<(), Error> {
+    let is_there = |name: &&str| folder.join(name).exists();
+    let Some(before) = [PENDING, RAN].into_iter().find(is_there) else {
+        return Ok(());
+    };
+    let path = folder.join(before);
+    let changed = match name {
+        Some(name) => fs::rename(&path, folder.join(name)),
+        None => fs::remove_file(&path),
+    };
+    changed
         .and_then(|()| fs::File::open(folder)?.sync_all())
-        .map_err(|error| Error::io(format!("removing {}", path.display()), error))
+        .map_err(|error| Error::io(format!("changing {}", path.display()), error))
 }
 
 /// What the server says to it, without what psql puts before it.
@@ -72,5 +93,25 @@ fn said(error: Error) -> Error {
             Error::Init(format!("its SQL does not run: {}", words.trim()))
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_says_how_far_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let there = || [PENDING, RAN].map(|name| folder.join(name).exists());
+        is_now(folder, None).expect("data that were there before have none");
+        ask(folder).expect("it is asked for");
+        assert!(is_pending(folder));
+        is_now(folder, Some(RAN)).expect("it ran");
+        assert_eq!(there(), [false, true]);
+        assert!(!is_pending(folder), "clients are let in");
+        is_now(folder, None).expect("nothing of it is left");
+        assert_eq!(there(), [false, false]);
     }
 }
