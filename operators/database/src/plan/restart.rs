@@ -21,7 +21,7 @@ use crate::observe::Seen;
 pub const SETTINGS: &str = "trackbed.dev/settings";
 /// Annotation on the pod: hash of what else its Database asked for then.
 pub const ASKED: &str = "trackbed.dev/asked";
-/// Annotation on the pod: hash of all that it was made of.
+/// Annotation on the pod: hash of all else that it was made of.
 pub const TEMPLATE: &str = "trackbed.dev/template";
 /// What `kubectl rollout restart` writes.
 const BY_HAND: &str = "kubectl.kubernetes.io/restartedAt";
@@ -128,11 +128,12 @@ impl<'a> Next<'a> {
     fn newer(&self, pod: &Pod, idle: bool) -> Option<&'a str> {
         let image = self.annotations.get(IMAGE)?;
         let made = meta::annotation(pod, IMAGE);
-        let other = match idle {
+        let known = match idle {
             true => made.is_some(),
-            false => image::is_digest(image) && image::running(pod).as_ref() != Some(image),
+            false => image::is_digest(image),
         };
-        (other && made != Some(image)).then_some(image)
+        let has = image::running(pod);
+        (known && made != Some(image) && has.as_ref() != Some(image)).then_some(image)
     }
 }
 

@@ -77,13 +77,18 @@ fn template(
     labels.insert(labels::PROJECT.to_owned(), place.project.to_owned());
     let spec = &place.object.spec;
     let pod = pod_spec(place, transport);
+    // The same image has a tag first, and a digest then.
+    let mut rest = pod.clone();
+    for container in &mut rest.containers {
+        container.image = None;
+    }
     // What has a schema always has a text.
-    let whole = serde_json::to_vec(&pod).unwrap_or_default();
+    let rest = serde_json::to_vec(&rest).unwrap_or_default();
     let annotations = [
         (IMAGE, place.image.clone()),
         (SETTINGS, settings::hash(settings, spec)),
         (ASKED, asked(place, transport)),
-        (TEMPLATE, names::hash(&whole)[..16].to_owned()),
+        (TEMPLATE, names::hash(&rest)[..16].to_owned()),
     ];
     let annotations = annotations.map(|(name, value)| (name.to_owned(), value));
     PodTemplateSpec {

@@ -130,7 +130,7 @@ fn the_server_runs_without_rights_under_the_supervisor() {
               trackbed.dev/asked: 4f8b4c755fc91c16
               trackbed.dev/image: docker.io/library/postgres:17
               trackbed.dev/settings: a6030225fd2abfa8
-              trackbed.dev/template: 24d4a423bd69c11d
+              trackbed.dev/template: ca6cba21c907020d
             labels:
               app.kubernetes.io/managed-by: trackbed
               trackbed.dev/database: db

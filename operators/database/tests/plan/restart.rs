@@ -238,6 +238,26 @@ fn what_does_not_start_is_made_anew_for_any_change() {
 }
 
 #[test]
+fn a_server_that_was_killed_starts_again_in_its_pod() {
+    let object = database(SPEC);
+    let mut seen = seen();
+    let config = Config::example();
+    seen = written(&seen, &decide(&object, &seen, &config));
+    let first = made(&seen, 0, &ready(OLD));
+    seen.pod = Some(first.clone());
+    seen = written(&seen, &decide(&object, &seen, &config));
+    // The kubelet waits a while before it starts the container again.
+    let mut killed = Arc::unwrap_or_clone(first);
+    let id = format!("imageID: '{}'", image(OLD));
+    let status = UNPULLED
+        .replace("ImagePullBackOff", "CrashLoopBackOff")
+        .replace("imageID: ''", &id);
+    killed.status = Some(Arc::unwrap_or_clone(yaml::<PodStatus>(&status)));
+    seen.pod = Some(Arc::new(killed));
+    assert_eq!(restarts(SPEC, &seen, &config), None);
+}
+
+#[test]
 fn one_user_too_few_is_a_reason() {
     let mut seen = serving(&database(SPEC));
     let pod = seen.pod.as_mut().map(Arc::make_mut).expect("a pod");
