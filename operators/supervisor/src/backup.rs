@@ -15,7 +15,7 @@ use trackbed_backup::{Destination, Keep, Manifest, surplus};
 pub use at::At;
 pub(crate) use engine::{Use, suits};
 
-use crate::{Engine, Error, Options, marker, process};
+use crate::{Engine, Error, Options, held, marker, process};
 
 /// Backups that are told of. A termination message has room for 4096 bytes.
 const TOLD: usize = 10;
@@ -221,6 +221,7 @@ pub(crate) fn restore(
             None => newest(&destination, &identity).await?,
         };
         let folder = engine.folder(options);
+        let _held = held::hold(&options.data)?;
         match marker::look(&folder)? {
             marker::Found::Nothing if state.initialised => return Err(Error::DataMissing),
             marker::Found::Nothing => {}

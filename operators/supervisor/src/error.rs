@@ -26,6 +26,11 @@ pub enum Error {
         /// Of the server.
         wanted: String,
     },
+    /// Another pod works on the volume.
+    #[error(
+        "another pod still works on the volume: this one starts when that has ended. 'kubectl get pods' shows it, if it was not deleted by force"
+    )]
+    InUse,
     /// The server needs more room than there is.
     #[error(
         "the volume of {} MiB is full, and the server cannot go on: raise storage.size. Nothing is lost ({how})",
@@ -133,6 +138,7 @@ impl Error {
             | Self::Init(_)
             | Self::Program { .. }
             | Self::NoAnswer(_)
+            | Self::InUse
             | Self::Io { .. } => false,
         }
     }
@@ -151,7 +157,9 @@ impl Error {
             Self::OtherVersion { .. } => "UpdateFailed",
             Self::Differs { .. } => "BackupTampered",
             Self::Backup(error) => error.reason(),
-            Self::Program { .. } | Self::NoAnswer(_) | Self::Io { .. } => "DatabaseNotReady",
+            Self::Program { .. } | Self::NoAnswer(_) | Self::InUse | Self::Io { .. } => {
+                "DatabaseNotReady"
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod backup;
 mod error;
+mod held;
 mod login;
 mod marker;
 mod mounted;

@@ -8,6 +8,7 @@ mod sql;
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -17,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use trackbed_backup::{Destination, Manifest};
 
 use crate::{
-    Engine, Error, Options, Use,
+    Engine, Error, Options, Use, held,
     login::{self, Login},
     marker::{self, Decision},
     mounted::{self, Pair},
@@ -66,9 +67,13 @@ pub(crate) async fn load(
 pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     let folder = folder(options);
     let state = options.state()?;
+    let _held = held::hold(&options.data)?;
     let found = marker::look(&folder)?;
     match marker::decide(&found, &state, &options.version)? {
-        Decision::Start => println!("trackbed: starts on the data that are there"),
+        Decision::Start => {
+            println!("trackbed: starts on the data that are there");
+            forget_process(&folder)?;
+        }
         Decision::Initialise => {
             println!("trackbed: the volume is empty, makes a new database");
             initialise(options, &folder, &state.identity)?;
@@ -143,6 +148,19 @@ fn reload(server: Option<u32>) -> Result<(), Error> {
         let _gone = kill_process(server, Signal::HUP);
     }
     Ok(())
+}
+
+/// Removes what a server that was killed left: the number of its process, which another process of
+/// this pod may have by now. Postgres would take that for a server and not start. That there is none
+/// the volume's lock has shown.
+fn forget_process(folder: &Path) -> Result<(), Error> {
+    let path = folder.join("postmaster.pid");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::io(format!("removing {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {

@@ -19,7 +19,7 @@ use rustix::process::Signal;
 use users::Applications;
 
 use crate::{
-    Engine, Error, Options,
+    Engine, Error, Options, held,
     login::Login,
     marker::{self, Decision},
     mounted::{self, Pair},
@@ -67,6 +67,7 @@ pub(crate) fn program(engine: Engine, options: &Options, name: &str) -> PathBuf 
 pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
     let folder = folder(engine, options);
     let state = options.state()?;
+    let _held = held::hold(&options.data)?;
     let found = marker::look(&folder)?;
     match marker::decide(&found, &state, &options.version)? {
         Decision::Start => println!("trackbed: starts on the data that are there"),

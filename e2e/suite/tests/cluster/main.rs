@@ -20,6 +20,7 @@ mod hosts;
 mod image_removal;
 mod invalid_manifests;
 mod isolation;
+mod killed;
 mod languages;
 mod main_job;
 mod origin;
