@@ -82,16 +82,17 @@ pub(crate) async fn apply(
         to.server(&set, seen.set.as_deref()).await?;
     }
     let backed_up = to.back_up(&backups, seen).await;
-    to.look(&looks, seen).await?;
+    let looked = to.look(&looks, seen).await;
     if let Some(Restart { pod, why, .. }) = &restart {
         let pods: Api<Pod> = Api::namespaced(context.client.clone(), &to.namespace);
         delete(context, Database::CONTROLLER, &pods, pod.as_ref()).await?;
         let note = format!("the server is restarted {why}");
         events::publish(context, object, EventType::Normal, "Restarted", &note).await;
     }
-    // A volume that cannot grow is no reason to stop its server.
+    // A volume that cannot grow is no reason to stop its server, nor is a Job that a quota refuses to
+    // keep it as it is.
     claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))?;
-    backed_up
+    backed_up.and(looked)
 }
 
 struct To<'a> {

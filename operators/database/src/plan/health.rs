@@ -95,16 +95,18 @@ pub(super) fn homeless(pod: &Pod) -> Option<Health> {
 }
 
 fn unpulled(pod: &Pod, what: &str) -> Option<Health> {
-    let words = pulls(pod)?;
+    let words = pulls(containers(pod))?;
     Some(Health::Waiting(
         Reason::ImagePullFailed,
         format!("the image of {what} cannot be pulled: {words}"),
     ))
 }
 
-/// Why a pod has not pulled its image.
-pub(super) fn pulls(pod: &Pod) -> Option<String> {
-    containers(pod).find_map(|it| {
+/// Why one of these containers has not pulled its image.
+pub(super) fn pulls<'a>(
+    mut containers: impl Iterator<Item = &'a ContainerStatus>,
+) -> Option<String> {
+    containers.find_map(|it| {
         let waiting = it.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         (reason.contains("ImagePull") || reason.contains("ErrImage"))

@@ -68,7 +68,8 @@ fn began_with(pod: &Pod, before: &DatabaseStatus) -> Option<String> {
 /// be asked, or does not let in, may do so later.
 fn is_gone(pod: &Pod, image: &str) -> bool {
     meta::annotation(pod, IMAGE) == Some(image)
-        && health::pulls(pod).is_some_and(|why| {
+        // The supervisor's, which comes first, is another image.
+        && health::pulls(server(pod).into_iter()).is_some_and(|why| {
             ["not found", "manifest unknown"]
                 .iter()
                 .any(|it| why.contains(it))
@@ -83,10 +84,14 @@ pub(super) fn is_digest(image: &str) -> bool {
 /// The image that a pod's server has, by digest. `None`: it has none, or the node does not say.
 pub(super) fn running(pod: &Pod) -> Option<String> {
     let asked = pod.spec.as_ref()?.containers.first()?;
+    resolved(asked.image.as_deref()?, &server(pod)?.image_id)
+}
+
+/// How the server's container is.
+fn server(pod: &Pod) -> Option<&ContainerStatus> {
+    let asked = pod.spec.as_ref()?.containers.first()?;
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let mut statuses = statuses.iter();
-    let status = statuses.find(|it: &&ContainerStatus| it.name == asked.name)?;
-    resolved(asked.image.as_deref()?, &status.image_id)
+    statuses.iter().find(|it| it.name == asked.name)
 }
 
 /// An image by the digest that a node says, which may know it by the name of a mirror. One that was

@@ -307,6 +307,17 @@ fn an_image_that_nobody_has_any_more_is_given_up() {
         let tag = "for the image docker.io/library/postgres:17";
         assert_eq!(why.as_deref(), gone.then_some(tag), "{message}");
     }
+    let mut supervisor = seen.clone();
+    let status = UNPULLED
+        .replace("containerStatuses", "initContainerStatuses")
+        .replace("no answer", "not found");
+    supervisor.pod = Some(made(&seen, 0, &status));
+    let set = serde_json::to_string(&decide(&object, &supervisor, &config).set);
+    let text = set.expect("JSON");
+    assert!(
+        text.contains(OLD),
+        "the supervisor's image is another: {text}"
+    );
     let given_up = written(&seen, &decide(&object, &seen, &config));
     let seen = Seen {
         pod: None,

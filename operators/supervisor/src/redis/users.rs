@@ -2,7 +2,7 @@
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/>. Passwords stand
 //! there as their hashes.
 
-use std::fs;
+use std::{fs, io::ErrorKind};
 
 use sha2::{Digest, Sha256};
 
@@ -36,9 +36,13 @@ impl Applications {
     /// As the files say it.
     ///
     /// # Errors
-    /// That the credentials cannot be read.
+    /// That they cannot be read: nobody is allowed what is denied for that.
     pub(super) fn read(options: &Options) -> Result<Self, Error> {
-        let text = fs::read_to_string(snapshot(&options.state).join(DENIED)).unwrap_or_default();
+        let path = snapshot(&options.state).join(DENIED);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            read => read.map_err(|e| Error::io(format!("reading {}", path.display()), e))?,
+        };
         // Each is a word of the server's configuration.
         let is_rule = |line: &&str| {
             let mut bytes = line.bytes();
@@ -148,6 +152,8 @@ mod tests {
         assert!(denied().is_empty());
         fs::write(folder.path().join(DENIED), "keys\n+@all ~*\n\n@dangerous\n").expect("a file");
         assert_eq!(denied(), ["keys", "@dangerous"]);
+        fs::write(folder.path().join(DENIED), [0xff]).expect("a file");
+        Applications::read(&options).expect_err("it is no text");
     }
 
     #[test]
