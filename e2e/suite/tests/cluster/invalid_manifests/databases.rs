@@ -1,0 +1,65 @@
+//! What a Database must not say, and a part of the sentence that says so.
+
+pub(super) const DATABASES: &[(&str, &str)] = &[
+    ("{}", "engine"),
+    (
+        "{engine: MySQL, version: '8', storage: {size: 1Gi}}",
+        "Postgres",
+    ),
+    (
+        "{engine: Postgres, version: '9', storage: {size: 1Gi}}",
+        "version",
+    ),
+    (
+        "{engine: Valkey, version: '7', storage: {size: 1Gi}}",
+        "version of Valkey must be '8' or '9'",
+    ),
+    (
+        "{engine: Postgres, version: '17', storage: {size: '0'}}",
+        "amount above zero",
+    ),
+    (
+        "{engine: Postgres, version: '17', storage: {size: big}}",
+        "amount above zero",
+    ),
+    (
+        "{engine: Redis, version: '7', storage: {size: 10}}",
+        "at least 64Mi",
+    ),
+    (
+        "{engine: Postgres, version: '17', credentials: {keep: 5s}}",
+        "between 1m and 720h",
+    ),
+    (
+        "{engine: Postgres, version: '17', parameters: {port: '1'}}",
+        "leave addresses, paths, access and commands to Trackbed",
+    ),
+    (
+        "{engine: Redis, version: '7', init: {configMapKeyRef: {name: a, key: b}}}",
+        "init is SQL",
+    ),
+    (
+        "{engine: Postgres, version: '17', init: {configMapKeyRef: {name: a, key: b}}, restore: {from: {database: a}}}",
+        "a Database that begins empty",
+    ),
+    (
+        "{engine: Postgres, version: '17', updates: {timeZone: Europe/Berlin}}",
+        "updates must say when",
+    ),
+    (
+        "{engine: Postgres, version: '17', deniedCommands: [KEYS]}",
+        "GRANT and REVOKE",
+    ),
+    (
+        "{engine: Redis, version: '7', deniedCommands: [GET]}",
+        "FLUSHALL",
+    ),
+    (
+        "{engine: Redis, version: '7', tls: {}}",
+        "write tls: {mode: Require}",
+    ),
+    (
+        "{engine: Postgres, version: '17', updates: {schedule: sometimes}}",
+        "schedule",
+    ),
+];
