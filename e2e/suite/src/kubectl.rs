@@ -94,12 +94,15 @@ impl Cluster {
     /// # Panics
     /// If it does not come in `seconds`; says what stands there instead.
     #[track_caller]
-    pub fn wait(&self, kind: &str, namespace: &str, name: &str, what: &str, seconds: u32) {
+    pub fn wait(&self, kind: &str, namespace: &str, name: &str, what: &str, seconds: u32) -> Value {
         let seconds = seconds.saturating_mul(u32::try_from(PATIENCE).unwrap_or(1));
         let (condition, timeout) = (format!("--for={what}"), format!("--timeout={seconds}s"));
         let kind = resource(kind);
-        let arguments = ["wait", kind, name, "-n", namespace, "--for=create"];
-        let output = self.kubectl(&[&arguments[..], &[&condition, &timeout]].concat(), "");
+        let object = ["wait", kind, name, "-n", namespace, "-o", "json"];
+        let output = self.kubectl(
+            &[&object[..], &["--for=create", &condition, &timeout]].concat(),
+            "",
+        );
         if !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             panic!(
@@ -107,6 +110,14 @@ impl Cluster {
                 self.story(namespace)
             );
         }
+        // As it was when it was there, and then when it was as it is to be: what it passes through may
+        // be over at the next look.
+        let printed = serde_json::Deserializer::from_slice(&output.stdout);
+        let objects = printed.into_iter::<Value>();
+        objects
+            .last()
+            .expect("kubectl prints what it waited for")
+            .expect("kubectl prints JSON")
     }
 
     /// Waits until an object is ready, and no longer than it says that it goes on by itself.
@@ -150,8 +161,7 @@ impl Cluster {
         seconds: u32,
     ) -> String {
         let what = format!("jsonpath={{.status.conditions[?(@.type==\"Ready\")].reason}}={reason}");
-        self.wait(kind, namespace, name, &what, seconds);
-        let object = self.get(kind, namespace, name);
+        let object = self.wait(kind, namespace, name, &what, seconds);
         let conditions = object["status"]["conditions"].as_array().cloned();
         let ready = conditions
             .unwrap_or_default()
