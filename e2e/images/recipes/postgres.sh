@@ -42,6 +42,11 @@ for program in "$home"/clients/*/pginstall/bin/*; do
     esac
 done
 
+# pg_rewind wants the server beside itself, where its own link leads to.
+for folder in "$home"/clients/*/pginstall/bin; do
+    ln -s "$home/bin/postgres" "$folder/postgres"
+done
+
 ln -s "$home/share/postgresql" "/usr/share/postgresql/$PG_MAJOR"
 ln -s "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample
 cat >> "$home/share/postgresql/postgresql.conf.sample" <<'LINES'
