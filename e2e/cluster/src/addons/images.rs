@@ -25,12 +25,14 @@ enum Source {
     Tool(&'static Tool),
     /// Kaniko's executor, laid out as its own image is.
     Kaniko,
+    /// CloudNativePG's operator, which copies its program from a certain place into its pods.
+    CloudNativePg,
     /// A shell and the file utilities, from Debian.
     Busybox,
 }
 
 /// Every system image.
-pub const SYSTEM_IMAGES: [SystemImage; 9] = [
+pub const SYSTEM_IMAGES: [SystemImage; 10] = [
     SystemImage::tool("pause", &tools::PAUSE),
     SystemImage::tool("coredns", &tools::COREDNS),
     SystemImage::tool("local-path-provisioner", &tools::LOCAL_PATH),
@@ -46,6 +48,10 @@ pub const SYSTEM_IMAGES: [SystemImage; 9] = [
         source: Source::Busybox,
     },
     SystemImage::tool("csi", &tools::CSI),
+    SystemImage {
+        name: "cloudnative-pg",
+        source: Source::CloudNativePg,
+    },
 ];
 
 /// Where the layout of an image says how it was made; part of its hash.
@@ -84,6 +90,7 @@ impl SystemImage {
         match self.source {
             Source::Tool(tool) => Some(tool),
             Source::Kaniko => Some(&tools::KANIKO),
+            Source::CloudNativePg => Some(&tools::CLOUDNATIVE_PG),
             Source::Busybox => None,
         }
     }
@@ -150,6 +157,16 @@ impl SystemImage {
                     .env("DOCKER_CONFIG", "/kaniko/.docker/")
                     .entrypoint(["/kaniko/executor"])
             }
+            Source::CloudNativePg => {
+                let manager = format!("operator/manager_{}", architecture());
+                let program = tools::CLOUDNATIVE_PG.path("manager")?;
+                ImageBuilder::new()
+                    .file(program, format!("/{manager}"), 0o755)
+                    .symlink("/manager", manager)
+                    .dir("/tmp", 0o1777)
+                    .bytes("/etc/passwd", 0o644, PASSWD)
+                    .entrypoint(["/manager"])
+            }
             Source::Busybox => {
                 let busybox = debian::unpacked("busybox-static")?.join("bin/busybox");
                 BUSYBOX_LINKS.into_iter().fold(
@@ -162,6 +179,15 @@ impl SystemImage {
                 )
             }
         })
+    }
+}
+
+/// This machine's, as Go names it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 

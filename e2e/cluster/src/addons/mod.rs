@@ -22,65 +22,133 @@ pub struct Addon {
     /// What it is called on the screen.
     pub name: &'static str,
     /// Its manifest.
-    manifest: &'static str,
+    manifest: Manifest,
     /// Its namespace and workload, where it has one.
     workload: Option<(&'static str, &'static str)>,
     /// The API that the workload adds to the API server's own, where it adds one.
     api: Option<&'static str>,
 }
 
+/// Where a manifest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manifest {
+    /// Here.
+    Ours(&'static str),
+    /// In the module that a tool is built from.
+    Theirs(Theirs),
+}
+
+/// A manifest of somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Theirs {
+    /// The tool, and the image of that name.
+    tool: &'static tools::Tool,
+    /// The module.
+    module: &'static str,
+    /// The file in it.
+    file: &'static str,
+    /// What it calls the image.
+    image: &'static str,
+    /// What else stands there, and what is to instead.
+    instead: (&'static str, &'static str),
+}
+
+impl Manifest {
+    /// Its text for cluster `name`.
+    fn text(self, name: Name) -> Result<String> {
+        match self {
+            Self::Ours(text) => filled(text, name),
+            Self::Theirs(theirs) => theirs.text(name),
+        }
+    }
+}
+
+impl Theirs {
+    fn text(self, name: Name) -> Result<String> {
+        let path = tools::module_folder(self.tool, self.module)?.join(self.file);
+        let reading = || format!("reading {}", path.display());
+        let mut text = fs::read_to_string(&path).doing(reading)?;
+        let image = SystemImage::named(self.tool.name).map(|it| it.reference(name));
+        let image = image.transpose()?.unwrap_or_default();
+        for (there, ours) in [(self.image, image.as_str()), self.instead] {
+            if !text.contains(there) {
+                return Err(Error::Refused(format!(
+                    "{} does not say {there:?} any more",
+                    path.display()
+                )));
+            }
+            text = text.replace(there, ours);
+        }
+        Ok(text)
+    }
+}
+
 /// The add-ons of every cluster, in the order in which they are applied.
 const ADDONS: [Addon; 6] = [
     Addon {
         name: "cluster DNS",
-        manifest: include_str!("../../addons/coredns.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/coredns.yaml")),
         workload: Some(("kube-system", "deployment/coredns")),
         api: None,
     },
     Addon {
         name: "volumes",
-        manifest: include_str!("../../addons/volumes.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/volumes.yaml")),
         workload: Some(("local-path-storage", "deployment/local-path-provisioner")),
         api: None,
     },
     Addon {
         name: "ingress",
-        manifest: include_str!("../../addons/ingress.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/ingress.yaml")),
         workload: Some(("ingress", "deployment/traefik")),
         api: None,
     },
     Addon {
         name: "metrics",
-        manifest: include_str!("../../addons/metrics.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/metrics.yaml")),
         workload: Some(("kube-system", "deployment/metrics-server")),
         api: Some("v1beta1.metrics.k8s.io"),
     },
     Addon {
         name: "certificates",
-        manifest: include_str!("../../addons/certificates.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/certificates.yaml")),
         workload: Some(("cert-manager", "deployment/cert-manager")),
         api: None,
     },
     Addon {
         name: "git",
-        manifest: include_str!("../../addons/git.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/git.yaml")),
         workload: None,
         api: None,
     },
 ];
 
-/// Those of the cluster that tests run on: the forge's name, and volumes that can grow.
-const FOR_TESTS: [Addon; 2] = [
+/// Those of the cluster that tests run on: the forge's name, volumes that can grow, and Postgres on
+/// several nodes.
+const FOR_TESTS: [Addon; 3] = [
     Addon {
         name: "forge",
-        manifest: include_str!("../../addons/forge.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/forge.yaml")),
         workload: None,
         api: None,
     },
     Addon {
         name: "volumes that grow",
-        manifest: include_str!("../../addons/csi.yaml"),
+        manifest: Manifest::Ours(include_str!("../../addons/csi.yaml")),
         workload: Some(("csi", "deployment/csi")),
+        api: None,
+    },
+    Addon {
+        name: "Postgres on several nodes",
+        manifest: Manifest::Theirs(Theirs {
+            tool: &tools::CLOUDNATIVE_PG,
+            module: "github.com/cloudnative-pg/cloudnative-pg",
+            file: "releases/cnpg-1.30.0.yaml",
+            image: "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
+            // A tenth of a CPU is little for an operator, on a machine that is busy.
+            instead: ("cpu: 100m\n            memory: 200Mi", "memory: 512Mi"),
+        }),
+        workload: Some(("cnpg-system", "deployment/cnpg-controller-manager")),
         api: None,
     },
 ];
@@ -128,7 +196,7 @@ pub fn install(name: Name) -> Result<()> {
     let client = Client::of(name);
     client.apply(&kinds()?)?;
     for addon in of(name) {
-        client.apply(&filled(addon.manifest, name)?)?;
+        client.apply(&addon.manifest.text(name)?)?;
     }
     for addon in of(name) {
         if let Some((namespace, workload)) = addon.workload {
@@ -210,12 +278,21 @@ fn fill(manifest: &str, values: &[(String, String)]) -> Result<String> {
 mod tests {
     use super::*;
 
+    /// A manifest that is here. Whether another one says what it is expected to is seen when it is
+    /// installed.
+    fn ours(addon: &Addon) -> &'static str {
+        match addon.manifest {
+            Manifest::Ours(text) => text,
+            Manifest::Theirs(_) => "",
+        }
+    }
+
     #[test]
     fn every_image_that_a_manifest_names_is_the_clusters() {
         for name in Name::ALL {
             for image in SYSTEM_IMAGES.iter().filter(|image| !image.is_of(name)) {
                 let key = format!("${{image:{}}}", image.name);
-                assert!(of(name).all(|addon| !addon.manifest.contains(&key)));
+                assert!(of(name).all(|addon| !ours(addon).contains(&key)));
             }
         }
     }
@@ -223,7 +300,7 @@ mod tests {
     #[test]
     fn every_manifest_is_filled_in() {
         for addon in of(Name::Test) {
-            let text = filled(addon.manifest, Name::Test).unwrap();
+            let text = filled(ours(addon), Name::Test).unwrap();
             assert!(!text.contains("10.20"), "{} names dev", addon.name);
         }
     }
@@ -231,15 +308,12 @@ mod tests {
     #[test]
     fn every_api_that_is_added_is_waited_for() {
         for addon in of(Name::Test) {
-            let adds = addon.manifest.contains("kind: APIService\n");
+            let manifest = ours(addon);
+            let adds = manifest.contains("kind: APIService\n");
             assert_eq!(adds, addon.api.is_some(), "{}", addon.name);
             if let Some(api) = addon.api {
                 let named = format!("metadata: {{name: {api}}}\n");
-                assert!(
-                    addon.manifest.contains(&named),
-                    "{} adds no {api}",
-                    addon.name
-                );
+                assert!(manifest.contains(&named), "{} adds no {api}", addon.name);
                 assert!(addon.workload.is_some(), "nobody serves {api}");
             }
         }

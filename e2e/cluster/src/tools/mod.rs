@@ -169,6 +169,15 @@ pub const CSI: Tool = one(
     ],
 );
 
+/// Runs Postgres on several nodes.
+pub const CLOUDNATIVE_PG: Tool = one(
+    "cloudnative-pg",
+    &[(
+        "manager",
+        "github.com/cloudnative-pg/cloudnative-pg/cmd/manager",
+    )],
+);
+
 /// What every cluster needs, in the order in which it is best built: the longest
 /// first, so that what comes after finds its packages compiled.
 pub const CLUSTER: [&Tool; 14] = [
@@ -190,7 +199,7 @@ pub const CLUSTER: [&Tool; 14] = [
 
 /// What only tests need. The forge takes minutes to build: last, when what it shares with others is
 /// compiled.
-const TESTS: [&Tool; 2] = [&CSI, &FORGE];
+const TESTS: [&Tool; 3] = [&CSI, &CLOUDNATIVE_PG, &FORGE];
 
 /// What cluster `name` needs.
 pub fn of(name: Name) -> Vec<&'static Tool> {
