@@ -1,8 +1,9 @@
 //! The commands of backups, each for a container of its own: one takes a backup, one proves it, one
-//! restores it into a volume on which there is nothing yet.
+//! restores it to where there is nothing yet.
 
 mod at;
 mod engine;
+mod restore;
 
 use std::fs;
 
@@ -14,8 +15,10 @@ use trackbed_backup::{Destination, Keep, Manifest, surplus};
 
 pub use at::At;
 pub(crate) use engine::{Use, suits};
+pub use restore::Asked;
+pub(crate) use restore::{refill, restore};
 
-use crate::{Engine, Error, Options, held, marker, process};
+use crate::{Engine, Error, Options, marker, process};
 
 /// Backups that are told of. A termination message has room for 4096 bytes.
 const TOLD: usize = 10;
@@ -196,84 +199,6 @@ pub(crate) fn prove(engine: Engine, options: &Options, at: &At) -> Result<Loaded
         let _left = fs::remove_dir_all(&draft);
         proven.map(|()| loaded(&manifest))
     })
-}
-
-/// Restores a backup into an empty volume. A volume on which that was done is left as it is. Whose
-/// and which: if nothing is said, whose there are, if they are of one Database, and the newest.
-///
-/// # Errors
-/// That it cannot be, and then nothing is there that was not there before.
-pub(crate) fn restore(
-    engine: Engine,
-    options: &Options,
-    at: &At,
-    (of, name): (Option<&str>, Option<&str>),
-) -> Result<Loaded, Error> {
-    process::runtime()?.block_on(async {
-        let state = options.state()?;
-        let destination = at.open()?;
-        let identity = match of {
-            Some(identity) => identity.to_owned(),
-            None => only(&destination).await?,
-        };
-        let manifest = match name {
-            Some(name) => destination.manifest(&identity, name).await?,
-            None => newest(&destination, &identity).await?,
-        };
-        let folder = engine.folder(options);
-        let _held = held::hold(&options.data)?;
-        match marker::look(&folder)? {
-            marker::Found::Nothing if state.initialised => return Err(Error::DataMissing),
-            marker::Found::Nothing => {}
-            marker::Found::Marked(found) if found.identity == state.identity => {
-                println!("trackbed: the data are there already");
-                return Ok(loaded(&manifest));
-            }
-            _ => return Err(Error::DataPresent),
-        }
-        println!("trackbed: restores {}", manifest.name);
-        let draft = marker::draft(&folder)?;
-        let restored = engine.load(options, &draft, &destination, &manifest, Use::Keep);
-        if let Err(error) = restored.await {
-            // The next try would remove it, too; until then it would take room for nothing.
-            let _left = fs::remove_dir_all(&draft);
-            return Err(error);
-        }
-        marker::publish(&draft, &folder, &options.marker(&state.identity))?;
-        Ok(loaded(&manifest))
-    })
-}
-
-async fn newest(destination: &Destination, identity: &str) -> Result<Manifest, Error> {
-    let backups = destination.list(identity).await?;
-    backups.into_iter().next_back().ok_or_else(|| {
-        trackbed_backup::Error::Missing {
-            name: format!("of {identity}"),
-            what: "there is none at all",
-        }
-        .into()
-    })
-}
-
-/// Whose backups are there, if they are of one Database alone.
-async fn only(destination: &Destination) -> Result<String, Error> {
-    let mut identities = destination.identities().await?;
-    match (identities.pop(), identities.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (None, _) => Err(trackbed_backup::Error::Missing {
-            name: "of any Database".to_owned(),
-            what: "there is none at all",
-        }
-        .into()),
-        (Some(last), false) => {
-            identities.push(last);
-            let why = format!(
-                "there are backups of several Databases: name one as restore.from.identity, of {}",
-                identities.join(", ")
-            );
-            Err(trackbed_backup::Error::Misconfigured(why).into())
-        }
-    }
 }
 
 fn loaded(manifest: &Manifest) -> Loaded {

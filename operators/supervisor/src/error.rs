@@ -63,9 +63,9 @@ pub enum Error {
     NoAnswer(String),
     /// There are data where a backup was to be restored.
     #[error(
-        "the volume holds data already, and a backup is restored into an empty one alone: nothing was touched. Create another Database with this restore"
+        "the {0} holds data already, and a backup is restored into an empty one alone: nothing was touched. Create another Database with this restore"
     )]
-    DataPresent,
+    DataPresent(&'static str),
     /// The backup is of a server that this one cannot read.
     #[error(
         "the backup {name} is of {found}, which {wanted} does not read: restore it into a Database of {instead}"
@@ -124,7 +124,7 @@ impl Error {
         match self {
             Self::DataBelongsToAnother { .. }
             | Self::DataMissing
-            | Self::DataPresent
+            | Self::DataPresent(_)
             | Self::MajorVersionMismatch { .. }
             | Self::Unsuited { .. }
             | Self::OtherVersion { .. }
@@ -152,7 +152,7 @@ impl Error {
             Self::StorageFull { .. } => "StorageFull",
             Self::Credential(_) => "CredentialsMissing",
             Self::Init(_) => "InitFailed",
-            Self::DataPresent => "RestoreFailed",
+            Self::DataPresent(_) => "RestoreFailed",
             Self::Unsuited { .. } => "BackupUnreadable",
             Self::OtherVersion { .. } => "UpdateFailed",
             Self::Differs { .. } => "BackupTampered",
@@ -186,7 +186,7 @@ mod tests {
             expected: 2,
             found: 1
         }));
-        assert!(Error::DataPresent.is_lasting());
+        assert!(Error::DataPresent("volume").is_lasting());
         assert!(!Error::NoAnswer(why()).is_lasting());
     }
 }

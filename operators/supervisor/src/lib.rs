@@ -29,7 +29,7 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use backup::{At, Retain, Use};
+use backup::{Asked, At, Retain, Use};
 pub use error::Error;
 pub use marker::{Decision, Found, Marker, State, decide};
 
@@ -80,7 +80,7 @@ pub enum Cli {
         #[command(flatten)]
         options: Options,
     },
-    /// Restore a backup into an empty volume
+    /// Restore a backup into an empty volume, or into the empty database of a server that runs
     #[command(disable_version_flag = true)]
     Restore {
         /// For which server
@@ -89,12 +89,13 @@ pub enum Cli {
         /// Where backups are
         #[command(flatten)]
         at: At,
-        /// Whose. Default: whose there are, if they are of one Database
-        #[arg(long)]
-        identity: Option<String>,
-        /// Its name. Default: the newest
-        #[arg(long)]
-        backup: Option<String>,
+        /// Which backup
+        #[command(flatten)]
+        asked: Asked,
+        /// Name of a Postgres server in the network whose database it is for, as the user of the
+        /// credentials. Nothing is done with the volume then
+        #[arg(long, value_name = "HOST")]
+        into: Option<String>,
         /// Where things are
         #[command(flatten)]
         options: Options,
@@ -212,15 +213,10 @@ pub fn run(command: Cli) -> ExitCode {
         Cli::Restore {
             engine,
             at,
-            identity,
-            backup,
+            asked,
+            into,
             options,
-        } => {
-            let asked = (identity.as_deref(), backup.as_deref());
-            let restored = backup::restore(*engine, options, at, asked).map(|it| tell(&it));
-            // A failure may be the volume's.
-            storage::explain(restored, storage::Room::of(&options.data))
-        }
+        } => restore(*engine, into.as_deref(), options, at, asked),
         Cli::Look { engine, options } => version::look(*engine, options).map(|it| tell(&it)),
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };
@@ -235,6 +231,23 @@ pub fn run(command: Cli) -> ExitCode {
                 true => ExitCode::from(LASTING),
                 false => ExitCode::FAILURE,
             }
+        }
+    }
+}
+
+/// Restores a backup, into a server or into the volume, which is looked at when that fails.
+fn restore(
+    engine: Engine,
+    into: Option<&str>,
+    options: &Options,
+    at: &At,
+    asked: &Asked,
+) -> Result<u8, Error> {
+    match into {
+        Some(host) => backup::refill(engine, host, options, at, asked).map(|it| tell(&it)),
+        None => {
+            let restored = backup::restore(engine, options, at, asked).map(|it| tell(&it));
+            storage::explain(restored, storage::Room::of(&options.data))
         }
     }
 }

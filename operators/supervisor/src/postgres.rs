@@ -2,7 +2,9 @@
 
 mod begin;
 mod dump;
+mod peer;
 mod psql;
+mod refill;
 mod scratch;
 mod sql;
 
@@ -43,6 +45,7 @@ pub(crate) fn program(options: &Options, name: &str) -> PathBuf {
 }
 
 pub(crate) use dump::take;
+pub(crate) use refill::refill;
 
 /// Where the data are.
 pub(crate) fn folder(options: &Options) -> PathBuf {

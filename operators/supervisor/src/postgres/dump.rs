@@ -17,8 +17,8 @@ use tokio::{
 };
 use trackbed_backup::{Destination, Draft, Manifest};
 
-use super::{password_file, port, program, psql, psql::Session, sql};
-use crate::{Error, Options, process::Words, write_secret};
+use super::{peer::Peer, port, program, psql, psql::Session, sql};
+use crate::{Error, Options, process::Words};
 
 /// What the bytes of a backup are.
 pub(super) const CONTENT: &str = "pg_dump custom";
@@ -35,17 +35,17 @@ pub(crate) async fn take(
     name: &str,
     now: Timestamp,
 ) -> Result<Manifest, Error> {
-    let source = Source::of(options)?;
-    let mut snapshot = Session::start(source.connect(options, psql::command(options)))?;
+    let source = Peer::network(options, &options.credential("host")?, "trackbed-backup")?;
+    let mut snapshot = Session::start(source.connect(psql::command(options)))?;
     let exported = snapshot.ask(sql::SNAPSHOT).await?;
     let id = exported.first().map(String::as_str).unwrap_or_default();
-    let mut dump = source.dump(options, id)?;
+    let mut dump = Dump::start(source.connect(command(options, id)))?;
     let draft = Draft {
         name: name.to_owned(),
         engine: "postgres".to_owned(),
         version: options.version.clone(),
         identity: options.state()?.identity,
-        database: Some(source.database.clone()),
+        database: Some(source.database().to_owned()),
         taken_at: now,
         content: CONTENT.to_owned(),
     };
@@ -74,44 +74,15 @@ pub(super) async fn counts(session: &mut Session) -> Result<BTreeMap<String, u64
     rows.iter().map(read).collect()
 }
 
-/// Where the data come from.
-struct Source {
-    host: String,
-    user: String,
-    database: String,
-}
-
-impl Source {
-    fn of(options: &Options) -> Result<Self, Error> {
-        let logins = options.logins()?;
-        write_secret(&password_file(options), &sql::passwords(&logins))?;
-        Ok(Self {
-            host: options.credential("host")?,
-            user: options.credential("username")?,
-            database: options.credential("database")?,
-        })
-    }
-
-    fn connect(&self, options: &Options, mut command: Command) -> Command {
-        command
-            .args(["--host", &self.host, "--username", &self.user])
-            .env("PGDATABASE", &self.database)
-            .env("PGPASSFILE", password_file(options))
-            .env("PGCONNECT_TIMEOUT", "10")
-            .env("PGAPPNAME", "trackbed-backup");
-        command
-    }
-
-    fn dump(&self, options: &Options, snapshot: &str) -> Result<Dump, Error> {
-        let mut command = Command::new(program(options, "pg_dump"));
-        command
-            // The destination compresses, and counts what it takes.
-            .args(["--format=custom", "--compress=0", "--no-password"])
-            .args(["--lock-wait-timeout", LOCKED, "--snapshot", snapshot])
-            .arg("--port")
-            .arg(port(options).to_string());
-        Dump::start(self.connect(options, command))
-    }
+fn command(options: &Options, snapshot: &str) -> Command {
+    let mut command = Command::new(program(options, "pg_dump"));
+    command
+        // The destination compresses, and counts what it takes.
+        .args(["--format=custom", "--compress=0", "--no-password"])
+        .args(["--lock-wait-timeout", LOCKED, "--snapshot", snapshot])
+        .arg("--port")
+        .arg(port(options).to_string());
+    command
 }
 
 /// A running `pg_dump`, as what it writes.

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tokio::process::Child;
 use trackbed_backup::{Destination, Manifest};
 
-use super::{answers, dump, port, program, psql, psql::Session, sql};
+use super::{answers, dump, peer::Peer, port, program, psql, psql::Session, sql};
 use crate::{
     Engine, Error, Options,
     backup::{Use, suits},
@@ -81,19 +81,22 @@ async fn fill(
 ) -> Result<(), Error> {
     answers(options).await;
     psql::submit(options, "postgres", &sql::owner(database)).await?;
-    restore(options, destination, manifest, database).await?;
+    let peer = Peer::scratch(options, database);
+    restore(options, &peer, destination, manifest).await?;
     // What it holds decides how its first questions are answered. As the super-user, since the
     // application's is told of each catalogue that it may not look at.
     let mut admin = Session::start(psql::admin(options, database))?;
     admin.ask("analyze;").await?;
-    let mut command = psql::command(options);
-    command
-        .args(["--username", database])
-        .env("PGDATABASE", database)
-        .arg("--host")
-        .arg(&options.run);
-    let mut session = Session::start(command)?;
-    let found = dump::counts(&mut session).await?;
+    let mut session = Session::start(peer.connect(psql::command(options)))?;
+    compare(&mut session, manifest).await
+}
+
+/// Compares how many rows there are with how many there were.
+///
+/// # Errors
+/// [`Error::Differs`], or that the server does not say it.
+pub(super) async fn compare(session: &mut Session, manifest: &Manifest) -> Result<(), Error> {
+    let found = dump::counts(session).await?;
     if found == manifest.counts {
         return Ok(());
     }
@@ -121,25 +124,29 @@ fn differing(expected: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) ->
     )
 }
 
-/// Hands the backup to `pg_restore`, in one transaction.
-async fn restore(
+/// Hands the backup to `pg_restore`, in one transaction, and waits for it whatever happens: when this
+/// has ended, the server does nothing more for it.
+///
+/// # Errors
+/// [`Error::Backup`] if the backup is spoilt. Then the database has what was made of it, perhaps.
+/// Otherwise what `pg_restore` says, and the database has nothing of it.
+pub(super) async fn restore(
     options: &Options,
+    peer: &Peer,
     destination: &Destination,
     manifest: &Manifest,
-    database: &str,
 ) -> Result<(), Error> {
     let mut command = Command::new(program(options, "pg_restore"));
     command
         .args(["--format=custom", "--single-transaction", "--exit-on-error"])
         .args(["--no-owner", "--no-privileges", "--no-subscriptions"])
-        .args(["--no-password", "--username", database])
-        .arg("--dbname")
-        .arg(sql::address(database))
+        // Without a database it writes SQL to its output, whatever the variables say.
+        .args(["--no-password", "--dbname"])
+        .arg(sql::address(peer.database()))
         .arg("--port")
-        .arg(port(options).to_string())
-        .arg("--host")
-        .arg(&options.run);
-    let child = tokio::process::Command::from(command)
+        .arg(port(options).to_string());
+    let mut reading = destination.read(manifest).await?;
+    let child = tokio::process::Command::from(peer.connect(command))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -147,20 +154,23 @@ async fn restore(
         .spawn();
     let mut child = child.map_err(|error| Error::io("starting pg_restore", error))?;
     let mut words = Words::of(child.stderr.take());
-    let mut reading = destination.read(manifest).await?;
+    let mut handed = Ok(());
     if let Some(mut input) = child.stdin.take() {
-        // Where the backup is spoilt its reader takes what it has for the whole, perhaps. Then the
-        // folder goes, whatever it made of it.
-        sound(tokio::io::copy(&mut reading, &mut input).await)?;
+        // Where the backup is spoilt its reader takes what it has for the whole, perhaps. Then all that
+        // it made has to go: the callers see to that.
+        handed = sound(tokio::io::copy(&mut reading, &mut input).await);
     }
-    // It reads no further than it needs, and the checksum is that of everything.
-    sound(tokio::io::copy(&mut reading, &mut tokio::io::sink()).await)?;
-    words.judge("pg_restore", child.wait().await).await
+    if handed.is_ok() {
+        // It reads no further than it needs, and the checksum is that of everything.
+        handed = sound(tokio::io::copy(&mut reading, &mut tokio::io::sink()).await);
+    }
+    let ended = words.judge("pg_restore", child.wait().await).await;
+    handed.and(ended)
 }
 
 /// Whether nothing is wrong with a backup that was handed on. That its reader ended is not its
 /// fault, and the reader's to say.
-fn sound(copied: std::io::Result<u64>) -> Result<(), Error> {
+pub(super) fn sound(copied: std::io::Result<u64>) -> Result<(), Error> {
     match copied.map_err(std::io::Error::downcast::<trackbed_backup::Error>) {
         Err(Ok(spoilt)) => Err(spoilt.into()),
         Ok(_) | Err(Err(_)) => Ok(()),

@@ -22,6 +22,44 @@ and not exists (select from pg_depend depend where depend.classid = 'pg_class'::
     and depend.objid = class.oid and depend.deptype = 'e')
 order by namespace.nspname, class.relname \gexec";
 
+/// Whose is what a database has: `nothing`, `own` or `others`. It is what is in a schema of users, and
+/// whatever else is this user's, which is what [`CLEAR`] drops. Extensions and their parts are none of
+/// it, nor are rights on what is still to come: a database may be made with both. Parts of other things
+/// do not count by themselves: a range's functions are the super-user's.
+pub(super) const CONTENTS: &str = r"with thing as (
+    select classid, objid, false as own from pg_depend
+    join pg_namespace namespace on namespace.oid = refobjid
+    where refclassid = 'pg_namespace'::regclass and deptype = 'n'
+    and namespace.nspname not like 'pg\_%' and namespace.nspname <> 'information_schema'
+    union all
+    select classid, objid, true from pg_shdepend
+    join pg_database database on database.oid = dbid
+    where database.datname = current_database() and deptype = 'o'
+    and refclassid = 'pg_authid'::regclass and pg_get_userbyid(refobjid) = current_user
+), found as (
+    select bool_or(own) as own from thing
+    where classid not in ('pg_extension'::regclass, 'pg_default_acl'::regclass)
+    and not (classid = 'pg_namespace'::regclass
+        and exists (select from pg_namespace where oid = objid and nspname = 'public'))
+    and not exists (select from pg_depend part where part.classid = thing.classid
+        and part.objid = thing.objid and part.deptype in ('e', 'i'))
+    group by classid, objid
+)
+select case when count(*) = 0 then 'nothing' when bool_and(own) then 'own' else 'others' end
+from found;";
+
+/// Drops everything that is this user's, but neither the database nor the schema that it came with:
+/// <https://www.postgresql.org/docs/current/sql-drop-owned.html>. A login that acts as the owner of
+/// everything is that owner here, too.
+pub(super) const CLEAR: &str = r"select exists (select from pg_namespace
+    where nspname = 'public' and pg_get_userbyid(nspowner) = current_user) as public \gset
+begin;
+drop owned by current_user cascade;
+\if :public
+create schema public;
+\endif
+commit;";
+
 /// The role that owns everything, its database, and that it may come in without a password.
 pub(super) fn owner(database: &str) -> String {
     let roles = roles(database, &[]);

@@ -1,0 +1,119 @@
+//! Whom the server's programs talk to, and as whom.
+
+use std::{ffi::OsString, process::Command};
+
+use super::{password_file, sql};
+use crate::{Error, Options, write_secret};
+
+/// A database, and the way to it.
+pub(super) struct Peer {
+    /// A name in the network, or the folder of a socket.
+    host: OsString,
+    user: String,
+    database: String,
+    /// What else libpq is told, by variables:
+    /// <https://www.postgresql.org/docs/current/libpq-envars.html>.
+    told: Vec<(&'static str, OsString)>,
+}
+
+impl Peer {
+    /// The server in this pod that lets in whoever reaches its socket, as the owner of a database.
+    pub(super) fn scratch(options: &Options, database: &str) -> Self {
+        Self {
+            host: options.run.clone().into(),
+            user: database.to_owned(),
+            database: database.to_owned(),
+            told: Vec::new(),
+        }
+    }
+
+    /// A server in the network, as the application's user. The server's log calls it by `name`.
+    ///
+    /// # Errors
+    /// That the credentials cannot be read, or the password not be written where libpq reads it.
+    pub(super) fn network(
+        options: &Options,
+        host: &str,
+        name: &'static str,
+    ) -> Result<Self, Error> {
+        let logins = options.logins()?;
+        let passwords = password_file(options);
+        write_secret(&passwords, &sql::passwords(&logins))?;
+        Ok(Self {
+            host: host.into(),
+            user: options.credential("username")?,
+            database: options.credential("database")?,
+            told: vec![
+                ("PGPASSFILE", passwords.into()),
+                ("PGCONNECT_TIMEOUT", "10".into()),
+                ("PGAPPNAME", name.into()),
+            ],
+        })
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Has a program talk to it.
+    pub(super) fn connect(&self, mut command: Command) -> Command {
+        command
+            .arg("--host")
+            .arg(&self.host)
+            .args(["--username", &self.user])
+            // As a variable it is a name, whatever is in it; as an argument it may be a whole address.
+            .env("PGDATABASE", &self.database)
+            .envs(self.told.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn options(folder: &tempfile::TempDir) -> Options {
+        for (name, text) in [
+            ("username", "app_2"),
+            ("password", "canary"),
+            ("database", "app"),
+        ] {
+            fs::write(folder.path().join(name), text).expect("a file");
+        }
+        Options {
+            credentials: folder.path().to_owned(),
+            run: folder.path().to_owned(),
+            ..Options::test()
+        }
+    }
+
+    #[test]
+    fn passwords_go_by_a_file_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = options(&folder);
+        let peer = Peer::network(&options, "db-rw", "trackbed-restore").expect("a peer");
+        let command = peer.connect(Command::new("psql"));
+        let told = format!("{command:?}");
+        assert!(
+            told.ends_with(r#""psql" "--host" "db-rw" "--username" "app_2""#),
+            "{told}"
+        );
+        assert!(told.contains(r#"PGDATABASE="app""#), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+        let written = fs::read_to_string(password_file(&options)).expect("a file");
+        assert_eq!(written, "*:*:*:app_2:canary\n");
+    }
+
+    #[test]
+    fn the_server_in_the_pod_is_asked_without_a_password() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = options(&folder);
+        let command = Peer::scratch(&options, "theirs").connect(Command::new("psql"));
+        let told = format!("{command:?}");
+        assert!(told.ends_with(r#""--username" "theirs""#), "{told}");
+        assert!(!told.contains("PGPASSFILE"), "{told}");
+        assert!(!password_file(&options).exists());
+    }
+}

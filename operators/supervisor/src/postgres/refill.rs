@@ -1,0 +1,189 @@
+//! Restoring a backup over the network, into the empty database of a server that is somebody else's.
+//!
+//! It is done as the application's user, who can do no more to that server than the application can.
+//! Where there is anything, nothing is written; and of a backup that does not come back whole,
+//! nothing stays.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{copy, sink};
+use trackbed_backup::{Destination, Manifest};
+
+use super::{dump, peer::Peer, psql, psql::Session, scratch, sql};
+use crate::{Engine, Error, Options, backup::suits};
+
+/// Restores a backup into the database that the credentials name. One in which that was done is
+/// left as it is.
+///
+/// # Errors
+/// What is wrong with the backup or with the server, or that there are data. Then nothing is there
+/// that was not there before.
+pub(crate) async fn refill(
+    options: &Options,
+    host: &str,
+    destination: &Destination,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    suits(manifest, Engine::Postgres, dump::CONTENT, &options.version)?;
+    let peer = Peer::network(options, host, "trackbed-restore")?;
+    let mut session = session(options, &peer).await?;
+    match contents(&mut session).await? {
+        Contents::Nothing => {}
+        Contents::Own => return judge(&manifest.counts, &dump::counts(&mut session).await?),
+        Contents::Others => return Err(Error::DataPresent("database")),
+    }
+    // What follows may take long, and nobody has to keep a connection for it that is not used.
+    drop(session);
+    println!("trackbed: reads {} to its end", manifest.name);
+    read(destination, manifest).await?;
+    println!("trackbed: restores {}", manifest.name);
+    match load(options, &peer, destination, manifest).await {
+        Err(bad @ (Error::Differs { .. } | Error::Backup(_))) => {
+            let cleared = clear(options, &peer).await;
+            Err(outcome(&manifest.name, bad, cleared))
+        }
+        loaded => loaded,
+    }
+}
+
+/// A connection on which a question may take as long as it takes.
+async fn session(options: &Options, peer: &Peer) -> Result<Session, Error> {
+    let mut session = Session::start(peer.connect(psql::command(options)))?;
+    session.ask("set statement_timeout = 0;").await?;
+    Ok(session)
+}
+
+/// Whose is what is in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contents {
+    Nothing,
+    /// All of it is this user's, as all is that is restored.
+    Own,
+    /// Some of it is another's, who may not let this user count its rows.
+    Others,
+}
+
+async fn contents(session: &mut Session) -> Result<Contents, Error> {
+    told(&session.ask(sql::CONTENTS).await?)
+}
+
+fn told(rows: &[String]) -> Result<Contents, Error> {
+    let words: Vec<&str> = rows.iter().map(String::as_str).collect();
+    match words[..] {
+        ["nothing"] => Ok(Contents::Nothing),
+        ["own"] => Ok(Contents::Own),
+        ["others"] => Ok(Contents::Others),
+        _ => Err(Error::NoAnswer(
+            "the server does not say whether its database is empty".to_owned(),
+        )),
+    }
+}
+
+/// Whether the data that are there are the backup's: an earlier try may have come to its end and not
+/// have said so. Of a backup without tables that cannot be told.
+fn judge(wanted: &BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Result<(), Error> {
+    if wanted.is_empty() || wanted != found {
+        return Err(Error::DataPresent("database"));
+    }
+    println!("trackbed: the data are there already");
+    Ok(())
+}
+
+/// Reads all of a backup before anything of it is written: `pg_restore` ends its transaction as soon
+/// as it has what it needs, and whether a backup is spoilt is known at its end alone.
+async fn read(destination: &Destination, manifest: &Manifest) -> Result<(), Error> {
+    let mut reading = destination.read(manifest).await?;
+    scratch::sound(copy(&mut reading, &mut sink()).await)
+}
+
+/// Hands the backup to the server, and compares how many rows there are with how many there were.
+async fn load(
+    options: &Options,
+    peer: &Peer,
+    destination: &Destination,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    scratch::restore(options, peer, destination, manifest).await?;
+    let mut session = session(options, peer).await?;
+    // First of all: as soon as there are tables somebody may write into them.
+    scratch::compare(&mut session, manifest).await?;
+    // The server does it sooner or later, so it is nothing to fail for.
+    if let Err(error) = session.ask("analyze;").await {
+        eprintln!("trackbed: the tables are not analyzed yet: {error}");
+    }
+    Ok(())
+}
+
+/// Has the server drop everything again, if anything came of it. There was nothing before.
+async fn clear(options: &Options, peer: &Peer) -> Result<(), Error> {
+    let mut session = session(options, peer).await?;
+    if contents(&mut session).await? != Contents::Nothing {
+        println!("trackbed: removes what came of it");
+        session.ask(sql::CLEAR).await?;
+    }
+    Ok(())
+}
+
+/// What is said of a backup that did not come back whole. That something of it stays is said with
+/// it: the next try finds data, and could not tell whose they are.
+fn outcome(name: &str, bad: Error, cleared: Result<(), Error>) -> Error {
+    let Err(why) = cleared else { return bad };
+    let how = match bad {
+        Error::Differs { how, .. } => how,
+        other => other.to_string(),
+    };
+    Error::Differs {
+        name: name.to_owned(),
+        how: format!("{how}. What came of it could not be removed and has to be ({why})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(rows: &[u64]) -> BTreeMap<String, u64> {
+        let named = |(at, rows): (usize, &u64)| (format!("public.t{at}"), *rows);
+        rows.iter().enumerate().map(named).collect()
+    }
+
+    #[test]
+    fn only_the_backups_own_data_are_taken_for_it() {
+        let reason = |wanted: &[u64], found: &[u64]| {
+            judge(&counts(wanted), &counts(found)).map_err(|error| error.reason())
+        };
+        let no = Err("RestoreFailed");
+        assert_eq!(reason(&[3, 4], &[3, 4]), Ok(()));
+        assert_eq!(reason(&[3, 4], &[3, 5]), no);
+        assert_eq!(reason(&[3, 4], &[3]), no);
+        assert_eq!(reason(&[3], &[]), no, "there are functions, perhaps");
+        assert_eq!(reason(&[], &[]), no, "nobody knows whose they are");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_not_taken_for_an_empty_database() {
+        let answer = |rows: &[&str]| {
+            let rows: Vec<String> = rows.iter().map(|row| (*row).to_owned()).collect();
+            told(&rows).map_err(|error| error.reason())
+        };
+        assert_eq!(answer(&["nothing"]), Ok(Contents::Nothing));
+        assert_eq!(answer(&["own"]), Ok(Contents::Own));
+        assert_eq!(answer(&["others"]), Ok(Contents::Others));
+        assert_eq!(answer(&[]), Err("DatabaseNotReady"));
+        assert_eq!(answer(&["nothing", "own"]), Err("DatabaseNotReady"));
+    }
+
+    #[test]
+    fn that_something_stays_is_said() {
+        let bad = || Error::Differs {
+            name: "daily".to_owned(),
+            how: "public.a had 2 rows and has 1 rows".to_owned(),
+        };
+        let said = |cleared| outcome("daily", bad(), cleared).to_string();
+        assert_eq!(said(Ok(())), bad().to_string());
+        assert_eq!(
+            said(Err(Error::NoAnswer("no answer".to_owned()))),
+            "the backup daily did not come back whole: public.a had 2 rows and has 1 rows. What came of it could not be removed and has to be (no answer)"
+        );
+    }
+}
