@@ -26,6 +26,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   "urlScheme" .Values.urlScheme
   "ingressNamespace" (include "trackbed.filled" .Values.ingressNamespace | fromYaml)
   "monitoringNamespace" (include "trackbed.filled" .Values.monitoringNamespace | fromYaml)
+  "cloudnativePgNamespace" (include "trackbed.filled" .Values.cloudnativePgNamespace | fromYaml)
   "clusterCidrs" .Values.clusterCidrs
   "clusterDomain" .Values.clusterDomain
   "registry" (set (include "trackbed.filled" .Values.registry | fromYaml) "removeImages" .Values.registry.removeImages)

@@ -20,13 +20,32 @@ impl Databases {
         self.cluster.ready("database", NAMESPACE, name, 300);
     }
 
+    /// One with two servers.
+    fn make_several(&self, name: &str) {
+        self.cluster.apply(&format!(
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec: {{engine: Postgres, version: \"17\", replicas: 2}}\n"
+        ));
+        let all = "condition=Replicated";
+        self.cluster.wait("database", NAMESPACE, name, all, 300);
+    }
+
+    /// Which pods serve.
+    fn servers(&self) -> Vec<String> {
+        let names = ["kept-0", "several-1", "several-2"];
+        let uid = |name: &str| {
+            let pod = self.cluster.get("pod", NAMESPACE, name);
+            pod["metadata"]["uid"].as_str().expect("a uid").to_owned()
+        };
+        names.map(uid).into()
+    }
+
     /// Deletes a Database and all that it consists of but its data. It waits for an operator.
     fn delete(&self, name: &str) {
         let run = |arguments: &[&str]| {
             self.cluster
                 .run(&[&["delete", "-n", NAMESPACE], arguments].concat(), "")
         };
-        run(&["database", name, "--wait=false"]);
+        run(&["tdb", name, "--wait=false"]);
         let selector = format!("trackbed.dev/database={name}");
         run(&[
             "statefulset,service,configmap,networkpolicy",
@@ -124,9 +143,10 @@ fn what_is_deleted_without_an_operator_loses_no_more() {
     databases.make("kept", "Retain");
     databases.make("unconfirmed", "Delete");
     databases.make("given", "Delete");
+    databases.make_several("several");
     let confirmed = "trackbed.dev/confirm-deletion=given";
     cluster.run(
-        &["annotate", "database", "given", confirmed, "-n", NAMESPACE],
+        &["annotate", "tdb", "given", confirmed, "-n", NAMESPACE],
         "",
     );
     let client = cluster.client(NAMESPACE, "kept", "client");
@@ -162,8 +182,7 @@ fn what_is_deleted_without_an_operator_loses_no_more() {
     let values = helm.home.path().join("values.json");
     let text = helm.run(&["get", "values", "trackbed", "--output", "json"]);
     fs::write(&values, text).expect("a file");
-    let server = || cluster.get("pod", NAMESPACE, "kept-0")["metadata"]["uid"].clone();
-    let before = server();
+    let before = databases.servers();
     helm.run(&["uninstall", "trackbed", "--wait", "--timeout=2m"]);
     cluster.get("database", NAMESPACE, "kept");
     there();
@@ -177,7 +196,7 @@ fn what_is_deleted_without_an_operator_loses_no_more() {
     assert_eq!(databases.data("unconfirmed"), kept("unconfirmed"));
     cluster.ready("database", NAMESPACE, "kept", 60);
     there();
-    assert_eq!(server(), before, "its server was left alone");
+    assert_eq!(databases.servers(), before, "they were left alone");
 
     // Another version of the operator, as far as names tell, has looked at the Database when it has
     // made what is missing.
@@ -196,15 +215,18 @@ fn what_is_deleted_without_an_operator_loses_no_more() {
             false => Err(format!("{holder:?} leads, {pod:?} is there")),
         }
     });
-    cluster.delete("networkpolicy", NAMESPACE, "kept-database");
-    eventually(60, || {
-        let get = ["get", "networkpolicy", "kept-database", "-n", NAMESPACE];
-        match cluster.kubectl(&get, "").status.success() {
-            true => Ok(()),
-            false => Err("the operator has not looked".to_owned()),
-        }
-    });
-    cluster.ready("database", NAMESPACE, "kept", 60);
+    for name in ["kept", "several"] {
+        let policy = format!("{name}-database");
+        cluster.delete("networkpolicy", NAMESPACE, &policy);
+        eventually(60, || {
+            let get = ["get", "networkpolicy", &policy, "-n", NAMESPACE];
+            match cluster.kubectl(&get, "").status.success() {
+                true => Ok(()),
+                false => Err("the operator has not looked".to_owned()),
+            }
+        });
+        cluster.ready("database", NAMESPACE, name, 60);
+    }
     there();
-    assert_eq!(server(), before, "an upgrade restarts no server");
+    assert_eq!(databases.servers(), before, "an upgrade restarts no server");
 }

@@ -101,9 +101,16 @@ fn a_build_survives_a_power_cut() {
     cluster.apply(&format!(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Postgres, version: \"17\"}}\n"
     ));
-    cluster.wait("database", &namespace, "db", "condition=Ready", 180);
-    let client = cluster.client(&namespace, "db", "client");
-    client.ask("create table log (n int)").expect("a table");
+    cluster.apply(&format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: several, namespace: {namespace}}}\nspec: {{engine: Postgres, version: \"17\", replicas: 2}}\n"
+    ));
+    let clients = [("db", "Ready"), ("several", "Replicated")].map(|(name, condition)| {
+        let condition = format!("condition={condition}");
+        cluster.wait("database", &namespace, name, &condition, 240);
+        let client = cluster.client(&namespace, name, &format!("client-{name}"));
+        client.ask("create table log (n int)").expect("a table");
+        client
+    });
     let gate = Silent::start();
     let dockerfile = format!("FROM busybox:1.36\n{}CMD [\"true\"]\n", gate.gate());
     let commit = cluster.commit("power-cut", &[("Dockerfile", &dockerfile)]);
@@ -113,8 +120,11 @@ fn a_build_survives_a_power_cut() {
         _ => Ok(()),
     });
 
-    let mut writes = client.write(INSERTS);
-    writes.acknowledged(100);
+    let writes = clients.each_ref().map(|client| {
+        let mut writes = client.write(INSERTS);
+        writes.acknowledged(100);
+        writes
+    });
     let doomed = doomed(&cluster);
     let killed = Command::new("kill").arg("-KILL").args(&doomed).status();
     // Some of them end before their turn, by the others' death.
@@ -130,9 +140,18 @@ fn a_build_survives_a_power_cut() {
     let build = cluster.phase(&namespace, "cut", "Succeeded", 240);
     assert_eq!(build["status"]["attempts"], 2, "{build:#}");
     whole(&cluster);
-    let acknowledged = writes.end();
-    let count = format!("select count(*) from log where n <= {acknowledged}");
-    let found = eventually(120, || client.ask(&count));
-    assert_eq!(found, acknowledged.to_string(), "no row is lost");
+    for (client, writes) in clients.iter().zip(writes) {
+        let acknowledged = writes.end();
+        let count = format!("select count(*) from log where n <= {acknowledged}");
+        let found = eventually(120, || client.ask(&count));
+        assert_eq!(found, acknowledged.to_string(), "no row is lost");
+    }
+    cluster.wait(
+        "database",
+        &namespace,
+        "several",
+        "condition=Replicated",
+        240,
+    );
     cluster.next_build_works(&namespace);
 }

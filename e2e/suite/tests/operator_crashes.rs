@@ -26,6 +26,7 @@ fn each_test_in_its_turn() {
     // Both want the operator for themselves.
     ten_kills_during_pushes_change_nothing();
     a_kill_in_each_write_loses_nothing_of_a_database();
+    a_kill_in_each_write_loses_nothing_of_several_servers();
 }
 
 fn ten_kills_during_pushes_change_nothing() {
@@ -106,32 +107,104 @@ fn killing(cluster: &Cluster, namespace: &str) -> (Gate, Arc<Mutex<BTreeSet<Stri
     (gate, known)
 }
 
+/// Applies a change of a Database, waits until it is through, and gives how often the operator was
+/// killed.
+fn change(
+    cluster: &Cluster,
+    namespace: &str,
+    kills: &Mutex<BTreeSet<String>>,
+    spec: &str,
+    reason: &str,
+) -> usize {
+    kills.lock().expect("nobody panics").clear();
+    cluster.apply(&format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Postgres, version: '17', resources: {{requests: {{cpu: 20m}}}}, {spec}}}\n"
+    ));
+    eventually(400, || {
+        let found = cluster.get("database", namespace, "db");
+        let status = &found["status"];
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let mut ready = conditions.filter(|it| it["type"] == "Ready");
+        let current = status["observedGeneration"] == found["metadata"]["generation"];
+        match current && ready.any(|it| it["reason"] == reason) {
+            true => Ok(()),
+            false => Err(format!("{status:#}")),
+        }
+    });
+    let killed = kills.lock().expect("nobody panics").clone();
+    println!("{} kills: {killed:?}", killed.len());
+    killed.len()
+}
+
+/// Names of all objects of a kind.
+fn names(cluster: &Cluster, namespace: &str, kind: &str) -> Vec<String> {
+    let list = cluster.list(kind, namespace);
+    let name = |it: &Value| it["metadata"]["name"].as_str().unwrap_or("").to_owned();
+    list.iter().map(name).collect()
+}
+
+/// Deletions in a namespace by whomever, but of pods.
+fn deletions(requests: &[Value], namespace: &str) -> Vec<String> {
+    let deletes = requests.iter().filter(|it| {
+        let object = &it["objectRef"];
+        it["verb"] == "delete" && object["namespace"] == namespace && object["resource"] != "pods"
+    });
+    deletes
+        .map(|it| format!("{} by {}", it["requestURI"], it["user"]["username"]))
+        .collect()
+}
+
+fn a_kill_in_each_write_loses_nothing_of_several_servers() {
+    let cluster = Cluster::connect();
+    let namespace = cluster.project("killed-several");
+    let begin = cluster.audit_position();
+    let (_gate, kills) = killing(&cluster, &namespace);
+    let spec = "storage: {size: 512Mi}, replicas: 2";
+    let made = change(&cluster, &namespace, &kills, spec, "Ready");
+    let client = cluster.client(&namespace, "db", "client");
+    let fill = "create table kept as select 42 as n";
+    client.ask(fill).expect("it takes it");
+    let get = || cluster.get("database", &namespace, "db");
+    let identity = get()["status"]["identity"].clone();
+    let servers = || cluster.get("clusters.postgresql.cnpg.io", &namespace, "db");
+    let uid = servers()["metadata"]["uid"].clone();
+    // It goes, and what it had stays without pods.
+    kills.lock().expect("nobody panics").clear();
+    cluster.delete("database", &namespace, "db");
+    let gone = kills.lock().expect("nobody panics").clone();
+    println!("{} kills: {gone:?}", gone.len());
+    assert_eq!(
+        servers()["metadata"]["annotations"]["cnpg.io/hibernation"],
+        "on"
+    );
+    let back = change(&cluster, &namespace, &kills, spec, "Ready");
+    assert!(made >= 8 && !gone.is_empty() && back >= 3);
+    cluster.operator_ready();
+    assert_eq!(eventually(120, || client.ask("select n from kept")), "42");
+    assert_eq!(get()["status"]["identity"], identity);
+    assert_eq!(servers()["metadata"]["uid"], uid, "they were made once");
+    assert_eq!(
+        names(&cluster, &namespace, "persistentvolumeclaims"),
+        ["db-1", "db-2"]
+    );
+    let deleted = deletions(&cluster.audited(begin), &namespace);
+    let data = |it: &&String| {
+        ["clusters", "claims", "secrets"]
+            .iter()
+            .any(|of| it.contains(of))
+    };
+    assert_eq!(deleted.iter().find(data), None, "{deleted:?}");
+}
+
 fn a_kill_in_each_write_loses_nothing_of_a_database() {
     let cluster = Cluster::connect();
     let namespace = cluster.project("killed");
     let begin = cluster.audit_position();
     let (_gate, kills) = killing(&cluster, &namespace);
     let get = || cluster.get("database", &namespace, "db");
-    // Applies a change, waits until it is through, and gives how often the operator was killed.
     let change = |more: &str, reason: &str| {
-        kills.lock().expect("nobody panics").clear();
-        cluster.apply(&format!(
-            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Postgres, version: '17', storage: {{size: 256Mi}}, resources: {{requests: {{cpu: 20m}}}}{more}}}\n"
-        ));
-        eventually(400, || {
-            let found = get();
-            let status = &found["status"];
-            let conditions = status["conditions"].as_array().into_iter().flatten();
-            let mut ready = conditions.filter(|it| it["type"] == "Ready");
-            let current = status["observedGeneration"] == found["metadata"]["generation"];
-            match current && ready.any(|it| it["reason"] == reason) {
-                true => Ok(()),
-                false => Err(format!("{status:#}")),
-            }
-        });
-        let killed = kills.lock().expect("nobody panics").clone();
-        println!("{} kills: {killed:?}", killed.len());
-        killed.len()
+        let spec = format!("storage: {{size: 256Mi}}{more}");
+        change(&cluster, &namespace, &kills, &spec, reason)
     };
     let made = change("", "Ready");
     let client = cluster.client(&namespace, "db", "client");
@@ -149,17 +222,9 @@ fn a_kill_in_each_write_loses_nothing_of_a_database() {
         other => Err(format!("{other:?}")),
     });
     assert_eq!(get()["status"]["identity"], identity);
-    let names = |kind: &str| {
-        let list = cluster.list(kind, &namespace);
-        let name = |it: &Value| it["metadata"]["name"].as_str().unwrap_or("").to_owned();
-        list.iter().map(name).collect::<Vec<_>>()
-    };
+    let names = |kind: &str| names(&cluster, &namespace, kind);
     assert_eq!(names("persistentvolumeclaims"), ["db-data"]);
     assert_eq!(names("statefulsets"), ["db"]);
-    let requests = cluster.audited(begin);
-    let deletes = requests.iter().filter(|it| {
-        let object = &it["objectRef"];
-        it["verb"] == "delete" && object["namespace"] == *namespace && object["resource"] != "pods"
-    });
-    assert_eq!(deletes.count(), 0);
+    let deleted = deletions(&cluster.audited(begin), &namespace);
+    assert!(deleted.is_empty(), "{deleted:?}");
 }

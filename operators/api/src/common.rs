@@ -139,6 +139,8 @@ pub mod condition {
     pub const COMMIT_STATUS_POSTED: &str = "CommitStatusPosted";
     /// Database: there is room on its volume.
     pub const STORAGE_AMPLE: &str = "StorageAmple";
+    /// Database: all of its several servers are up.
+    pub const REPLICATED: &str = "Replicated";
     /// Database: the last backup was taken, and proven by a restore.
     pub const BACKUP_READY: &str = "BackupReady";
     /// Database: its image is the newest of its major version, or was when it was looked for.

@@ -28,6 +28,7 @@ use crate::{
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
     printcolumn(name = "Engine", type_ = "string", json_path = ".spec.engine"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Servers", type_ = "string", json_path = ".status.replication.ready", priority = 1),
     printcolumn(name = "Storage", type_ = "string", json_path = ".status.storage"),
     printcolumn(name = "Used", type_ = "string", json_path = ".status.storageUsed"),
     printcolumn(name = "Last Backup", type_ = "date", json_path = ".status.backup.last"),
@@ -46,6 +47,10 @@ use crate::{
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres' || self.tls.mode == 'Require'").message("tls of Redis and Valkey is for all clients or for none, as they have one port: write tls: {mode: Require}, or remove it"),
     validation = Rule::new("!has(self.deniedCommands) || size(self.deniedCommands) == 0 || self.engine != 'Postgres'").message("deniedCommands are of Redis and Valkey: remove them, and say by GRANT and REVOKE what users of Postgres may"),
+    validation = Rule::new("self.replicas == 1 || self.engine == 'Postgres'").message("replicas are of Postgres: remove them, the other engines run as one server"),
+    validation = Rule::new("(self.replicas > 1) == (oldSelf.replicas > 1)").message("replicas cannot change between 1 and more: create another Database with as many as you want, and have it restore.from.database this one"),
+    validation = Rule::new("self.replicas == 1 || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
+    validation = Rule::new("self.replicas == 1 || !has(self.init)").message("init is for a single server: remove it, and run the SQL as run.release of a Service"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
@@ -57,7 +62,12 @@ pub struct DatabaseSpec {
     /// Major version, in quotes: '16', '17' or '18' for Postgres, '7' for Redis, '8' or '9' for Valkey.
     #[schemars(length(max = 16))]
     pub version: String,
-    /// Its volume.
+    /// Servers that hold the data, one of which is the primary. More than one are of Postgres alone,
+    /// need CloudNativePG in the cluster, and take over from each other. Default: 1.
+    #[serde(default = "default_replicas")]
+    #[schemars(range(min = 1, max = 9))]
+    pub replicas: i32,
+    /// The volume of each server.
     #[serde(default)]
     pub storage: Storage,
     /// CPU and memory. Default: requests 100m and 256Mi, limits 1 and 512Mi.
@@ -103,6 +113,17 @@ pub struct DatabaseSpec {
     /// Database's name.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+fn default_replicas() -> i32 {
+    1
+}
+
+impl DatabaseSpec {
+    /// Whether there are several servers, which CloudNativePG runs.
+    pub fn is_replicated(&self) -> bool {
+        self.replicas > 1
+    }
 }
 
 impl Database {
@@ -235,9 +256,12 @@ pub struct DatabaseStatus {
     /// Port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
-    /// The volume's claim.
+    /// The volume's claim, of a single server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
+    /// How its servers are, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<ReplicationStatus>,
     /// Size that the volume really has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<String>,
@@ -262,6 +286,19 @@ pub struct DatabaseStatus {
     /// Data were written: an empty volume is refused from now on instead of initialised.
     #[serde(default)]
     pub initialised: bool,
+}
+
+/// What CloudNativePG says of a Database's servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicationStatus {
+    /// Name of CloudNativePG's Cluster.
+    pub cluster: String,
+    /// The pod that takes writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// Servers that are up, as `2/3`.
+    pub ready: String,
 }
 
 /// What Trackbed observed of a Database's credentials.

@@ -53,6 +53,11 @@ pub fn data_claim(database: &str) -> String {
     format!("{database}-data")
 }
 
+/// The Service that CloudNativePG makes for whichever of a Database's servers takes writes.
+pub fn primary(database: &str) -> String {
+    format!("{database}-rw")
+}
+
 /// The claim that holds a Database's backups, where they are on a volume.
 pub fn backup_claim(database: &str) -> String {
     format!("{database}-backups")

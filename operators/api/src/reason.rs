@@ -272,6 +272,12 @@ reasons! {
         /// The SQL that a database is to begin with does not run.
         InitFailed: retryable = false, again = Yes,
             help = "The SQL of `init` is not there, or does not run; the message has the server's words, and nothing of it stays. Correct the ConfigMap, or name another: it is tried again whenever the pod starts, at least every five minutes.";
+        /// Several servers are asked for, and nobody here runs them.
+        CloudNativePgMissing: retryable = false, again = No,
+            help = "Several `replicas` are run by CloudNativePG, and the cluster does not have it. Have the platform team install it and restart the operator, which looks for it when it starts; or create the Database with one.";
+        /// One of several servers is not up.
+        ReplicasMissing: retryable = true, again = Yes,
+            help = "Not all servers of the Database are up. The others serve; how many may still fail the message says. `kubectl describe cluster.postgresql.cnpg.io` of that name has CloudNativePG's words.";
         /// The database server does not start.
         DatabaseNotReady: retryable = true, again = Yes,
             help = "The server does not start or does not answer. The message has its last words.";

@@ -10,7 +10,7 @@ use promql_parser::{
 use serde_json::Value;
 use trackbed_api::common::condition::BACKUP_READY;
 use trackbed_codegen::root;
-use trackbed_database::plan::{job, server, settings, storage::Volume};
+use trackbed_database::plan::{job, queries, server, settings, storage::Volume};
 use trackbed_kit::Fact;
 use trackbed_supervisor::observe::{METRICS, PORT, PREFIX, backups};
 
@@ -26,6 +26,7 @@ fn known() -> BTreeSet<String> {
     let operator = text.lines().filter(|line| !line.starts_with('#'));
     let operator = operator.filter_map(|line| line.split(['{', ' ']).next());
     let servers = METRICS.into_iter().chain(backups::METRICS);
+    let servers = servers.chain(queries::METRICS);
     let servers = servers.map(|(name, _)| format!("{PREFIX}_{name}"));
     operator.map(str::to_owned).chain(servers).collect()
 }
@@ -135,7 +136,7 @@ fn servers_read_what_the_operator_says_of_backups() {
 fn what_is_asked_for_is_there() {
     let known = known();
     for (path, least) in [
-        ("charts/trackbed/files/alerts.yaml", 9),
+        ("charts/trackbed/files/alerts.yaml", 10),
         ("charts/trackbed/files/dashboard.json", 10),
     ] {
         let file = read(path);

@@ -24,6 +24,7 @@ fn settings(values: &Value) -> Value {
         "ingressClass",
         "ingressNamespace",
         "monitoringNamespace",
+        "cloudnativePgNamespace",
         "clusterCidrs",
         "clusterDomain",
         "registry",

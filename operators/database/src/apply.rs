@@ -23,6 +23,7 @@ use trackbed_kit::{
 
 use crate::{
     FINALIZER,
+    cloudnative_pg::{Cluster, HIBERNATION},
     observe::Seen,
     plan::{
         Children, backup::Backups, deletion::Data, restart::Restart, restore::Act, update::Looks,
@@ -50,6 +51,7 @@ pub(crate) async fn apply(
         policy,
         restore,
         set,
+        cluster,
         restart,
         backups,
         looks,
@@ -69,17 +71,25 @@ pub(crate) async fn apply(
         to.put(&certificate, seen.certificate.as_ref(), Fence::Observed)
             .await?;
     }
-    let claimed = to.put(&claim, seen.claim.as_deref(), Fence::None).await;
+    let claimed = match claim {
+        Some(claim) => to.put(&claim, seen.claim.as_deref(), Fence::None).await,
+        None => Ok(()),
+    };
     to.put(&settings, seen.settings.as_ref(), Fence::None)
         .await?;
-    to.put(&service, seen.service.as_deref(), Fence::None)
-        .await?;
-    to.put(&headless, seen.headless.as_deref(), Fence::None)
-        .await?;
+    for (service, live) in [(service, &seen.service), (headless, &seen.headless)] {
+        if let Some(service) = service {
+            to.put(&service, live.as_deref(), Fence::None).await?;
+        }
+    }
     to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
     to.restore(&restore).await?;
     if let Some(set) = set {
         to.server(&set, seen.set.as_deref()).await?;
+    }
+    if let Some(cluster) = cluster {
+        to.put(&cluster, seen.cluster.as_deref(), Fence::Observed)
+            .await?;
     }
     let backed_up = to.back_up(&backups, seen).await;
     let looked = to.look(&looks, seen).await;
@@ -200,21 +210,21 @@ pub(crate) async fn remove(
     if !object.finalizers().iter().any(|it| it == FINALIZER) {
         return Ok(());
     }
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let name = object.name_any();
+    let several = object.spec.is_replicated() && context.config.served.cloudnative_pg;
+    if several && matches!(data, Data::Kept | Data::Unconfirmed) {
+        sleep(context, object).await?;
+    }
     match data {
         Data::Kept | Data::WithNamespace => {}
-        Data::GivenUp => {
-            let claims: Api<PersistentVolumeClaim> =
-                Api::namespaced(context.client.clone(), &namespace);
-            let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-            purge(context, object, &claims, &names::data_claim(&name)).await?;
-            purge(context, object, &secrets, &names::standby(&name)).await?;
-            purge(context, object, &secrets, &names::credentials(&name)).await?;
-        }
+        Data::GivenUp => give_up(context, object).await?,
         Data::Unconfirmed => {
+            let what = match several {
+                true => format!("Cluster {name}"),
+                false => format!("claim {}", names::data_claim(&name)),
+            };
             let note = format!(
-                "claim {} and Secret {} are kept: the deletion of data was not confirmed by the annotation {}={name}. Create the Database again to take them up, or delete them yourself",
-                names::data_claim(&name),
+                "{what} and Secret {} are kept: the deletion of data was not confirmed by the annotation {}={name}. Create the Database again to take them up, or delete them yourself",
                 names::credentials(&name),
                 labels::CONFIRM_DELETION,
             );
@@ -222,6 +232,50 @@ pub(crate) async fn remove(
         }
     }
     finalizer::release(api, object, FINALIZER).await
+}
+
+/// Deletes all that would stay.
+async fn give_up(context: &Context, object: &Database) -> Result<(), Error> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let client = || context.client.clone();
+    if object.spec.is_replicated() && context.config.served.cloudnative_pg {
+        let clusters: Api<Cluster> = Api::namespaced(client(), &namespace);
+        purge(context, object, &clusters, &name).await?;
+    }
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client(), &namespace);
+    purge(context, object, &claims, &names::data_claim(&name)).await?;
+    let secrets: Api<Secret> = Api::namespaced(client(), &namespace);
+    for secret in [
+        names::database_certificate(&name),
+        names::standby(&name),
+        names::credentials(&name),
+    ] {
+        purge(context, object, &secrets, &secret).await?;
+    }
+    Ok(())
+}
+
+/// Ends the pods of servers whose data stay.
+async fn sleep(context: &Context, object: &Database) -> Result<(), Error> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api: Api<Cluster> = Api::namespaced(context.client.clone(), &namespace);
+    let live = read::get(&api, &name).await?;
+    let Some(live) = live.filter(|live| is_of(live, object)) else {
+        return Ok(());
+    };
+    let body = json!({"metadata": {"annotations": {HIBERNATION: "on"}}});
+    let parameters = PatchParams::apply(&labels::field_manager(Database::CONTROLLER));
+    api.patch(&name, &parameters, &Patch::Merge(&body))
+        .await
+        .map_err(|source| Error::api(format!("patch {}", describe(&live)), source))?;
+    context.metrics.write(Database::CONTROLLER, "patch");
+    Ok(())
+}
+
+/// Whether something that stays is this Database's.
+fn is_of<K: Child>(live: &K, object: &Database) -> bool {
+    meta::is_managed(live)
+        && meta::label(live, labels::DATABASE) == Some(object.name_any().as_str())
 }
 
 /// Deletes what is this Database's, by uid.
@@ -232,10 +286,7 @@ async fn purge<K: Child>(
     name: &str,
 ) -> Result<(), Error> {
     match read::get(api, name).await? {
-        Some(live)
-            if meta::is_managed(&live)
-                && meta::label(&live, labels::DATABASE) == Some(object.name_any().as_str()) =>
-        {
+        Some(live) if is_of(&live, object) => {
             delete(context, Database::CONTROLLER, api, &live).await
         }
         _ => Ok(()),

@@ -4,6 +4,7 @@
 //! deletion under the policy `Delete` does, on purpose and by uid.
 
 mod apply;
+pub mod cloudnative_pg;
 pub mod observe;
 pub mod plan;
 mod volumes;
@@ -29,6 +30,7 @@ use trackbed_kit::{
     rbac::{Right, Scope, WATCH},
 };
 
+use cloudnative_pg::Cluster;
 use observe::{Stores, observe};
 use plan::plan;
 use volumes::Volumes;
@@ -80,6 +82,13 @@ pub const RIGHTS: &[Right] = &[
         &["statefulsets"],
         &["create", "patch"],
     ),
+    Right::new(Scope::Cluster, "postgresql.cnpg.io", &["clusters"], WATCH),
+    Right::new(
+        Scope::Environment,
+        "postgresql.cnpg.io",
+        &["clusters"],
+        &["get", "create", "patch", "delete"],
+    ),
     Right::new(
         Scope::Environment,
         "batch",
@@ -100,7 +109,8 @@ pub fn start(
     caches: &mut Caches,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
-    let stores = Stores::new(caches);
+    let served = context.config.served;
+    let stores = Stores::new(caches, served);
     let (volumes, changed) = Volumes::new();
     let controller = harness::controller::<Database>(caches)
         .reconcile_on(changed)
@@ -115,6 +125,13 @@ pub fn start(
             labels::DATABASE,
         ))
         .reconcile_on(harness::labelled(caches.changes::<Pod>(), labels::DATABASE));
+    let controller = match served.cloudnative_pg {
+        true => {
+            let clusters = caches.changes::<Cluster>();
+            controller.reconcile_on(harness::labelled(clusters, labels::DATABASE))
+        }
+        false => controller,
+    };
     let shared = context.clone();
     harness::run(controller, context, stop, move |object| {
         let (context, stores, volumes) = (shared.clone(), stores.clone(), volumes.clone());

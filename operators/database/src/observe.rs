@@ -8,11 +8,12 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service},
     networking::v1::NetworkPolicy,
 };
-use kube::{Api, ResourceExt, runtime::reflector::ObjectRef};
+use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
 use trackbed_api::{Database, labels, names};
-use trackbed_kit::{Cache, Caches, Context, Error, meta, read::get};
+use trackbed_kit::{Cache, Caches, Context, Error, config::Served, meta, read::get};
 
 use crate::{
+    cloudnative_pg::{CLUSTER, Cluster},
     plan::{self, storage::Volume},
     volumes::Volumes,
 };
@@ -23,6 +24,7 @@ pub struct Stores {
     /// The environments' namespaces.
     pub namespaces: Cache<Namespace>,
     sets: Cache<StatefulSet>,
+    clusters: Cache<Cluster>,
     services: Cache<Service>,
     policies: Cache<NetworkPolicy>,
     claims: Cache<PersistentVolumeClaim>,
@@ -34,10 +36,11 @@ pub struct Stores {
 
 impl Stores {
     /// Asks for the caches.
-    pub fn new(caches: &mut Caches) -> Self {
+    pub fn new(caches: &mut Caches, served: Served) -> Self {
         Self {
             namespaces: caches.managed(),
             sets: caches.managed(),
+            clusters: caches.managed_if(served.cloudnative_pg),
             services: caches.managed(),
             policies: caches.managed(),
             claims: caches.managed(),
@@ -103,6 +106,12 @@ pub struct Seen {
     pub claim: Option<Arc<PersistentVolumeClaim>>,
     /// The server.
     pub set: Option<Arc<StatefulSet>>,
+    /// The servers, where there are several.
+    pub cluster: Option<Arc<Cluster>>,
+    /// Their pods, as long as none takes writes.
+    pub instances: Vec<Pod>,
+    /// Their volumes, as long as they are not there, or have not the size that they are to have.
+    pub volumes: Vec<PersistentVolumeClaim>,
     /// The address.
     pub service: Option<Arc<Service>>,
     /// The name of the pod.
@@ -149,8 +158,12 @@ pub async fn observe(
         pod.as_deref().and_then(address),
     );
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    let several = several(context, stores, object, &namespace, &name).await?;
     Ok(Seen {
         project,
+        cluster: several.cluster,
+        instances: several.pods,
+        volumes: several.volumes,
         secret: get(&secrets, &names::credentials(&name)).await?,
         standby: get(&secrets, &names::standby(&name)).await?,
         settings: get(&maps, &plan::settings::name(&name)).await?,
@@ -178,6 +191,54 @@ pub async fn observe(
             },
         },
     })
+}
+
+/// What there is of several servers.
+#[derive(Default)]
+struct Several {
+    cluster: Option<Arc<Cluster>>,
+    pods: Vec<Pod>,
+    volumes: Vec<PersistentVolumeClaim>,
+}
+
+/// Nobody watches pods and volumes of others: they are looked at while something is wrong.
+async fn several(
+    context: &Context,
+    stores: &Stores,
+    object: &Database,
+    namespace: &str,
+    name: &str,
+) -> Result<Several, Error> {
+    if !object.spec.is_replicated() || !context.config.served.cloudnative_pg {
+        return Ok(Several::default());
+    }
+    let client = || context.client.clone();
+    let cluster = match stores.clusters.get(namespace, name) {
+        // It may be somebody else's, whom nobody watches either.
+        None => get(&Api::namespaced(client(), namespace), name)
+            .await?
+            .map(Arc::new),
+        found => found,
+    };
+    let theirs = ListParams::default().labels(&format!("{CLUSTER}={name}"));
+    let serves = cluster.as_deref().map(plan::replicas::serves);
+    let mut several = Several::default();
+    if serves == Some(false) {
+        let pods: Api<Pod> = Api::namespaced(client(), namespace);
+        let found = pods.list(&theirs).await;
+        several.pods = found.map_err(|it| Error::api("list pods", it))?.items;
+    }
+    let size = object.status.as_ref().and_then(|it| it.storage.as_deref());
+    if !cluster
+        .as_deref()
+        .is_some_and(|it| plan::cluster::has_size(it, size))
+    {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client(), namespace);
+        let found = claims.list(&theirs).await;
+        let found = found.map_err(|it| Error::api("list persistentvolumeclaims", it))?;
+        several.volumes = found.items;
+    }
+    Ok(Several { cluster, ..several })
 }
 
 fn backups(stores: &Stores, object: &Database, namespace: &str, name: &str) -> Backups {

@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod backup;
 pub mod claim;
+pub(crate) mod cluster;
 pub mod deletion;
 pub mod destination;
 pub mod health;
@@ -12,6 +13,8 @@ mod known;
 pub mod parameters;
 pub mod pod;
 pub mod policy;
+pub mod queries;
+pub(crate) mod replicas;
 pub mod restart;
 pub mod restore;
 pub mod rotation;
@@ -38,12 +41,17 @@ use std::time::Duration;
 use trackbed_api::{Database, DatabaseStatus, labels, reason::Reason};
 use trackbed_kit::{Config, Fact, Health, Plan as Outcome, conditions::find, meta};
 
-use crate::observe::Seen;
+use crate::{
+    cloudnative_pg::{CLUSTER, Cluster},
+    observe::Seen,
+};
 
 /// How often the Secret, which nobody watches, is looked at.
 const SECRET: Duration = Duration::from_secs(600);
 /// And when there is something to wait for in one.
 const LACKING: Duration = Duration::from_secs(30);
+/// How often servers are looked at that somebody else has trouble to start.
+const TROUBLE: Duration = Duration::from_secs(15);
 
 /// Everything that follows from a look at a Database.
 #[derive(Clone, Debug)]
@@ -63,20 +71,22 @@ pub struct Children {
     pub standby: Secret,
     /// The certificate, where it is of the Database's own authority.
     pub certificate: Option<Secret>,
-    /// The volume.
-    pub claim: PersistentVolumeClaim,
+    /// The volume of a single server.
+    pub claim: Option<PersistentVolumeClaim>,
     /// The server's settings.
     pub settings: ConfigMap,
-    /// The address.
-    pub service: Service,
-    /// The name of the pod.
-    pub headless: Service,
+    /// The address. `None`: there is nothing behind it yet.
+    pub service: Option<Service>,
+    /// The name of a single server's pod.
+    pub headless: Option<Service>,
     /// Who may connect.
     pub policy: NetworkPolicy,
     /// About what restores the backup that it begins with.
     pub restore: restore::Act,
     /// The server. `None`: it stays as it is.
     pub set: Option<StatefulSet>,
+    /// The servers, where there are several. `None`: they stay as they are.
+    pub cluster: Option<Cluster>,
     /// The pod that makes room for one as the server is to be.
     pub restart: Option<restart::Restart>,
     /// What takes backups.
@@ -126,15 +136,17 @@ impl Place<'_> {
         )
     }
 
-    /// Labels of the pod.
+    /// Labels of the pod, or of the several.
     pub fn selector(&self) -> std::collections::BTreeMap<String, String> {
-        [
-            (labels::DATABASE, self.name.as_str()),
-            (labels::ROLE, "database"),
-        ]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+        let name = self.name.as_str();
+        let selector = match self.object.spec.is_replicated() {
+            true => vec![(CLUSTER, name)],
+            false => vec![(labels::DATABASE, name), (labels::ROLE, "database")],
+        };
+        selector
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 
@@ -168,34 +180,61 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     };
     let (usage, size) = (known.usage.as_ref(), known.size.as_deref());
     let facts = storage::fact(usage, &health, size, &before);
+    let replicated = replicas::fact(&place, seen);
     let (settings, health) = match known.settings(&place, seen, health) {
         Ok(settings) => settings,
         Err(health) => return of(before, health, None, None),
     };
     let (server, restore, health) = known.server(&place, seen, &settings, health);
-    let look = known.lacks.as_ref().map_or(SECRET, |_| LACKING);
-    let again = known.logins.again.map_or(look, |again| again.min(look));
-    let children = Children {
-        secret: known.secret(&place, seen),
-        certificate: known.transport.as_ref().and_then(|it| it.own.clone()),
-        standby: rotation::standby(&place, &known.logins),
-        claim: claim::desired(&place, seen),
-        service: service::desired(&place),
-        headless: service::headless(&place),
-        policy: policy::desired(&place),
-        backups: backup::desired(&place, seen, &before),
-        looks: update::desired(&place, seen, &before),
-        restore,
-        set: server.set,
-        restart: server.restart,
-        settings,
-    };
+    let again = again(&place, seen, &known);
+    let children = children(&place, seen, &before, &known, (settings, server, restore));
     let proven = known.proven.clone();
     let newest = update::fact(&object.spec, seen, &before, config);
-    let status = known.status(&place, before);
+    let status = known.status(&place, seen, before);
     let mut plan = of(status, health, Some(children), Some(again));
-    plan.outcome.facts = facts.into_iter().chain(proven).chain(newest).collect();
+    let facts = facts.into_iter().chain(replicated);
+    plan.outcome.facts = facts.chain(proven).chain(newest).collect();
     plan
+}
+
+/// When to look again.
+fn again(place: &Place<'_>, seen: &Seen, known: &Known) -> Duration {
+    let grows = !seen.volumes.is_empty();
+    let trouble = place.object.spec.is_replicated() && (grows || !health::answers(seen));
+    let look = match (trouble, &known.lacks) {
+        (true, _) => TROUBLE,
+        (false, Some(_)) => LACKING,
+        (false, None) => SECRET,
+    };
+    known.logins.again.map_or(look, |again| again.min(look))
+}
+
+/// What is written, with what was decided about the server.
+fn children(
+    place: &Place<'_>,
+    seen: &Seen,
+    before: &DatabaseStatus,
+    known: &Known,
+    (settings, server, restore): (ConfigMap, known::Server, restore::Act),
+) -> Children {
+    let single = !place.object.spec.is_replicated();
+    Children {
+        secret: known.secret(place, seen),
+        certificate: known.transport.as_ref().and_then(|it| it.own.clone()),
+        standby: rotation::standby(place, &known.logins),
+        claim: single.then(|| claim::desired(place, seen)),
+        // Nobody is to come before what is restored into a server that runs.
+        service: (single || !known.restores).then(|| service::desired(place)),
+        headless: single.then(|| service::headless(place)),
+        policy: policy::desired(place),
+        backups: backup::desired(place, seen, before),
+        looks: update::desired(place, seen, before),
+        restore,
+        set: server.set,
+        cluster: server.cluster,
+        restart: server.restart,
+        settings,
+    }
 }
 
 /// What Events are to say: conditions that are False now and were not, or are for another reason.

@@ -42,11 +42,18 @@ pub struct Config {
     /// What the cluster serves besides Kubernetes' own kinds: found out at the start.
     #[serde(skip)]
     pub served: Served,
+    /// Ports of the API server, as its Service in the cluster has them: found out at the start.
+    #[serde(skip)]
+    pub api_ports: Vec<i32>,
     /// Labels of the namespace that the ingress controller runs in.
     pub ingress_namespace: BTreeMap<String, String>,
     /// Labels of the namespace that Prometheus runs in. Empty: it reads no database's metrics.
     #[serde(default)]
     pub monitoring_namespace: BTreeMap<String, String>,
+    /// Labels of the namespace that CloudNativePG's operator runs in. Default: its name is
+    /// `cnpg-system`.
+    #[serde(default = "cloudnative_pg_namespace")]
+    pub cloudnative_pg_namespace: BTreeMap<String, String>,
     /// Address ranges of pods and Services: not part of "the internet" that pods may reach.
     #[serde(default)]
     pub cluster_cidrs: Vec<String>,
@@ -73,6 +80,12 @@ fn https() -> String {
 }
 fn cluster_domain() -> String {
     "cluster.local".to_owned()
+}
+fn cloudnative_pg_namespace() -> BTreeMap<String, String> {
+    BTreeMap::from([(
+        "kubernetes.io/metadata.name".to_owned(),
+        "cnpg-system".to_owned(),
+    )])
 }
 fn concurrency() -> u16 {
     16
@@ -186,6 +199,8 @@ pub struct Served {
     pub certificates: bool,
     /// The Gateway API's.
     pub gateways: bool,
+    /// CloudNativePG's.
+    pub cloudnative_pg: bool,
 }
 
 /// How forges reach the operator.
@@ -296,11 +311,13 @@ impl Config {
             tls: Tls::default(),
             custom_domains: CustomDomains::default(),
             served: Served::default(),
+            api_ports: vec![443, 6443],
             ingress_namespace: BTreeMap::from([(
                 "kubernetes.io/metadata.name".into(),
                 "ingress".into(),
             )]),
             monitoring_namespace: BTreeMap::new(),
+            cloudnative_pg_namespace: cloudnative_pg_namespace(),
             cluster_cidrs: vec!["10.201.0.0/16".into(), "10.202.0.0/16".into()],
             cluster_domain: "cluster.local".into(),
             registry: Registry {
@@ -352,7 +369,11 @@ build: {cacheSize: 5Gi, compression: zstd}
 webhooks: {url: 'https://hooks.example.com'}
 ";
         let config: Config = serde_saphyr::from_str(text).expect("settings");
-        assert_eq!(config, Config::example());
+        let found = Config {
+            api_ports: Vec::new(),
+            ..Config::example()
+        };
+        assert_eq!(config, found);
         let wrong = text.replace("baseDomain", "baseDomian");
         assert!(serde_saphyr::from_str::<Config>(&wrong).is_err());
     }

@@ -5,11 +5,12 @@ mod http;
 mod leader;
 mod webhooks;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use futures::{FutureExt, future};
-use kube::Client;
+use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::util::intstr::IntOrString};
+use kube::{Api, Client, api::ListParams};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use trackbed_kit::{Caches, Config, Context, config::Served, metrics::Metrics};
@@ -116,6 +117,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     }
     let config = Config {
         served: served(&client).await?,
+        api_ports: api_ports(&client).await?,
         ..config
     };
     let context = Arc::new(Context::new(client, config, metrics, Some(identity)));
@@ -148,9 +150,27 @@ async fn served(client: &Client) -> Result<Served, Error> {
     let served = Served {
         certificates: serves("cert-manager.io"),
         gateways: serves("gateway.networking.k8s.io"),
+        cloudnative_pg: serves("postgresql.cnpg.io"),
     };
     tracing::info!(?served, "looked for kinds of others");
     Ok(served)
+}
+
+/// Ports of the API server: that of its Service, and the one behind it. Network policies count one or
+/// the other, by who enforces them.
+async fn api_ports(client: &Client) -> Result<Vec<i32>, Error> {
+    let services: Api<Service> = Api::namespaced(client.clone(), "default");
+    let named = ListParams::default().fields("metadata.name=kubernetes");
+    let found = services.list(&named).await.map_err(Error::Client)?;
+    let ports = found.items.into_iter().filter_map(|it| it.spec?.ports);
+    let ports: BTreeSet<i32> = ports
+        .flatten()
+        .flat_map(|it| match it.target_port {
+            Some(IntOrString::Int(behind)) => vec![it.port, behind],
+            _ => vec![it.port],
+        })
+        .collect();
+    Ok(ports.into_iter().collect())
 }
 
 /// Starts caches and controllers and waits until a stop has drained them.

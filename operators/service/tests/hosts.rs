@@ -350,6 +350,7 @@ fn a_gateway_of_its_own_has_only_hosts_whose_certificate_is_there() {
         config.served = Served {
             certificates: true,
             gateways: true,
+            ..Served::default()
         };
     });
     expect![[r#"

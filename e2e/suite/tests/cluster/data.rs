@@ -58,7 +58,7 @@ fn rows_survive_pods_the_operator_and_deletion_under_retain() {
     // What the server would not take never reaches it.
     let parameters = |parameters: &str| {
         let patch = format!("{{\"spec\":{{\"parameters\":{parameters}}}}}");
-        let database = ["patch", "database", "postgres-17", "-n", &namespace];
+        let database = ["patch", "tdb", "postgres-17", "-n", &namespace];
         cluster.run(
             &[&database[..], &["--type=merge", "-p", &patch]].concat(),
             "",
@@ -118,14 +118,7 @@ fn rows_survive_pods_the_operator_and_deletion_under_retain() {
             .filter(|name| name.starts_with("redis-"))
             .collect::<Vec<_>>()
     };
-    let patch = [
-        "patch",
-        "database",
-        "redis",
-        "-n",
-        &namespace,
-        "--type=merge",
-    ];
+    let patch = ["patch", "tdb", "redis", "-n", &namespace, "--type=merge"];
     cluster.run(&[&patch[..], &["-p", policy]].concat(), "");
     cluster.delete("database", &namespace, "redis");
     assert_eq!(data(), ["redis-data", "redis-credentials", "redis-standby"]);
@@ -143,7 +136,7 @@ fn rows_survive_pods_the_operator_and_deletion_under_retain() {
     cluster.run(&[&patch[..], &["-p", policy]].concat(), "");
     let confirmed = "trackbed.dev/confirm-deletion=redis";
     cluster.run(
-        &["annotate", "database", "redis", confirmed, "-n", &namespace],
+        &["annotate", "tdb", "redis", confirmed, "-n", &namespace],
         "",
     );
     cluster.delete("database", &namespace, "redis");

@@ -91,6 +91,7 @@ fn a_database() {
           },
           "deletionPolicy": "Retain",
           "engine": "Postgres",
+          "replicas": 1,
           "resources": {},
           "storage": {
             "size": "1Gi"

@@ -125,7 +125,7 @@ fn nothing_but_two_acts_takes_data() {
     ));
     cluster.wait_reason("database", NAMESPACE, "db", "DataMissing", 180);
     database("given", "Delete");
-    confirm(&["database", "given", "-n", NAMESPACE], "given");
+    confirm(&["tdb", "given", "-n", NAMESPACE], "given");
     confirm(&["namespace", NAMESPACE], NAMESPACE);
     // Its finalizers wait for nobody, whatever goes first in it.
     let goes = ["delete", "namespace", NAMESPACE, "--timeout=300s"];

@@ -101,7 +101,7 @@ fn suspend(cluster: &Cluster, databases: &[&str], suspend: bool) {
         let patch = format!("{{\"spec\":{{\"suspend\":{suspend}}}}}");
         let patch = [
             "patch",
-            "database",
+            "tdb",
             name,
             "-n",
             NAMESPACE,

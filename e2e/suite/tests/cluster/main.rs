@@ -29,6 +29,7 @@ mod promotion;
 mod registry;
 mod release_failures;
 mod releases;
+mod replicas;
 mod rotation;
 mod scaling;
 mod source_failures;

@@ -147,7 +147,7 @@ fn a_server_stays_with_its_image_until_a_newer_one_is_asked_for() {
     cluster.run(
         &[
             "patch",
-            "database",
+            "tdb",
             "db",
             "-n",
             NAMESPACE,

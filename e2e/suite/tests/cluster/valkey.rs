@@ -39,7 +39,7 @@ fn has(client: &Client, question: &str, answer: &str) {
 
 fn suspend(cluster: &Cluster, namespace: &str, name: &str, suspend: bool) {
     let patch = format!("{{\"spec\":{{\"suspend\":{suspend}}}}}");
-    let database = ["patch", "database", name, "-n", namespace];
+    let database = ["patch", "tdb", name, "-n", namespace];
     cluster.run(
         &[&database[..], &["--type=merge", "-p", &patch]].concat(),
         "",

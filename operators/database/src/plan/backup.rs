@@ -49,7 +49,7 @@ pub fn desired(place: &Place<'_>, seen: &Seen, before: &DatabaseStatus) -> Backu
         return Backups::default();
     };
     let volume = backup.destination.volume.as_ref();
-    let ready = seen.pod.as_deref().is_some_and(health::is_ready);
+    let ready = health::answers(seen);
     Backups {
         claim: volume.map(|volume| PersistentVolumeClaim {
             metadata: place.retained(&names::backup_claim(&place.name)),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use trackbed_api::{DatabaseSpec, reason::Reason};
 use trackbed_kit::Health;
 
-use super::Place;
+use super::{Place, replicas};
 use crate::observe::Seen;
 
 /// Longest look of a supervisor at its volume, before it starts a server or refuses to.
@@ -33,9 +33,18 @@ pub fn is_ready(pod: &Pod) -> bool {
         .any(|it| it.type_ == "Ready" && it.status == "True")
 }
 
+/// Whether applications can work with it.
+pub fn answers(seen: &Seen) -> bool {
+    let single = seen.pod.as_deref().is_some_and(is_ready);
+    single || seen.cluster.as_deref().is_some_and(replicas::serves)
+}
+
 /// Health.
 pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Health {
     let spec = &place.object.spec;
+    if spec.is_replicated() {
+        return replicas::health(place, seen, now);
+    }
     let what = server(spec);
     let Some(pod) = seen.pod.as_deref() else {
         return match spec.suspend {

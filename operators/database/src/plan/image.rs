@@ -47,6 +47,7 @@ pub(super) fn of(
         .map(|it| it.image.clone())
         .or_else(|| began_with(pod?, before))
         .or_else(|| kept().filter(|kept| !pod.is_some_and(|pod| is_gone(pod, kept))))
+        .or_else(|| update::first_found(object, seen))
         .unwrap_or_else(|| named(&object.spec, config))
 }
 

@@ -12,7 +12,7 @@ use trackbed_api::{
 use trackbed_kit::{Fact, Health};
 
 use super::{
-    Place, attempt, claim, health, image, parameters,
+    Place, attempt, claim, cluster, health, image, parameters, replicas,
     restart::{self, Restart},
     restore,
     rotation::{self, Logins},
@@ -21,13 +21,15 @@ use super::{
     tls::{self, Transport},
     update,
 };
-use crate::observe::Seen;
+use crate::{cloudnative_pg::Cluster, observe::Seen};
 
 /// What is to happen to the server.
 #[derive(Default)]
 pub(super) struct Server {
     /// How it is to be. `None`: it stays as it is.
     pub(super) set: Option<StatefulSet>,
+    /// The same of several.
+    pub(super) cluster: Option<Cluster>,
     pub(super) restart: Option<Restart>,
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Server {
 pub(super) struct Known {
     /// Whether data were written.
     initialised: bool,
+    /// Whether a backup is to be restored first.
+    pub(super) restores: bool,
     /// Whose the data are.
     identity: String,
     /// How connections are encrypted.
@@ -66,16 +70,27 @@ impl Known {
         if let Some(health) = secret::missing(place, seen, before.initialised) {
             return Err(health);
         }
+        let initialised = initialised(place, before, seen);
+        if place.object.spec.is_replicated()
+            && let Some(health) = replicas::hindrance(place, seen, initialised)
+        {
+            return Err(health);
+        }
         let (transport, lacks) = match tls::of(place, seen, now) {
             Ok(transport) => (transport, None),
             // A server that runs has volumes that may grow, and backups.
-            Err(health) if seen.set.is_some() => (tls::standing(seen), Some(health)),
+            Err(health) if seen.set.is_some() || seen.cluster.is_some() => {
+                (tls::standing(seen), Some(health))
+            }
             Err(health) => return Err(health),
         };
         let spec = &place.object.spec;
-        let size = claim::capacity(seen).or_else(|| before.storage.clone());
+        let several = cluster::capacity(&seen.volumes);
+        let size = claim::capacity(seen).or(several);
+        let size = size.or_else(|| before.storage.clone());
         Ok(Self {
-            initialised: initialised(before, seen),
+            initialised,
+            restores: !initialised && restore::is_pending(place, seen),
             identity: secret::identity(seen),
             transport,
             lacks,
@@ -110,11 +125,14 @@ impl Known {
         let faults = parameters::faults(spec);
         match (faults.is_empty(), &seen.settings) {
             (true, _) => Ok((settings, health)),
-            (false, Some(live)) => {
+            (false, _) if seen.cluster.is_some() => {
+                Ok((settings, health::faulty(&faults, &health)))
+            }
+            (false, Some(live)) if !spec.is_replicated() => {
                 let health = health::faulty(&faults, &health);
                 Ok((settings::kept(settings, live), health))
             }
-            (false, None) => Err(Health::Stalled(Reason::InvalidParameter, faults.join("; "))),
+            (false, _) => Err(Health::Stalled(Reason::InvalidParameter, faults.join("; "))),
         }
     }
 
@@ -126,6 +144,9 @@ impl Known {
         settings: &ConfigMap,
         health: Health,
     ) -> (Server, restore::Act, Health) {
+        if place.object.spec.is_replicated() {
+            return self.servers(place, seen, health);
+        }
         let set = server::desired(place, settings, self.transport.as_ref());
         let restart = restart::of(place, &set, seen, self.logins.waits);
         let health = match (&restart, health) {
@@ -139,6 +160,7 @@ impl Known {
         let server = Server {
             restart: restart.filter(|it| it.now),
             set: Some(set),
+            cluster: None,
         };
         let (server, restore, health) = match restore::of(place, seen, self.initialised) {
             restore::Step::Done => (server, restore::Act::Nothing, health),
@@ -154,6 +176,45 @@ impl Known {
         }
     }
 
+    /// Several servers, and what is done about the backup that they begin with: it is restored into
+    /// the one that takes writes.
+    fn servers(
+        &self,
+        place: &Place<'_>,
+        seen: &Seen,
+        health: Health,
+    ) -> (Server, restore::Act, Health) {
+        if let Some((_, health)) = update::first(place, seen) {
+            return (Server::default(), restore::Act::Nothing, health);
+        }
+        let made = cluster::Made {
+            database: &secret::database(place, seen),
+            identity: &self.identity,
+            logins: &self.logins,
+            transport: self.transport.as_ref(),
+            live: seen.cluster.as_deref(),
+            refused: !parameters::faults(&place.object.spec).is_empty(),
+        };
+        let server = Server {
+            cluster: Some(cluster::desired(place, &made)),
+            ..Server::default()
+        };
+        let (restore, health) = match restore::of(place, seen, self.initialised) {
+            restore::Step::Before { health, act } if health::answers(seen) => (act, health),
+            // What it would wait for by then, it says now.
+            restore::Step::Before {
+                health: waits @ (Health::Waiting(..) | Health::Stalled(..)),
+                ..
+            } => (restore::Act::Nothing, waits),
+            _ => (restore::Act::Nothing, health),
+        };
+        match self.lacks.clone() {
+            None => (server, restore, health),
+            Some(lacks) if place.object.spec.suspend => (server, restore, lacks),
+            Some(lacks) => (Server::default(), restore, lacks),
+        }
+    }
+
     pub(super) fn secret(&self, place: &Place<'_>, seen: &Seen) -> Secret {
         let (login, transport) = (&self.logins.current, self.transport.as_ref());
         let mut secret = secret::desired(place, seen, login, self.initialised, transport);
@@ -162,15 +223,22 @@ impl Known {
         secret
     }
 
-    pub(super) fn status(self, place: &Place<'_>, before: DatabaseStatus) -> DatabaseStatus {
+    pub(super) fn status(
+        self,
+        place: &Place<'_>,
+        seen: &Seen,
+        before: DatabaseStatus,
+    ) -> DatabaseStatus {
+        let single = !place.object.spec.is_replicated();
         DatabaseStatus {
+            replication: replicas::status(place, seen),
             binding: Some(Binding {
                 name: names::credentials(&place.name),
             }),
             credentials: Some(self.logins.status(place)),
             host: Some(place.host()),
             port: Some(place.object.spec.engine.port()),
-            claim: Some(names::data_claim(&place.name)),
+            claim: single.then(|| names::data_claim(&place.name)),
             storage: self.size,
             storage_used: self.usage.map(|it| it.used()).or(before.storage_used),
             identity: self.initialised.then_some(self.identity),
@@ -184,9 +252,11 @@ impl Known {
     }
 }
 
-/// Whether data were written: once the server was ready, or the retained Secret says so.
-fn initialised(before: &DatabaseStatus, seen: &Seen) -> bool {
+/// Whether data were written: once the server was ready, or the retained Secret says so. Several are
+/// ready before what they begin with is restored.
+fn initialised(place: &Place<'_>, before: &DatabaseStatus, seen: &Seen) -> bool {
+    let empty = || place.object.spec.is_replicated() && restore::is_pending(place, seen);
     before.initialised
         || seen.secret.as_ref().is_some_and(secret::is_initialised)
-        || seen.pod.as_deref().is_some_and(health::is_ready)
+        || (health::answers(seen) && !empty())
 }

@@ -56,6 +56,51 @@ const OURS: &[&str] = &[
     "unixsocketgroup",
     "unixsocketperm",
 ];
+/// What decides, with several servers, over who takes over from whom and where they log: that is for
+/// CloudNativePG to say.
+const SEVERAL: &[&str] = &[
+    "allow_system_table_mods",
+    "archive_mode",
+    "bonjour",
+    "bonjour_name",
+    "cluster_name",
+    "data_sync_retry",
+    "event_source",
+    "hot_standby",
+    "log_file_mode",
+    "log_filename",
+    "log_rotation_age",
+    "log_rotation_size",
+    "log_truncate_on_rotation",
+    "recovery_min_apply_delay",
+    "recovery_target",
+    "recovery_target_action",
+    "recovery_target_inclusive",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_timeline",
+    "recovery_target_xid",
+    "restart_after_crash",
+    "ssl_ca_file",
+    "ssl_cert_file",
+    "ssl_crl_file",
+    "ssl_dh_params_file",
+    "ssl_ecdh_curve",
+    "ssl_key_file",
+    "ssl_passphrase_command",
+    "ssl_passphrase_command_supports_reload",
+    "ssl_prefer_server_ciphers",
+    "synchronized_standby_slots",
+    "synchronous_standby_names",
+    "syslog_facility",
+    "syslog_ident",
+    "syslog_sequence_numbers",
+    "syslog_split_messages",
+    "temp_tablespaces",
+    "unix_socket_group",
+    "unix_socket_permissions",
+];
 /// What the names begin with of how Redis and Valkey encrypt, which is for `tls` to say.
 const ENCRYPTION: &str = "tls-";
 /// Names that are this alike are suggested.
@@ -77,7 +122,11 @@ pub fn faults(spec: &DatabaseSpec) -> Vec<String> {
     let server = format!("{} {}", spec.engine.as_str(), spec.version);
     let all = spec.parameters.iter();
     all.filter_map(|(name, value)| {
-        let fault = fault(&known, &server, name, value)?;
+        let theirs = spec.is_replicated() && SEVERAL.contains(&name.as_str());
+        let fault = match theirs {
+            true => "is CloudNativePG's to set, with several replicas: remove it".to_owned(),
+            false => fault(&known, &server, name, value)?,
+        };
         Some(format!("parameters.{name} {fault}"))
     })
     .collect()

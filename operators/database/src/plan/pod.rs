@@ -9,7 +9,7 @@ use trackbed_api::common::{ResourceDefaults, Resources};
 
 /// User and group of the servers in all official images on Debian, which are those without a flavour
 /// in their tags.
-const USER: i64 = 999;
+pub(super) const USER: i64 = 999;
 /// The supervisor in the pod.
 const SUPERVISOR: &str = "/opt/trackbed/bin/trackbed";
 /// What copies it asks for. A pod asks for the most that one of its init containers does: without

@@ -2,8 +2,8 @@
 
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-        NetworkPolicySpec,
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
@@ -11,6 +11,7 @@ use k8s_openapi::{
 use std::collections::BTreeMap;
 
 use super::{Place, server::METRICS};
+use crate::cloudnative_pg::STATUS;
 
 /// Name of the policy.
 pub fn name(database: &str) -> String {
@@ -23,6 +24,18 @@ pub fn desired(place: &Place<'_>) -> NetworkPolicy {
         pod_selector: Some(LabelSelector::default()),
         ..NetworkPolicyPeer::default()
     };
+    let mut ingress = vec![
+        to(place.object.spec.engine.port(), vec![own.clone()]),
+        to(METRICS, readers(place)),
+    ];
+    let mut policy_types = vec!["Ingress".to_owned()];
+    let mut egress = None;
+    if place.object.spec.is_replicated() {
+        let operator = namespace(&place.config.cloudnative_pg_namespace);
+        ingress.push(to(STATUS, vec![operator, own.clone()]));
+        policy_types.push("Egress".to_owned());
+        egress = Some(several(place, &own));
+    }
     NetworkPolicy {
         metadata: place.owned(&name(&place.name)),
         spec: Some(NetworkPolicySpec {
@@ -30,24 +43,44 @@ pub fn desired(place: &Place<'_>) -> NetworkPolicy {
                 match_labels: Some(place.selector()),
                 match_expressions: None,
             }),
-            policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: Some(vec![
-                to(place.object.spec.engine.port(), vec![own]),
-                to(METRICS, readers(place)),
-            ]),
-            egress: None,
+            policy_types: Some(policy_types),
+            ingress: Some(ingress),
+            egress,
         }),
     }
+}
+
+/// What servers that take over from each other need: CloudNativePG asks them how they are, they ask
+/// the API server who is to do what, and each other for the data.
+fn several(place: &Place<'_>, own: &NetworkPolicyPeer) -> Vec<NetworkPolicyEgressRule> {
+    let config = place.config;
+    let rule = |to: Option<Vec<NetworkPolicyPeer>>, ports: Vec<NetworkPolicyPort>| {
+        NetworkPolicyEgressRule {
+            to,
+            ports: (!ports.is_empty()).then_some(ports),
+        }
+    };
+    let api = config.api_ports.iter().map(|it| port(*it, "TCP")).collect();
+    vec![
+        rule(Some(vec![own.clone()]), Vec::new()),
+        // Where it is nobody can say beforehand: behind its Service's address is that of a machine.
+        rule(None, api),
+        rule(None, vec![port(53, "UDP"), port(53, "TCP")]),
+    ]
 }
 
 fn to(port: i32, from: Vec<NetworkPolicyPeer>) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule {
         from: Some(from),
-        ports: Some(vec![NetworkPolicyPort {
-            port: Some(IntOrString::Int(port)),
-            protocol: Some("TCP".to_owned()),
-            end_port: None,
-        }]),
+        ports: Some(vec![self::port(port, "TCP")]),
+    }
+}
+
+fn port(number: i32, protocol: &str) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        port: Some(IntOrString::Int(number)),
+        protocol: Some(protocol.to_owned()),
+        end_port: None,
     }
 }
 
@@ -60,12 +93,16 @@ fn readers(place: &Place<'_>) -> Vec<NetworkPolicyPeer> {
     )]);
     let namespaces = [&operator, &config.monitoring_namespace].into_iter();
     let namespaces = namespaces.filter(|labels| !labels.is_empty());
-    let peer = |labels: &BTreeMap<String, String>| NetworkPolicyPeer {
+    namespaces.map(namespace).collect()
+}
+
+/// The pods of the namespace that has these labels.
+fn namespace(labels: &BTreeMap<String, String>) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector {
             match_labels: Some(labels.clone()),
             match_expressions: None,
         }),
         ..NetworkPolicyPeer::default()
-    };
-    namespaces.map(peer).collect()
+    }
 }

@@ -1,5 +1,5 @@
 //! What a new Database begins with: a Job restores a backup into its volume before there is a
-//! server.
+//! server; or, where there are several, into the one that takes writes before it has an address.
 
 use std::sync::Arc;
 
@@ -69,6 +69,12 @@ impl Act {
             Self::Nothing | Self::Stop(_) => None,
         }
     }
+}
+
+/// Whether what was asked for is still to come.
+pub(super) fn is_pending(place: &Place<'_>, seen: &Seen) -> bool {
+    let done = jobs(place, seen).any(|it| ended(it).is_some_and(succeeded));
+    place.object.spec.restore.is_some() && !done
 }
 
 /// How it stands. A Database that has data is not restored over.
@@ -204,8 +210,11 @@ fn job(
     identity: Option<String>,
 ) -> Job {
     let mut volumes = lies.volumes();
+    volumes.push(match place.object.spec.is_replicated() {
+        false => pod::claim("data", names::data_claim(&place.name)),
+        true => pod::secret("credentials", names::credentials(&place.name), false),
+    });
     volumes.extend([
-        pod::claim("data", names::data_claim(&place.name)),
         pod::config_map("settings", settings::name(&place.name)),
         pod::empty("run", Some("Memory")),
         pod::empty("tmp", None),
@@ -237,7 +246,13 @@ fn restores(
     words.extend(identity.map(|it| format!("--identity={it}")));
     words.extend(restore.backup.as_ref().map(|it| format!("--backup={it}")));
     let mut mounts = lies.mounts(true);
-    mounts.push(pod::mount("data", "/data", false));
+    mounts.push(match place.object.spec.is_replicated() {
+        false => pod::mount("data", "/data", false),
+        true => {
+            words.push(format!("--into={}", names::primary(&place.name)));
+            pod::mount("credentials", "/etc/trackbed/credentials", true)
+        }
+    });
     mounts.extend(job::mounts());
     let resources = &place.object.spec.resources;
     Container {

@@ -16,7 +16,7 @@ use trackbed_api::{database::CredentialsStatus, names};
 use trackbed_kit::meta;
 
 use super::{
-    Place, health,
+    Place, health, replicas,
     secret::{self, Login},
 };
 use crate::observe::Seen;
@@ -137,6 +137,9 @@ fn waits(
     ends: Timestamp,
     now: Timestamp,
 ) -> Option<Wait> {
+    if place.object.spec.is_replicated() {
+        return among_several(seen, reserve, ends);
+    }
     let pod = seen.pod.as_deref().filter(|pod| health::is_ready(pod));
     match pod {
         None => Some(Wait::Server),
@@ -145,6 +148,20 @@ fn waits(
         Some(pod) if !heard(pod, reserve, now) => Some(Wait::Settling),
         Some(_) => None,
     }
+}
+
+/// The same of several servers, of which CloudNativePG says what they know.
+fn among_several(seen: &Seen, reserve: &Reserve, ends: Timestamp) -> Option<Wait> {
+    let cluster = seen.cluster.as_deref().filter(|it| replicas::serves(it));
+    let Some(cluster) = cluster else {
+        return Some(Wait::Server);
+    };
+    if reserve.retired {
+        return Some(Wait::Previous(ends));
+    }
+    let known = seen.standby.as_ref();
+    let known = known.is_some_and(|it| replicas::know(cluster, it, &reserve.login.username));
+    (!known).then_some(Wait::Settling)
 }
 
 /// Whether the server knows the reserve: its pod was made later, or kubelet has brought the file.
@@ -248,6 +265,7 @@ pub fn standby(place: &Place<'_>, logins: &Logins) -> Secret {
     } = &logins.reserve;
     meta::insert(&mut metadata.annotations, SINCE, since.to_string());
     meta::insert(&mut metadata.annotations, RETIRED, retired.to_string());
+    secret::follow(place, &mut metadata);
     let text = |text: &str| ByteString(text.as_bytes().to_vec());
     Secret {
         metadata,

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use trackbed_api::{database::Engine, labels, names, reason::Reason, tls::TlsMode};
 use trackbed_kit::{Health, meta};
 
@@ -11,7 +13,7 @@ use super::{
     Place,
     tls::{AUTHORITY, Transport},
 };
-use crate::observe::Seen;
+use crate::{cloudnative_pg::RELOAD, observe::Seen};
 
 /// Annotation: data were written under this identity.
 const INITIALISED: &str = "trackbed.dev/initialised";
@@ -38,14 +40,18 @@ pub fn is_initialised(secret: &Secret) -> bool {
 
 /// What is wrong where there are data and nobody knows their password.
 pub fn missing(place: &Place<'_>, seen: &Seen, initialised: bool) -> Option<Health> {
-    if seen.secret.is_some() || (seen.claim.is_none() && !initialised) {
+    let is_empty = seen.claim.is_none() && seen.cluster.is_none() && seen.volumes.is_empty();
+    if seen.secret.is_some() || (is_empty && !initialised) {
         return None;
     }
+    let what = match place.object.spec.is_replicated() {
+        true => format!("Cluster {}", place.name),
+        false => format!("claim {}", names::data_claim(&place.name)),
+    };
     Some(Health::Stalled(
         Reason::CredentialsMissing,
         format!(
-            "the claim {} exists and the Secret {} with its password does not: restore the Secret, or delete the claim if its data are not wanted",
-            names::data_claim(&place.name),
+            "the {what} exists and the Secret {} with its password does not: restore the Secret, or delete what exists if its data are not wanted",
             names::credentials(&place.name),
         ),
     ))
@@ -83,8 +89,15 @@ pub fn identity(seen: &Seen) -> String {
         .map_or_else(|| seen.fresh.identity.clone(), str::to_owned)
 }
 
+/// Has CloudNativePG look at a Secret or ConfigMap when it changes.
+pub(super) fn follow(place: &Place<'_>, metadata: &mut ObjectMeta) {
+    if place.object.spec.is_replicated() {
+        meta::insert(&mut metadata.labels, RELOAD, "true");
+    }
+}
+
 /// Name of the database.
-fn database(place: &Place<'_>, seen: &Seen) -> String {
+pub(super) fn database(place: &Place<'_>, seen: &Seen) -> String {
     let live = seen
         .secret
         .as_ref()
@@ -108,6 +121,7 @@ pub fn desired(
     let annotations = &mut metadata.annotations;
     meta::insert(annotations, labels::IDENTITY, identity(seen));
     meta::insert(annotations, INITIALISED, initialised.to_string());
+    follow(place, &mut metadata);
     let kind = kind(engine);
     let mut data = keys(place, login, &database(place, seen));
     if let Some(transport) = transport {

@@ -7,10 +7,18 @@ use k8s_openapi::{
 use trackbed_api::names;
 
 use super::Place;
+use crate::cloudnative_pg::ROLE;
 
-/// The address that applications use.
+/// The address that applications use: that of the server which takes writes.
 pub fn desired(place: &Place<'_>) -> Service {
-    service(place, &place.name, None)
+    let mut service = service(place, &place.name, None);
+    if let Some(spec) = &mut service.spec
+        && place.object.spec.is_replicated()
+    {
+        let primary = (ROLE.to_owned(), "primary".to_owned());
+        spec.selector.get_or_insert_default().extend([primary]);
+    }
+    service
 }
 
 /// Gives the pod a name of its own, as a StatefulSet wants it.

@@ -16,6 +16,7 @@ use trackbed_kit::Fact;
 use super::{
     Place,
     parameters::List,
+    queries, secret,
     tls::{self, Transport},
 };
 
@@ -60,6 +61,38 @@ impl Backups {
     }
 }
 
+impl Backups {
+    /// What is known, as a metric's name, its value and what it tells.
+    pub(super) fn told(&self) -> Vec<(&'static str, i64, &'static str)> {
+        let known = [
+            (
+                "backup_scheduled",
+                Some(i64::from(self.scheduled)),
+                "Whether backups are taken by a schedule",
+            ),
+            (
+                "backup_failed",
+                Some(i64::from(self.failed)),
+                "Whether the last backup could not be taken, or not be restored",
+            ),
+            (
+                "backup_timestamp_seconds",
+                self.last,
+                "Time of the data of the newest backup",
+            ),
+            (
+                "backup_verified_timestamp_seconds",
+                self.last_verified,
+                "Time of the data of the newest backup that a restore has proven",
+            ),
+        ];
+        let known = known.into_iter();
+        known
+            .filter_map(|(name, value, what)| Some((name, value?, what)))
+            .collect()
+    }
+}
+
 /// Name of the ConfigMap.
 pub fn name(database: &str) -> String {
     format!("{database}-settings")
@@ -82,6 +115,9 @@ pub fn desired(
         data.insert(BACKUPS.to_owned(), text);
     }
     match place.object.spec.engine {
+        Engine::Postgres if place.object.spec.is_replicated() => {
+            data.insert(queries::FILE.to_owned(), queries::queries(place, backups));
+        }
         Engine::Postgres => {
             let mut text = postgres(place);
             if transport.is_some() {
@@ -96,8 +132,10 @@ pub fn desired(
             data.extend(denied(&place.object.spec).map(|it| (DENIED.to_owned(), it)));
         }
     }
+    let mut metadata = place.owned(&name(&place.name));
+    secret::follow(place, &mut metadata);
     ConfigMap {
-        metadata: place.owned(&name(&place.name)),
+        metadata,
         data: Some(data),
         ..ConfigMap::default()
     }
@@ -162,7 +200,7 @@ fn memory(place: &Place<'_>) -> i128 {
 }
 
 fn postgres(place: &Place<'_>) -> String {
-    let buffers = (memory(place) * SHARED_BUFFERS / 100) >> 20;
+    let buffers = shared_buffers(place);
     let mut text = format!(
         "shared_buffers = {buffers}MB\ndynamic_shared_memory_type = posix\nmax_connections = 100\nlog_destination = stderr\nlogging_collector = off\npassword_encryption = scram-sha-256\ntimezone = UTC\n"
     );
@@ -171,6 +209,25 @@ fn postgres(place: &Place<'_>) -> String {
         let _ = writeln!(text, "{name} = '{value}'");
     }
     text
+}
+
+/// Postgres' own cache, in MiB.
+fn shared_buffers(place: &Place<'_>) -> i128 {
+    (memory(place) * SHARED_BUFFERS / 100) >> 20
+}
+
+/// Settings of a Postgres that somebody else starts: what is derived, and what is asked for.
+pub(super) fn parameters(place: &Place<'_>) -> BTreeMap<String, String> {
+    let buffers = format!("{}MB", shared_buffers(place));
+    let derived = [
+        ("shared_buffers", buffers.as_str()),
+        ("max_connections", "100"),
+        ("password_encryption", "scram-sha-256"),
+        ("timezone", "UTC"),
+    ];
+    let derived = derived.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let asked = place.object.spec.parameters.clone();
+    derived.into_iter().chain(asked).collect()
 }
 
 /// In an order of its own: that of the spec means nothing.

@@ -103,7 +103,12 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
 /// How they are while the certificate that is asked for is waited for: as the server was started, and
 /// its clients were told.
 pub fn standing(seen: &Seen) -> Option<Transport> {
-    let secret = server::certificate(seen.set.as_deref()?)?.to_owned();
+    let single = seen.set.as_deref().and_then(server::certificate);
+    let several = || {
+        let certificates = seen.cluster.as_deref()?.spec.certificates.as_ref()?;
+        Some(certificates.server_tls_secret.as_str())
+    };
+    let secret = single.or_else(several)?.to_owned();
     let told = seen.secret.as_ref();
     Some(Transport {
         mode: told.map(secret::mode).unwrap_or_default(),
@@ -118,7 +123,12 @@ fn own(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Secret, rcgen::
     let live = seen.certificate.as_ref();
     let live =
         live.and_then(|it| Some((it.data.clone()?, meta::annotation(it, RENEW)?.to_owned())));
-    let mut metadata = place.owned(&names::database_certificate(&place.name));
+    let name = names::database_certificate(&place.name);
+    let mut metadata = match place.object.spec.is_replicated() {
+        false => place.owned(&name),
+        // Servers that stay without pods are not put to sleep without it.
+        true => place.retained(&name),
+    };
     let due = |at: &str| at.parse::<Timestamp>().map_or(true, |at| at <= now);
     let complete = [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY];
     let (data, renew) = match live {

@@ -22,7 +22,7 @@ use trackbed_api::{
     scalar::Duration,
     updates::{Updates, UpdatesStatus},
 };
-use trackbed_kit::{Config, Fact, job as ends, meta};
+use trackbed_kit::{Config, Fact, Health, job as ends, meta};
 
 use super::{Place, attempt, health, image, job, job::Work, pod, said};
 use crate::observe::Seen;
@@ -35,6 +35,8 @@ const RESOURCES: ResourceDefaults = ["10m", "16Mi", "500m", "128Mi"];
 const TIMEOUT: &str = "15m";
 /// How late one of the schedule may begin, in seconds, when the cluster's controllers were away.
 const LATE: i64 = 1800;
+/// Text of the request that Trackbed itself makes; a person's has one letter at least.
+const FIRST: &str = "";
 /// How long its result counts. With [`LATE`], a restart happens within an hour, or not at all.
 const COUNTS: SignedDuration = SignedDuration::from_secs(1800);
 /// How long a Job that was asked for stays to be looked at, in seconds.
@@ -79,6 +81,44 @@ pub(super) fn found(
         })
     });
     found.max_by(|a, b| a.at.cmp(&b.at))
+}
+
+/// What several servers wait for before there are any: to be told of an image by its content later
+/// would have them taken over from each other for nothing. `None`: for nothing.
+pub(super) fn first(place: &Place<'_>, seen: &Seen) -> Option<(Option<Job>, Health)> {
+    let begun = seen.cluster.is_some() || image::is_digest(&place.image);
+    if begun || !place.object.spec.is_replicated() {
+        return None;
+    }
+    let what = health::server(&place.object.spec);
+    let looks = Health::Progressing(format!("the image of {what} is being looked for"));
+    let Some(job) = look(&place.name, seen) else {
+        let name = names::requested_update(&place.name, FIRST);
+        return Some((Some(request(place, &name)), looks));
+    };
+    // One in vain is no reason to have no server: its image may be on the nodes.
+    let pods = attempt::pods(job, seen);
+    // What is said of a Job and of its pod does not come at once.
+    let late = pods.iter().any(|pod| {
+        let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
+        phase == Some("Running")
+    });
+    if ends::ended(job).is_some() && !late {
+        return None;
+    }
+    let stuck = pods.last().and_then(|pod| health::stuck(pod, &what));
+    Some((None, stuck.unwrap_or(looks)))
+}
+
+/// What that found.
+pub(super) fn first_found(object: &Database, seen: &Seen) -> Option<String> {
+    let job = look(&object.name_any(), seen)?;
+    result(job, seen).filter(|_| object.spec.is_replicated())
+}
+
+fn look<'a>(database: &str, seen: &'a Seen) -> Option<&'a Job> {
+    let name = names::requested_update(database, FIRST);
+    jobs(seen).find(|job| job.name_any() == name)
 }
 
 /// Status of the updates. It stays when they are no longer wanted: what was counted is not counted
@@ -157,6 +197,12 @@ pub fn fact(
 
 /// What is to be there.
 pub(super) fn desired(place: &Place<'_>, seen: &Seen, before: &DatabaseStatus) -> Looks {
+    if let Some((requested, _)) = first(place, seen) {
+        return Looks {
+            scheduled: None,
+            requested,
+        };
+    }
     match &place.object.spec.updates {
         None => Looks::default(),
         Some(updates) => Looks {
@@ -188,13 +234,17 @@ fn requested(
     let name = requested_name(&place.name, updates)?;
     let done = before.updates.as_ref().and_then(|it| it.request.as_ref());
     let there = jobs(seen).any(|job| job.name_any() == name);
-    let runs = seen.pod.is_some() && !place.object.spec.suspend;
+    let runs = (seen.pod.is_some() || seen.cluster.is_some()) && !place.object.spec.suspend;
     if done == updates.request.as_ref() || there || !runs {
         return None;
     }
+    Some(request(place, &name))
+}
+
+fn request(place: &Place<'_>, name: &str) -> Job {
     let mut spec = work(place).spec();
     spec.ttl_seconds_after_finished = Some(KEPT);
-    Some(job::named(place, &name, role::UPDATE, spec))
+    job::named(place, name, role::UPDATE, spec)
 }
 
 fn requested_name(database: &str, updates: &Updates) -> Option<String> {

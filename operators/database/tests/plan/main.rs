@@ -7,9 +7,11 @@ mod deletion;
 mod encryption;
 mod health;
 mod parameters;
+mod replicas;
 mod restart;
 mod restore;
 mod settings;
+mod several;
 mod storage;
 mod stuck;
 mod tls;
@@ -300,7 +302,7 @@ fn a_claim_grows_and_never_shrinks() {
         let mut seen = seen();
         seen.secret = Some(children(object, &seen).secret);
         seen.claim = claim(live);
-        let claim = children(object, &seen).claim;
+        let claim = children(object, &seen).claim.expect("a claim");
         let spec = claim.spec.expect("a spec");
         assert_eq!(
             spec.storage_class_name.as_deref(),
@@ -317,6 +319,7 @@ fn a_claim_grows_and_never_shrinks() {
     assert!(
         children(&postgres(), &seen())
             .claim
+            .expect("a claim")
             .metadata
             .owner_references
             .is_none(),
@@ -332,9 +335,9 @@ fn data_without_credentials_are_not_touched() {
         &postgres(),
         &seen,
         &expect![[r#"
-        Ready=False CredentialsMissing: the claim db-data exists and the Secret db-credentials with its password does not: restore the Secret, or delete the claim if its data are not wanted
-        nothing is written
-    "#]],
+            Ready=False CredentialsMissing: the claim db-data exists and the Secret db-credentials with its password does not: restore the Secret, or delete what exists if its data are not wanted
+            nothing is written
+        "#]],
     );
 }
 

@@ -163,6 +163,7 @@ fn routes_lead_to_https_where_there_is_a_certificate() {
             config.served = Served {
                 certificates: true,
                 gateways: true,
+                ..Served::default()
             };
         });
         assert_eq!(children.ingress, None);

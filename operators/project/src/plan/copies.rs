@@ -182,7 +182,7 @@ fn metadata(
     metadata
 }
 
-/// The copy of a Database. It begins empty, and goes with the preview.
+/// The copy of a Database, on one server. It begins empty, and goes with the preview.
 fn database(place: &Place<'_>, found: &Database, of: &str) -> Database {
     let mut copy = Database::new("", found.spec.clone());
     copy.metadata = metadata(place, &found.name_any(), of);
@@ -192,6 +192,7 @@ fn database(place: &Place<'_>, found: &Database, of: &str) -> Database {
     copy.spec.restore = None;
     copy.spec.backup = None;
     copy.spec.updates = None;
+    copy.spec.replicas = 1;
     copy
 }
 

@@ -55,6 +55,22 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
         "FLUSHALL",
     ),
     (
+        "{engine: Redis, version: '7', replicas: 2}",
+        "the other engines run as one server",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, storage: {size: 256Mi}}",
+        "at least 512Mi with several replicas",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 0}",
+        "greater than or equal to 1",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 3, init: {configMapKeyRef: {name: a, key: b}}}",
+        "init is for a single server",
+    ),
+    (
         "{engine: Redis, version: '7', tls: {}}",
         "write tls: {mode: Require}",
     ),

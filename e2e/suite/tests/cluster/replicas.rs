@@ -1,0 +1,272 @@
+//! Several servers of Postgres: one takes over from another without an acknowledged write lost, and
+//! credentials, backups, restores, suspension and deletion work as with one.
+
+use suite::{Client, Cluster, Value, eventually};
+
+const NAMESPACE: &str = "replicas-production";
+
+/// `heir` has volumes that can grow.
+fn manifest(name: &str, more: &str) -> String {
+    let class = match name {
+        "heir" => ", className: e2e-csi",
+        _ => "",
+    };
+    format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec: {{engine: Postgres, version: '17', replicas: 2, storage: {{size: 512Mi{class}}}, resources: {{requests: {{cpu: 20m}}}}, {more}}}\n"
+    )
+}
+
+/// Waits until all servers are up, and gives the one that takes writes.
+fn primary(cluster: &Cluster, name: &str) -> String {
+    cluster.wait("database", NAMESPACE, name, "condition=Ready", 300);
+    cluster.wait("database", NAMESPACE, name, "condition=Replicated", 300);
+    let database = cluster.get("database", NAMESPACE, name);
+    let primary = database["status"]["replication"]["primary"].as_str();
+    primary.expect("a primary").to_owned()
+}
+
+/// Changes the spec.
+fn patch(cluster: &Cluster, name: &str, spec: &str) {
+    let patch = format!("{{\"spec\": {spec}}}");
+    let words = ["patch", "tdb", name, "-n", NAMESPACE, "--type=merge"];
+    cluster.run(&[&words[..], &["-p", &patch]].concat(), "");
+}
+
+/// The pods of its servers.
+fn servers(cluster: &Cluster, name: &str) -> Vec<Value> {
+    let pods = cluster.list("pods", NAMESPACE);
+    let of = |pod: &Value| pod["metadata"]["labels"]["cnpg.io/cluster"] == name;
+    pods.into_iter().filter(of).collect()
+}
+
+/// Has a client write until the server that takes writes is taken away, twice: everything that was
+/// acknowledged is there.
+fn another_takes_over(cluster: &Cluster, client: &Client) {
+    for round in ["one", "two"] {
+        let before = primary(cluster, "db");
+        let write = format!(
+            r#"seq 1000000 | sed "s/.*/insert into log values ('{round}', &) returning n;/" | psql "$uri" --no-psqlrc -v ON_ERROR_STOP=1 -Atq"#
+        );
+        let mut writes = client.write(&write);
+        writes.acknowledged(100);
+        match round {
+            "one" => cluster.kill_pod(NAMESPACE, &before),
+            // As a node does that is gone.
+            _ => {
+                let delete = ["delete", "pod", &before, "-n", NAMESPACE];
+                cluster.run(
+                    &[&delete[..], &["--force", "--grace-period=0"]].concat(),
+                    "",
+                );
+            }
+        }
+        let acknowledged = writes.end();
+        let read =
+            format!("select count(*) from log where round = '{round}' and n <= {acknowledged}");
+        let found = eventually(180, || client.ask(&read));
+        assert_eq!(found, acknowledged.to_string(), "round {round}");
+        let after = primary(cluster, "db");
+        println!("{before}, then {after}: {acknowledged} writes, none lost");
+    }
+}
+
+/// Other credentials, while those of before go on.
+fn credentials_change(cluster: &Cluster, old: &Client) {
+    patch(cluster, "db", r#"{"credentials": {"rotate": "first"}}"#);
+    let done = "jsonpath={.status.credentials.rotate}=first";
+    cluster.wait("database", NAMESPACE, "db", done, 120);
+    let new = cluster.client(NAMESPACE, "db", "new");
+    eventually(60, || new.ask("create table later (n int)"));
+    old.ask("alter table later add column word text")
+        .expect("it belongs to both");
+    let user = |client: &Client| client.ask("select session_user");
+    assert_eq!(user(&new).as_deref(), Ok("app_2"));
+    assert_eq!(user(old).as_deref(), Ok("app"));
+    // Those of before end.
+    patch(cluster, "db", r#"{"credentials": {"keep": "1m"}}"#);
+    eventually(180, || match user(old) {
+        Err(said) if said.contains("password authentication failed") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(user(&new).as_deref(), Ok("app_2"));
+}
+
+/// A backup is taken and proven, and another Database begins with it, to clients that encrypt alone.
+fn backup_comes_back(cluster: &Cluster, rows: &str) {
+    let backup = "backup: {request: one, destination: {volume: {size: 256Mi}}}";
+    let credentials = "credentials: {rotate: first, keep: 1m}";
+    cluster.apply(&manifest("db", &format!("{credentials}, {backup}")));
+    let done = "jsonpath={.status.backup.request}=one";
+    cluster.wait("database", NAMESPACE, "db", done, 240);
+    cluster.wait("database", NAMESPACE, "db", "condition=BackupReady", 60);
+    let restore = "restore: {from: {database: db}}, tls: {mode: Require}";
+    cluster.apply(&manifest("heir", restore));
+    cluster.ready("database", NAMESPACE, "heir", 300);
+    let heir = cluster.client(NAMESPACE, "heir", "heir-client");
+    let found = heir.ask("select count(*) from log");
+    assert_eq!(found.as_deref(), Ok(rows));
+    let encrypted = heir.ask("select ssl from pg_stat_ssl where pid = pg_backend_pid()");
+    assert_eq!(encrypted.as_deref(), Ok("t"));
+    let plain = r#"PGSSLMODE=disable psql "${uri%\?*}" --no-psqlrc -Atqc 'select 1' 2>&1 || true"#;
+    let exec = [
+        "exec",
+        "-n",
+        NAMESPACE,
+        "heir-client",
+        "--",
+        "sh",
+        "-c",
+        plain,
+    ];
+    let said = cluster.run(&exec, "");
+    assert!(said.contains("no encryption"), "{said}");
+    // It is a Database of its own from the first row on.
+    let servers = cluster.get("clusters.postgresql.cnpg.io", NAMESPACE, "heir");
+    let identity = &servers["metadata"]["annotations"]["trackbed.dev/identity"];
+    assert!(identity.is_string(), "{servers:#}");
+    let other = cluster.get("clusters.postgresql.cnpg.io", NAMESPACE, "db");
+    let other = &other["metadata"]["annotations"]["trackbed.dev/identity"];
+    assert_ne!(identity, other);
+}
+
+/// A server that is taken away from several, and what settings are refused.
+fn settings_are_checked(cluster: &Cluster, client: &Client) {
+    patch(
+        cluster,
+        "heir",
+        r#"{"parameters": {"archive_mode": "off"}}"#,
+    );
+    let said = cluster.wait_reason("database", NAMESPACE, "heir", "InvalidParameter", 60);
+    assert!(said.contains("CloudNativePG's to set"), "{said}");
+    patch(
+        cluster,
+        "heir",
+        r#"{"parameters": {"archive_mode": null, "work_mem": "5MB"}}"#,
+    );
+    eventually(180, || match client.ask("show work_mem")?.as_str() {
+        "5MB" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+    patch(cluster, "heir", r#"{"storage": {"size": "768Mi"}}"#);
+    for (spec, says) in [
+        (
+            r#"{"replicas": 1}"#,
+            "replicas cannot change between 1 and more",
+        ),
+        (
+            r#"{"storage": {"size": "256Mi"}}"#,
+            "size can grow, not shrink",
+        ),
+    ] {
+        let patch = format!("{{\"spec\": {spec}}}");
+        let words = ["patch", "tdb", "heir", "-n", NAMESPACE, "--type=merge"];
+        let output = cluster.kubectl(&[&words[..], &["-p", &patch]].concat(), "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(says), "{said}");
+    }
+}
+
+/// The volumes of all servers have grown.
+fn volumes_grew(cluster: &Cluster) {
+    eventually(240, || {
+        let claims = cluster.list("pvc", NAMESPACE);
+        let of = |it: &&Value| it["metadata"]["labels"]["cnpg.io/cluster"] == "heir";
+        let sizes = claims.iter().filter(of);
+        let sizes: Vec<_> = sizes
+            .map(|it| it["status"]["capacity"]["storage"].clone())
+            .collect();
+        match sizes[..] == ["768Mi", "768Mi"] {
+            true => Ok(()),
+            false => Err(format!("{sizes:?}")),
+        }
+    });
+    eventually(60, || {
+        let database = cluster.get("database", NAMESPACE, "heir");
+        match database["status"]["storage"] == "768Mi" {
+            true => Ok(()),
+            false => Err(database["status"]["storage"].to_string()),
+        }
+    });
+}
+
+/// No pod runs of one that is suspended, or that is gone under the policy Retain; and its rows are
+/// there when it comes back.
+fn data_stay(cluster: &Cluster, client: &Client, rows: &str) {
+    let asleep = || {
+        eventually(180, || match servers(cluster, "heir") {
+            pods if pods.is_empty() => Ok(()),
+            pods => Err(format!("{} pods", pods.len())),
+        });
+    };
+    let count = || eventually(180, || client.ask("select count(*) from log"));
+    patch(cluster, "heir", r#"{"suspend": true}"#);
+    cluster.wait_reason("database", NAMESPACE, "heir", "Suspended", 180);
+    asleep();
+    patch(cluster, "heir", r#"{"suspend": false}"#);
+    primary(cluster, "heir");
+    assert_eq!(count(), rows);
+
+    cluster.delete("database", NAMESPACE, "heir");
+    asleep();
+    let kind = "clusters.postgresql.cnpg.io";
+    for what in [
+        [kind, "heir", "-n", NAMESPACE],
+        // If that came through, all of them would be gone.
+        ["crd", kind, "--dry-run=server", "--wait=false"],
+    ] {
+        let output = cluster.kubectl(&[&["delete"], &what[..]].concat(), "");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let refused = said.contains("confirm that first by kubectl annotate");
+        assert!(refused, "{what:?}: {said}");
+    }
+    // The size is the one that it had first: volumes do not shrink.
+    cluster.apply(&manifest(
+        "heir",
+        "tls: {mode: Require}, deletionPolicy: Delete",
+    ));
+    primary(cluster, "heir");
+    assert_eq!(count(), rows);
+}
+
+/// And two acts take them.
+fn data_go(cluster: &Cluster) {
+    let confirm = "trackbed.dev/confirm-deletion=heir";
+    cluster.run(&["annotate", "tdb", "heir", "-n", NAMESPACE, confirm], "");
+    cluster.delete("database", NAMESPACE, "heir");
+    eventually(120, || {
+        let claims = cluster.list("pvc", NAMESPACE);
+        let of = |it: &&Value| it["metadata"]["labels"]["cnpg.io/cluster"] == "heir";
+        match claims.iter().find(of) {
+            None => Ok(()),
+            Some(left) => Err(left["metadata"]["name"].to_string()),
+        }
+    });
+}
+
+#[test]
+fn several_servers_keep_what_one_would() {
+    let cluster = Cluster::connect();
+    let _project = cluster.project("replicas");
+    cluster.apply(&manifest("db", ""));
+    primary(&cluster, "db");
+    let image = cluster.get("database", NAMESPACE, "db")["status"]["image"].clone();
+    let image = image.as_str().unwrap_or_default();
+    let (_, digest) = image.split_once('@').expect("an image by its content");
+    for pod in servers(&cluster, "db") {
+        let asked = pod["spec"]["containers"][0]["image"].as_str();
+        assert!(asked.is_some_and(|it| it.ends_with(digest)), "{asked:?}");
+    }
+    let client = cluster.client(NAMESPACE, "db", "client");
+    client
+        .ask("create table log (round text, n int)")
+        .expect("a table");
+    another_takes_over(&cluster, &client);
+    let rows = client.ask("select count(*) from log").expect("a number");
+    credentials_change(&cluster, &client);
+    backup_comes_back(&cluster, &rows);
+    let heir = cluster.client(NAMESPACE, "heir", "heir-again");
+    settings_are_checked(&cluster, &heir);
+    volumes_grew(&cluster);
+    data_stay(&cluster, &heir, &rows);
+    data_go(&cluster);
+}

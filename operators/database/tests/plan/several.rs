@@ -1,0 +1,185 @@
+//! What several servers begin with, and how their users change.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use expect_test::expect;
+use trackbed_api::Database;
+use trackbed_database::observe::Seen;
+
+use super::{
+    backup::{COMPLETE, FAILED, VOLUME, add, yaml},
+    claim,
+    replicas::{HEALTHY, decide, said, seen, several, then},
+    restore,
+};
+
+#[test]
+fn they_begin_with_an_image_by_its_content() {
+    let object = several("");
+    let mut seen = seen();
+    let mut text = String::new();
+    let mut look = |seen: &Seen| {
+        let plan = decide(&object, seen);
+        let children = plan.children.clone().expect("children");
+        let image = children.cluster.map(|it| it.spec.image_name);
+        let asked = children.looks.requested.map(|it| it.metadata.name);
+        writeln!(text, "{}  {image:?}, {asked:?}", said(&plan)).expect("text");
+    };
+    look(&super::seen());
+    let found = seen.backups.jobs[0].as_ref().clone();
+    for status in [
+        None,
+        Some(serde_saphyr::from_str(&format!("{{conditions: [{FAILED}]}}")).expect("a status")),
+    ] {
+        let mut job = found.clone();
+        job.status = status;
+        let mut seen = seen.clone();
+        seen.backups.jobs = vec![Arc::new(job)];
+        look(&seen);
+    }
+    look(&seen);
+    seen = then(&object, seen, HEALTHY);
+    seen.backups = super::seen().backups;
+    look(&seen);
+    expect![[r#"
+        Ready=False Progressing: the image of Postgres 17 is being looked for
+          None, Some(Some("db-update-e3b0c442"))
+        Ready=False Progressing: the image of Postgres 17 is being looked for
+          None, None
+        Ready=False Progressing: Postgres 17 is being started
+          Some("docker.io/library/postgres:17"), None
+        Ready=False Progressing: Postgres 17 is being started
+          Some("docker.io/library/postgres:17@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), None
+        Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 2 of 2 servers are up
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          Some("docker.io/library/postgres:17@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), None
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn a_backup_is_restored_before_there_is_an_address() {
+    let object = several(", restore: {from: {database: other}}");
+    let job = restore::job(&object);
+    let mut text = String::new();
+    let mut look = |seen: &Seen| {
+        let plan = decide(&object, seen);
+        let children = plan.children.clone().expect("children");
+        let job = serde_json::to_value(children.restore.made()).expect("JSON");
+        let pod = &job["spec"]["template"]["spec"];
+        let volumes = pod["volumes"].as_array().into_iter().flatten();
+        let volumes: Vec<_> = volumes.filter_map(|it| it["name"].as_str()).collect();
+        text += &said(&plan);
+        text += &format!(
+            "  servers: {}, address: {}, {} {volumes:?}\n",
+            children.cluster.is_some(),
+            children.service.is_some(),
+            pod["containers"][0]["command"],
+        );
+    };
+    look(&seen());
+    let mut seen = seen();
+    seen.backups.origin = Some(yaml::<Database>(&format!(
+        "metadata: {{name: other}}\nspec: {{engine: Postgres, version: '16', backup: {{{VOLUME}}}}}\nstatus: {{identity: theirs}}\n"
+    )));
+    look(&seen);
+    let mut seen = then(&object, seen, HEALTHY);
+    look(&seen);
+    add(&mut seen, &job, "restore", 3, "", "");
+    look(&seen);
+    seen.backups.jobs.pop();
+    add(&mut seen, &job, "restore", 3, COMPLETE, "");
+    look(&seen);
+    expect![[r#"
+        Ready=False ReferenceMissing: restore.from.database: Database other does not exist in this namespace
+          servers: true, address: false, null []
+        Ready=False Progressing: Postgres 17 is being started
+          servers: true, address: false, null []
+        Ready=False Progressing: the newest backup is being restored
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          servers: true, address: false, ["/opt/trackbed/bin/trackbed","supervisor","restore","postgres","--version=17","--folder=/backups","--identity=theirs","--into=db-rw"] ["backups", "credentials", "settings", "run", "tmp", "bin"]
+        Ready=False Progressing: the newest backup is being restored: 'kubectl logs job/db-restore-9f7496ba' says how far it is
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          servers: true, address: false, null []
+        Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 2 of 2 servers are up
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          servers: true, address: true, null []
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn credentials_change_once_all_know_the_next() {
+    let object = several(", credentials: {rotate: first}");
+    let seen = then(&several(""), seen(), HEALTHY);
+    let mut text = String::new();
+    let mut look = |seen: &Seen| {
+        let plan = decide(&object, seen);
+        let credentials = plan
+            .outcome
+            .status
+            .credentials
+            .clone()
+            .expect("credentials");
+        let cluster = plan.children.expect("children").cluster.expect("servers");
+        let roles = cluster.spec.managed.roles.into_iter();
+        let roles: Vec<_> = roles
+            .map(|it| format!("{} by {}", it.name, it.password_secret.name))
+            .collect();
+        let begins = cluster.spec.bootstrap.initdb.secret.name;
+        writeln!(
+            text,
+            "{}: {:?}; {}; begins with {begins}",
+            credentials.username,
+            credentials.message,
+            roles.join(", ")
+        )
+        .expect("text");
+    };
+    look(&seen);
+    let known = |version: &str| {
+        let status = HEALTHY.replace(
+            "app_2: {resourceVersion: '1'}",
+            &format!("app_2: {{resourceVersion: '{version}'}}"),
+        );
+        let mut cluster = seen.cluster.as_deref().expect("servers").clone();
+        cluster.status = Some(serde_saphyr::from_str(&status).expect("a status"));
+        Seen {
+            cluster: Some(Arc::new(cluster)),
+            ..seen.clone()
+        }
+    };
+    look(&known("2"));
+    expect![[r#"
+        app: Some("the change waits until the server surely knows the new password"); app by db-credentials, app_2 by db-standby; begins with db-credentials
+        app_2: None; app by db-standby, app_2 by db-credentials; begins with db-standby
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn volumes_do_not_shrink_nor_change_their_class() {
+    let grown = several("").spec;
+    let mut object = several("");
+    object.spec.storage.size = "5Gi".into();
+    let seen = then(&object, seen(), HEALTHY);
+    object.spec.storage = trackbed_api::database::Storage {
+        class_name: None,
+        ..grown.storage
+    };
+    let cluster = decide(&object, &seen).children.expect("children").cluster;
+    let spec = cluster.expect("servers").spec;
+    assert_eq!(spec.storage.size, "5Gi");
+    assert_eq!(spec.storage.storage_class.as_deref(), Some("fast"));
+    assert_eq!(spec.postgresql.parameters["wal_keep_size"], "1024MB");
+    // It is told once all have it.
+    let mut look = seen.clone();
+    let mut told = |sizes: &[&str]| {
+        let claims = sizes.iter().filter_map(|it| claim(it));
+        look.volumes = claims.map(|it| it.as_ref().clone()).collect();
+        let outcome = decide(&object, &look).outcome;
+        (outcome.status.storage, outcome.requeue)
+    };
+    let size = |text: &str| Some(text.to_owned());
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(told(&["5Gi", "1Gi"]), (size("1Gi"), seconds(15)));
+    assert_eq!(told(&["5Gi", "5Gi"]), (size("5Gi"), seconds(15)));
+    assert_eq!(told(&[]), (None, seconds(600)));
+}
