@@ -1,9 +1,9 @@
 //! How long a database is away: after its server was killed, its pod deleted, its settings changed;
-//! and how long a new one takes that begins with a backup.
+//! how long a new one takes that begins with a backup; and how long until another server takes over.
 
 use std::{
     io::Read,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -70,6 +70,17 @@ const ENGINES: [Engine; 2] = [
     },
 ];
 
+/// Two servers of Postgres. Asked is whether one takes writes.
+const SEVERAL: Engine = Engine {
+    name: "several",
+    spec: "engine: Postgres, version: '17', replicas: 2",
+    ask: r#"until psql "$uri" -qc 'insert into kept select 0'; do sleep 0.1; done"#,
+    ..ENGINES[0]
+};
+
+/// What is done to the server that takes writes, of several.
+const TAKEOVERS: [&str; 2] = ["the primary killed while it writes", "its pod deleted"];
+
 /// What is done to a server.
 const EVENTS: [&str; 4] = [
     "killed while it writes",
@@ -94,20 +105,20 @@ pub(super) fn run(name: Name, runs: u32) -> Result<()> {
             println!(
                 "| what happens | seconds until it answers, mean (least to most) |\n|---|---|"
             );
-            for (event, times) in EVENTS.iter().zip(&times) {
-                let spread = Spread::of(times);
-                println!(
-                    "| {event} | {:.1} ({:.1} to {:.1}) |",
-                    spread.mean, spread.least, spread.most
-                );
-            }
-            println!();
+            table(&EVENTS, &times);
         }
+        let times = take_over(name, &client, runs)?;
+        println!("two servers of postgres, {ROWS} rows:\n");
+        println!(
+            "| what happens | seconds until one takes writes, mean (least to most) |\n|---|---|"
+        );
+        table(&TAKEOVERS, &times);
         Ok(())
     });
     for database in ENGINES
         .iter()
         .flat_map(|it| [it.name.to_owned(), format!("{}-new", it.name)])
+        .chain([SEVERAL.name.to_owned()])
     {
         confirm(&client, &database)?;
     }
@@ -116,6 +127,69 @@ pub(super) fn run(name: Name, runs: u32) -> Result<()> {
         .args(["delete", "projects.trackbed.dev", PROJECT, "--wait=false"])
         .check()?;
     outcome
+}
+
+fn table(events: &[&str], times: &[Vec<f64>]) {
+    for (event, times) in events.iter().zip(times) {
+        let spread = Spread::of(times);
+        println!(
+            "| {event} | {:.1} ({:.1} to {:.1}) |",
+            spread.mean, spread.least, spread.most
+        );
+    }
+    println!();
+}
+
+/// Seconds of each takeover.
+fn take_over(name: Name, client: &Client, runs: u32) -> Result<[Vec<f64>; TAKEOVERS.len()]> {
+    let object = format!("databases.trackbed.dev/{}", SEVERAL.name);
+    apply(client, &SEVERAL, SEVERAL.name, "")?;
+    wait(client, &object)?;
+    let pod = start_client(name, client, &SEVERAL)?;
+    exec(client, &pod, SEVERAL.fill)?;
+    let mut times = <[Vec<f64>; TAKEOVERS.len()]>::default();
+    for _ in 0..runs {
+        for (event, times) in times.iter_mut().enumerate() {
+            wait_for(client, &object, "condition=Replicated")?;
+            let get = ["databases.trackbed.dev", SEVERAL.name];
+            let database = client.get(&[&get[..], &["--namespace", NAMESPACE]].concat())?;
+            let primary = database["status"]["replication"]["primary"].as_str();
+            let primary = primary.unwrap_or_default().to_owned();
+            let mut writer = writer(client, &pod, &SEVERAL)?;
+            let begun = Instant::now();
+            match event {
+                0 => kill(client, &primary)?,
+                _ => delete(client, &primary, "--wait=false")?,
+            }
+            exec(client, &pod, SEVERAL.ask)?;
+            times.push(begun.elapsed().as_secs_f64());
+            // It ends with its server.
+            let _ended = writer.wait();
+        }
+    }
+    Ok(times)
+}
+
+/// A client that writes until its server ends, and has begun to.
+fn writer(client: &Client, pod: &str, engine: &Engine) -> Result<Child> {
+    let starting = |error| Error::Failed(format!("starting kubectl: {error}"));
+    let mut writer = command(client, pod, engine.write)?
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(starting)?;
+    if let Some(output) = &mut writer.stdout {
+        // The first word that it says is after its first write.
+        output.read_exact(&mut [0]).map_err(starting)?;
+    }
+    Ok(writer)
+}
+
+/// Deletes a pod, and waits until it is gone or not.
+fn delete(client: &Client, pod: &str, wait: &str) -> Result<()> {
+    let mut delete = client.kubectl()?;
+    delete.args(["delete", "pod", pod, "--namespace", NAMESPACE, wait]);
+    Ok(delete.check().map(drop)?)
 }
 
 /// Lets the data of this benchmark go with its Project.
@@ -157,16 +231,7 @@ fn measure(name: Name, client: &Client, engine: &Engine, runs: u32) -> Result<(T
     let mut times = Times::default();
     let server = format!("{}-0", engine.name);
     for run in 1..=runs {
-        let starting = |error| Error::Failed(format!("starting kubectl: {error}"));
-        let mut writer = command(client, &pod, engine.write)?
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(starting)?;
-        if let Some(output) = &mut writer.stdout {
-            // The first word that it says is after its first write.
-            output.read_exact(&mut [0]).map_err(starting)?;
-        }
+        let mut writer = writer(client, &pod, engine)?;
         let begun = Instant::now();
         kill(client, &server)?;
         exec(client, &pod, engine.ask)?;
@@ -176,10 +241,7 @@ fn measure(name: Name, client: &Client, engine: &Engine, runs: u32) -> Result<(T
         wait(client, &object)?;
 
         let begun = Instant::now();
-        let mut delete = client.kubectl()?;
-        delete
-            .args(["delete", "pod", &server, "--namespace", NAMESPACE])
-            .check()?;
+        delete(client, &server, "--wait=true")?;
         exec(client, &pod, engine.ask)?;
         times[1].push(begun.elapsed().as_secs_f64());
         wait(client, &object)?;
