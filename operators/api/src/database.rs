@@ -50,7 +50,6 @@ use crate::{
     validation = Rule::new("self.replicas == 1 || self.engine == 'Postgres'").message("replicas are of Postgres: remove them, the other engines run as one server"),
     validation = Rule::new("(self.replicas > 1) == (oldSelf.replicas > 1)").message("replicas cannot change between 1 and more: create another Database with as many as you want, and have it restore.from.database this one"),
     validation = Rule::new("self.replicas == 1 || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
-    validation = Rule::new("self.replicas == 1 || !has(self.init)").message("init is for a single server: remove it, and run the SQL as run.release of a Service"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),

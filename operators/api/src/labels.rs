@@ -38,6 +38,8 @@ pub mod role {
     pub const BACKUP: &str = "backup";
     /// Restores one.
     pub const RESTORE: &str = "restore";
+    /// Runs the SQL that several servers begin with.
+    pub const BEGIN: &str = "begin";
     /// Looks for a newer image of a database server.
     pub const UPDATE: &str = "update";
 }

@@ -88,6 +88,11 @@ pub fn restore(database: &str, asked: &str) -> String {
     format!("{database}-restore-{}", &hash(asked.as_bytes())[..8])
 }
 
+/// The Job that runs the SQL which a Database begins with, as it is asked for.
+pub fn begin(database: &str, asked: &str) -> String {
+    format!("{database}-begin-{}", &hash(asked.as_bytes())[..8])
+}
+
 /// The claim of a Service's volume.
 pub fn volume_claim(service: &str, volume: &str) -> String {
     format!("{service}-vol-{volume}")

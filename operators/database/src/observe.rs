@@ -9,7 +9,11 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
 };
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
-use trackbed_api::{Database, labels, names};
+use trackbed_api::{
+    Database,
+    labels::{self, role},
+    names,
+};
 use trackbed_kit::{Cache, Caches, Context, Error, config::Served, meta, read::get};
 
 use crate::{
@@ -255,11 +259,11 @@ fn backups(stores: &Stores, object: &Database, namespace: &str, name: &str) -> B
 
 /// Whether something takes or restores a backup of this Database, or looks for its image.
 fn is_of<K: kube::Resource>(object: &K, database: &str) -> bool {
-    let role = meta::label(object, labels::ROLE);
+    let found = meta::label(object, labels::ROLE);
     meta::label(object, labels::DATABASE) == Some(database)
         && matches!(
-            role,
-            Some(labels::role::BACKUP | labels::role::RESTORE | labels::role::UPDATE)
+            found,
+            Some(role::BACKUP | role::RESTORE | role::BEGIN | role::UPDATE)
         )
 }
 

@@ -2,6 +2,7 @@
 
 pub mod attempt;
 pub mod backup;
+mod begin;
 pub mod claim;
 pub(crate) mod cluster;
 pub mod deletion;

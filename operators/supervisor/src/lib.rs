@@ -100,6 +100,16 @@ pub enum Cli {
         #[command(flatten)]
         options: Options,
     },
+    /// Run the SQL that a database begins with in the empty one of a server that runs
+    #[command(disable_version_flag = true)]
+    Begin {
+        /// Name of the Postgres server in the network, which is asked as the user of the credentials
+        #[arg(long, value_name = "HOST")]
+        into: String,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
     /// Say which version of the server this image has
     #[command(disable_version_flag = true)]
     Look {
@@ -217,6 +227,7 @@ pub fn run(command: Cli) -> ExitCode {
             into,
             options,
         } => restore(*engine, into.as_deref(), options, at, asked),
+        Cli::Begin { into, options } => postgres::begin_at(options, into).map(|()| 0),
         Cli::Look { engine, options } => version::look(*engine, options).map(|it| tell(&it)),
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };

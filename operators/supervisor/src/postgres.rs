@@ -38,6 +38,14 @@ const ADMIN: &str = "postgres";
 /// Clients, and most of them that may be.
 const LOAD: &str = "select count(*), current_setting('max_connections') from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
 
+/// Runs the SQL that a database begins with in the empty one of a server that is somebody else's.
+///
+/// # Errors
+/// That it is not there, or what the server says to it. Then nothing of it stays.
+pub(crate) fn begin_at(options: &Options, host: &str) -> Result<(), Error> {
+    process::runtime()?.block_on(begin::at(options, host))
+}
+
 /// A program, where the official image has those of a major version.
 pub(crate) fn program(options: &Options, name: &str) -> PathBuf {
     let folder = format!("/usr/lib/postgresql/{}/bin", options.version);

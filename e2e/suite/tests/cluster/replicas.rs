@@ -129,6 +129,34 @@ fn backup_comes_back(cluster: &Cluster, rows: &str) {
     assert_ne!(identity, other);
 }
 
+/// Reads go to a follower by an address of its own, which its certificate has, too.
+fn follower_answers(cluster: &Cluster) {
+    let secret = cluster.get("secret", NAMESPACE, "heir-credentials");
+    let authority = secret["data"]["ca.crt"].as_str().expect("an authority");
+    let ask = format!(
+        r#"echo {authority} | base64 -d > /tmp/ca.crt && PGPASSWORD="$password" psql "host=heir-ro user=$username dbname=$database sslmode=verify-full sslrootcert=/tmp/ca.crt" --no-psqlrc -Atqc 'select pg_is_in_recovery(), count(*) > 0 from log group by 1'"#
+    );
+    let exec = [
+        "exec",
+        "-n",
+        NAMESPACE,
+        "heir-client",
+        "--",
+        "sh",
+        "-c",
+        &ask,
+    ];
+    let said = eventually(120, || {
+        let output = cluster.kubectl(&exec, "");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stderr)),
+        }
+    });
+    assert_eq!(said, "t|t");
+}
+
 /// A server that is taken away from several, and what settings are refused.
 fn settings_are_checked(cluster: &Cluster, client: &Client) {
     patch(
@@ -264,6 +292,7 @@ fn several_servers_keep_what_one_would() {
     let rows = client.ask("select count(*) from log").expect("a number");
     credentials_change(&cluster, &client);
     backup_comes_back(&cluster, &rows);
+    follower_answers(&cluster);
     let heir = cluster.client(NAMESPACE, "heir", "heir-again");
     settings_are_checked(&cluster, &heir);
     volumes_grew(&cluster);

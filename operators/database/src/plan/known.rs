@@ -12,7 +12,7 @@ use trackbed_api::{
 use trackbed_kit::{Fact, Health};
 
 use super::{
-    Place, attempt, claim, cluster, health, image, parameters, replicas,
+    Place, attempt, begin, claim, cluster, health, image, parameters, replicas,
     restart::{self, Restart},
     restore,
     rotation::{self, Logins},
@@ -37,7 +37,7 @@ pub(super) struct Server {
 pub(super) struct Known {
     /// Whether data were written.
     initialised: bool,
-    /// Whether a backup is to be restored first.
+    /// Whether several servers are to be filled first.
     pub(super) restores: bool,
     /// Whose the data are.
     identity: String,
@@ -90,7 +90,7 @@ impl Known {
         let size = size.or_else(|| before.storage.clone());
         Ok(Self {
             initialised,
-            restores: !initialised && restore::is_pending(place, seen),
+            restores: !initialised && is_empty(place, seen),
             identity: secret::identity(seen),
             transport,
             lacks,
@@ -199,7 +199,11 @@ impl Known {
             cluster: Some(cluster::desired(place, &made)),
             ..Server::default()
         };
-        let (restore, health) = match restore::of(place, seen, self.initialised) {
+        let step = match restore::of(place, seen, self.initialised) {
+            restore::Step::Done => begin::of(place, seen, self.initialised),
+            before => before,
+        };
+        let (restore, health) = match step {
             restore::Step::Before { health, act } if health::answers(seen) => (act, health),
             // What it would wait for by then, it says now.
             restore::Step::Before {
@@ -255,8 +259,14 @@ impl Known {
 /// Whether data were written: once the server was ready, or the retained Secret says so. Several are
 /// ready before what they begin with is restored.
 fn initialised(place: &Place<'_>, before: &DatabaseStatus, seen: &Seen) -> bool {
-    let empty = || place.object.spec.is_replicated() && restore::is_pending(place, seen);
     before.initialised
         || seen.secret.as_ref().is_some_and(secret::is_initialised)
-        || (health::answers(seen) && !empty())
+        || (health::answers(seen) && !is_empty(place, seen))
+}
+
+/// Whether several servers are still to be given what they begin with. A single one is not there
+/// before.
+fn is_empty(place: &Place<'_>, seen: &Seen) -> bool {
+    let pending = restore::is_pending(place, seen) || begin::is_pending(place, seen);
+    place.object.spec.is_replicated() && pending
 }

@@ -34,8 +34,8 @@ pub const METRICS: i32 = 9187;
 /// Volume with the certificate.
 const CERTIFICATE: &str = "certificate";
 /// Where the SQL is that it begins with, and its file there.
-const BEGINNING: &str = "/etc/trackbed/init";
-const SQL: &str = "init.sql";
+pub(super) const BEGINNING: &str = "/etc/trackbed/init";
+pub(super) const SQL: &str = "init.sql";
 /// A pod that runs is replaced by nobody but the operator.
 pub const STRATEGY: &str = "OnDelete";
 
@@ -241,7 +241,7 @@ fn volumes(place: &Place<'_>, transport: Option<&Transport>) -> Vec<Volume> {
 }
 
 /// The SQL that it begins with. A server that has begun does without.
-fn beginning(at: &KeyReference) -> Volume {
+pub(super) fn beginning(at: &KeyReference) -> Volume {
     let mut volume = pod::config_map("init", at.name.to_string());
     if let Some(map) = &mut volume.config_map {
         map.optional = Some(true);

@@ -180,15 +180,7 @@ fn issue(
         }
     };
     let root_key_text = root_key.serialize_pem();
-    let (name, namespace) = (&place.name, &place.namespace);
-    let names = vec![
-        name.clone(),
-        format!("{name}.{namespace}"),
-        format!("{name}.{namespace}.svc"),
-        place.host(),
-        "localhost".to_owned(),
-    ];
-    let mut server = params(names, name, now, VALID)?;
+    let mut server = params(hosts(place), &place.name, now, VALID)?;
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
@@ -204,6 +196,28 @@ fn issue(
     Ok(data
         .map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes())))
         .collect())
+}
+
+/// The names that clients may know the server by. Several have addresses of their own for the one
+/// that takes writes, for the others, and for all.
+fn hosts(place: &Place<'_>) -> Vec<String> {
+    let Place {
+        name, namespace, ..
+    } = place;
+    let ends: &[&str] = match place.object.spec.is_replicated() {
+        true => &["", "-rw", "-ro", "-r"],
+        false => &[""],
+    };
+    let domain = &place.config.cluster_domain;
+    let of = |end: &&str| {
+        let name = format!("{name}{end}");
+        let within = format!("{name}.{namespace}");
+        let service = format!("{within}.svc");
+        let full = format!("{service}.{domain}");
+        [name, within, service, full]
+    };
+    let hosts = ends.iter().flat_map(of);
+    hosts.chain(["localhost".to_owned()]).collect()
 }
 
 /// What a certificate for these names says, from now on and for so long.

@@ -4,7 +4,7 @@ use std::{fmt::Write, sync::Arc, time::Duration};
 
 use expect_test::expect;
 use trackbed_api::Database;
-use trackbed_database::observe::Seen;
+use trackbed_database::{observe::Seen, plan::restore::Act};
 
 use super::{
     backup::{COMPLETE, FAILED, VOLUME, add, yaml},
@@ -103,6 +103,61 @@ fn a_backup_is_restored_before_there_is_an_address() {
         Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 2 of 2 servers are up
           Replicated=Some(true) Replicated: 2 of 2 servers are up
           servers: true, address: true, null []
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn sql_runs_before_there_is_an_address() {
+    let object = several(", init: {configMapKeyRef: {name: schema, key: first.sql}}");
+    let asked = serde_json::to_string(&object.spec.init).expect("JSON");
+    let job = trackbed_api::names::begin("db", &asked);
+    let mut text = String::new();
+    let mut look = |seen: &Seen| {
+        let plan = decide(&object, seen);
+        let children = plan.children.clone().expect("children");
+        let made = serde_json::to_value(children.restore.made()).expect("JSON");
+        let stopped = matches!(children.restore, Act::Stop(_));
+        let pod = &made["spec"]["template"]["spec"];
+        text += &said(&plan);
+        writeln!(
+            text,
+            "  address: {}, stops: {stopped}, {} {} {} {}",
+            children.service.is_some(),
+            pod["restartPolicy"],
+            pod["containers"][0]["command"],
+            pod["volumes"][1],
+            made["spec"]["podFailurePolicy"],
+        )
+        .expect("text");
+    };
+    look(&seen());
+    let begun = then(&object, seen(), HEALTHY);
+    look(&begun);
+    let mut seen = begun.clone();
+    add(&mut seen, "db-begin-other", "begin", 3, "", "");
+    look(&seen);
+    seen = begun.clone();
+    let wrong = r#"containerStatuses: [{name: begin, image: i, imageID: i, ready: false, restartCount: 2, state: {running: {}}, lastState: {terminated: {exitCode: 1, message: '{"reason":"InitFailed","message":"its SQL does not run: syntax error"}'}}}]"#;
+    add(&mut seen, &job, "begin", 3, "", wrong);
+    look(&seen);
+    seen = begun.clone();
+    add(&mut seen, &job, "begin", 3, COMPLETE, "");
+    look(&seen);
+    expect![[r#"
+        Ready=False Progressing: Postgres 17 is being started
+          address: false, stops: false, null null null null
+        Ready=False Progressing: its SQL is being run
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          address: false, stops: false, "OnFailure" ["/opt/trackbed/bin/trackbed","supervisor","begin","--version=17","--into=db-rw","--init=/etc/trackbed/init/init.sql"] {"configMap":{"items":[{"key":"first.sql","path":"init.sql"}],"name":"schema","optional":true},"name":"init"} null
+        Ready=False Progressing: its SQL is being run
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          address: false, stops: true, null null null null
+        Ready=False InitFailed: its SQL does not run: syntax error
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          address: false, stops: false, null null null null
+        Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 2 of 2 servers are up
+          Replicated=Some(true) Replicated: 2 of 2 servers are up
+          address: true, stops: false, null null null null
     "#]].assert_eq(&text);
 }
 

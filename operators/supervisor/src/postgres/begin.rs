@@ -2,7 +2,13 @@
 
 use std::{fs, io, path::Path};
 
-use super::{application, psql::Session, sql};
+use super::{
+    application,
+    peer::Peer,
+    psql::{self, Session},
+    refill::{self, Contents},
+    sql,
+};
 use crate::{Error, Options, login::Login};
 
 /// File in the data folder: the SQL is still to run. It appears with the folder, so that data that
@@ -48,13 +54,36 @@ pub(super) async fn run(options: &Options, folder: &Path, logins: &[Login]) -> R
     Ok(())
 }
 
-async fn begin(options: &Options, file: &Path, folder: &Path, login: &Login) -> Result<(), Error> {
-    let text = fs::read_to_string(file).map_err(|error| match error.kind() {
+/// Runs it over the network, in a database that nobody has an address of yet: one with something in
+/// it has begun. What leaves nothing may run again.
+///
+/// # Errors
+/// That it is not there, or what the server says to it. Then nothing of it stays.
+pub(super) async fn at(options: &Options, host: &str) -> Result<(), Error> {
+    let peer = Peer::network(options, host, "trackbed-begin")?;
+    let mut command = psql::command(options);
+    command.args(["--set", "VERBOSITY=terse"]);
+    let mut session = Session::start(peer.connect(command))?;
+    if refill::contents(&mut session).await? == Contents::Nothing {
+        let text = text(options.init.as_deref().unwrap_or(Path::new("")))?;
+        session.ask(&sql::beginning(&text)).await.map_err(said)?;
+        println!("trackbed: the database begins with the SQL that it was given");
+    }
+    session.ask(FORGET).await.map(drop)
+}
+
+/// The SQL.
+fn text(file: &Path) -> Result<String, Error> {
+    fs::read_to_string(file).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Error::Init("there is no such ConfigMap, or no such key in it".to_owned())
         }
         _ => Error::Init(format!("its SQL cannot be read: {error}")),
-    })?;
+    })
+}
+
+async fn begin(options: &Options, file: &Path, folder: &Path, login: &Login) -> Result<(), Error> {
+    let text = text(file)?;
     let mut command = application(options, login)?;
     // The first line alone: a user's text may be long.
     command.args(["--set", "VERBOSITY=terse"]);

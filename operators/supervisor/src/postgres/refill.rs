@@ -55,7 +55,8 @@ async fn session(options: &Options, peer: &Peer) -> Result<Session, Error> {
 
 /// Whose is what is in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Contents {
+pub(super) enum Contents {
+    /// Nothing is.
     Nothing,
     /// All of it is this user's, as all is that is restored.
     Own,
@@ -63,7 +64,11 @@ enum Contents {
     Others,
 }
 
-async fn contents(session: &mut Session) -> Result<Contents, Error> {
+/// Whose is what is in a session's database.
+///
+/// # Errors
+/// That the server does not say so.
+pub(super) async fn contents(session: &mut Session) -> Result<Contents, Error> {
     told(&session.ask(sql::CONTENTS).await?)
 }
 

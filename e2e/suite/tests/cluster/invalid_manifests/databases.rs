@@ -67,10 +67,6 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
         "greater than or equal to 1",
     ),
     (
-        "{engine: Postgres, version: '17', replicas: 3, init: {configMapKeyRef: {name: a, key: b}}}",
-        "init is for a single server",
-    ),
-    (
         "{engine: Redis, version: '7', tls: {}}",
         "write tls: {mode: Require}",
     ),
