@@ -41,10 +41,17 @@ apiVersion: trackbed.dev/v1alpha1
 kind: Database
 metadata: {{name: db, namespace: {namespace}}}
 spec: {{engine: Redis, version: "7", storage: {{size: 1Gi}}}}
+---
+apiVersion: trackbed.dev/v1alpha1
+kind: Database
+metadata: {{name: several, namespace: {namespace}}}
+spec: {{engine: Postgres, version: "17", replicas: 2}}
 "#
     ));
     cluster.wait("service", &namespace, "web", "condition=Ready", 180);
     cluster.wait("database", &namespace, "db", "condition=Ready", 180);
+    let all = "condition=Replicated";
+    cluster.wait("database", &namespace, "several", all, 240);
 
     // The Lease is the clock: it is renewed for as long as the operator lives.
     let minutes: i64 = std::env::var("TRACKBED_E2E_QUIET_SECONDS")

@@ -7,6 +7,9 @@ use suite::{Cluster, Mirror, builds::condition, eventually};
 
 const NAMESPACE: &str = "updates-production";
 const TAG: &str = "16";
+/// Another one, of several servers: in the stand-ins of the other versions, the programs by which one
+/// copies another do not encrypt.
+const SEVERAL: (&str, &str) = ("updates-several-production", "17");
 
 fn database(cluster: &Cluster, updates: &str) {
     cluster.apply(&format!(
@@ -40,6 +43,55 @@ fn looked(cluster: &Cluster, request: &str) -> Value {
     })
 }
 
+/// Has a tag of Postgres stand for another image from now on, and gives its digest.
+fn moved(cluster: &Cluster, tag: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let label = now.expect("a time").as_nanos().to_string();
+    Mirror::of(cluster).relabel("library/postgres", tag, &label)
+}
+
+#[test]
+fn several_servers_take_a_newer_image_one_after_another() {
+    let (namespace, tag) = SEVERAL;
+    let cluster = Cluster::connect();
+    let _project = cluster.project("updates-several");
+    let database = |updates: &str| {
+        cluster.apply(&format!(
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Postgres, version: '{tag}', replicas: 2, storage: {{size: 512Mi}}{updates}, resources: {{requests: {{cpu: 20m}}}}}}\n"
+        ));
+    };
+    let whole = || cluster.wait("database", namespace, "db", "condition=Replicated", 300);
+    database("");
+    whole();
+    let client = cluster.client(namespace, "db", "client");
+    client
+        .ask("create table kept as select 42 as n")
+        .expect("rows");
+    let new = moved(&cluster, tag);
+    database(", updates: {request: one}");
+    eventually(300, || {
+        let pods = cluster.list("pods", namespace);
+        let of = |pod: &&Value| pod["metadata"]["labels"]["cnpg.io/podRole"] == "instance";
+        let ids: Vec<String> = pods
+            .iter()
+            .filter(of)
+            .map(|pod| pod["status"]["containerStatuses"][0]["imageID"].to_string())
+            .collect();
+        match ids.len() == 2 && ids.iter().all(|id| id.contains(&new)) {
+            true => Ok(()),
+            false => Err(format!("{ids:?} instead of {new}")),
+        }
+    });
+    whole();
+    assert_eq!(eventually(120, || client.ask("select n from kept")), "42");
+    let status = cluster.get("database", namespace, "db")["status"].clone();
+    assert_eq!(
+        status["image"],
+        format!("docker.io/library/postgres@{new}"),
+        "{status}"
+    );
+}
+
 #[test]
 fn a_server_stays_with_its_image_until_a_newer_one_is_asked_for() {
     let cluster = Cluster::connect();
@@ -71,11 +123,7 @@ fn a_server_stays_with_its_image_until_a_newer_one_is_asked_for() {
     });
 
     // The tag stands for another image from now on.
-    let mirror = Mirror::of(&cluster);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a time");
-    let new = mirror.relabel("library/postgres", TAG, &now.as_nanos().to_string());
+    let new = moved(&cluster, TAG);
     assert_ne!(new, old);
     cluster.delete("pod", NAMESPACE, "db-0");
     cluster.wait("database", NAMESPACE, "db", "condition=Ready", 300);
