@@ -78,6 +78,9 @@ const SEVERAL: Engine = Engine {
     ..ENGINES[0]
 };
 
+/// Who runs them.
+const SERVERS: &str = "clusters.postgresql.cnpg.io";
+
 /// What is done to the server that takes writes, of several.
 const TAKEOVERS: [&str; 2] = ["the primary killed while it writes", "its pod deleted"];
 
@@ -106,6 +109,12 @@ pub(super) fn run(name: Name, runs: u32) -> Result<()> {
                 "| what happens | seconds until it answers, mean (least to most) |\n|---|---|"
             );
             table(&EVENTS, &times);
+        }
+        if client.get(&["crd", SERVERS]).is_err() {
+            println!(
+                "several servers are not measured: this cluster has no CloudNativePG, that of the tests (--cluster test) has"
+            );
+            return Ok(());
         }
         let times = take_over(name, &client, runs)?;
         println!("two servers of postgres, {ROWS} rows:\n");
