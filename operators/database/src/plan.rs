@@ -181,7 +181,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     };
     let (usage, size) = (known.usage.as_ref(), known.size.as_deref());
     let facts = storage::fact(usage, &health, size, &before);
-    let replicated = replicas::fact(&place, seen);
+    let replicated = replicas::fact(&place, seen, &before);
     let (settings, health) = match known.settings(&place, seen, health) {
         Ok(settings) => settings,
         Err(health) => return of(before, health, None, None),

@@ -16,13 +16,25 @@ fn manifest(name: &str, more: &str) -> String {
     )
 }
 
-/// Waits until all servers are up, and gives the one that takes writes.
+/// Waits until all servers are up, and gives the one that takes writes: the pod has to agree, since
+/// what is said of the servers may be what was before.
 fn primary(cluster: &Cluster, name: &str) -> String {
     cluster.wait("database", NAMESPACE, name, "condition=Ready", 300);
-    cluster.wait("database", NAMESPACE, name, "condition=Replicated", 300);
-    let database = cluster.get("database", NAMESPACE, name);
-    let primary = database["status"]["replication"]["primary"].as_str();
-    primary.expect("a primary").to_owned()
+    eventually(300, || {
+        let status = cluster.get("database", NAMESPACE, name)["status"].clone();
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let mut conditions = conditions.filter(|it| it["status"] == "True");
+        let all = conditions.any(|it| it["type"] == "Replicated");
+        let primary = &status["replication"]["primary"];
+        let leads = |pod: &&Value| {
+            let labels = &pod["metadata"]["labels"];
+            pod["metadata"]["name"] == *primary && labels["cnpg.io/instanceRole"] == "primary"
+        };
+        match (servers(cluster, name).iter().find(leads), primary.as_str()) {
+            (Some(_), Some(primary)) if all => Ok(primary.to_owned()),
+            _ => Err(format!("{status:#}")),
+        }
+    })
 }
 
 /// Changes the spec.

@@ -4,7 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use trackbed_api::{
-    common::condition::REPLICATED, database::ReplicationStatus, labels, names, reason::Reason,
+    common::condition::REPLICATED,
+    database::{DatabaseStatus, ReplicationStatus},
+    labels, names,
+    reason::Reason,
 };
 use trackbed_kit::{Fact, Health, conditions::find, meta};
 
@@ -139,8 +142,8 @@ fn sentence(status: &ClusterStatus) -> String {
     words.join(": ")
 }
 
-/// Whether all of them are up.
-pub(super) fn fact(place: &Place<'_>, seen: &Seen) -> Option<Fact> {
+/// Whether all of them are up. Until they were for the first time nobody is to be alarmed.
+pub(super) fn fact(place: &Place<'_>, seen: &Seen, before: &DatabaseStatus) -> Option<Fact> {
     let spec = &place.object.spec;
     if !spec.is_replicated() || spec.suspend {
         return None;
@@ -153,6 +156,11 @@ pub(super) fn fact(place: &Place<'_>, seen: &Seen) -> Option<Fact> {
     let message = format!("{up} of {of} servers are up");
     if up >= of {
         return Some(Fact::new(REPLICATED, Some(true), "Replicated", message));
+    }
+    let was = find(&before.conditions, REPLICATED).map(|it| it.status.as_str());
+    if was.is_none_or(|was| was == "Unknown") {
+        let message = format!("{message}: {}", sentence(status));
+        return Some(Fact::new(REPLICATED, None, "Progressing", message));
     }
     let rest = match up {
         0 | 1 => "no other could take over".to_owned(),

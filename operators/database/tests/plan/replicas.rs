@@ -258,6 +258,11 @@ fn how_they_are_is_said() {
     ] {
         text += &said(&decide(&object, &then(&object, seen(), status)));
     }
+    let mut known = object.clone();
+    known.status = serde_saphyr::from_str("{conditions: [{type: Replicated, status: 'True', reason: Replicated, message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}], initialised: true}").ok();
+    for status in [FAILING, ALONE] {
+        text += &said(&decide(&known, &then(&object, seen(), status)));
+    }
     let mut seen = then(&object, seen(), "{phase: Setting up primary}");
     let waiting = "containerStatuses: [{name: postgres, image: i, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ImagePullBackOff, message: not found}}}]";
     let pod: Arc<Pod> = yaml(&format!(
@@ -278,15 +283,19 @@ fn how_they_are_is_said() {
         Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 2 of 2 servers are up
           Replicated=Some(true) Replicated: 2 of 2 servers are up
         Ready=False Progressing: Postgres 17 does not take writes yet: Failing over: db-1 does not answer
-          Replicated=Some(false) ReplicasMissing: 1 of 2 servers are up, no other could take over: Failing over: db-1 does not answer
+          Replicated=None Progressing: 1 of 2 servers are up: Failing over: db-1 does not answer
         Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 1 of 2 servers are up
-          Replicated=Some(false) ReplicasMissing: 1 of 2 servers are up, no other could take over: Waiting for the instances to become active
+          Replicated=None Progressing: 1 of 2 servers are up: Waiting for the instances to become active
         Ready=False Progressing: Postgres 17 is being told whom to let in
           Replicated=Some(true) Replicated: 2 of 2 servers are up
         Ready=False DatabaseNotReady: Postgres 17 does not start: Cluster is unrecoverable and needs manual intervention
-          Replicated=Some(false) ReplicasMissing: 0 of 2 servers are up, no other could take over: Cluster is unrecoverable and needs manual intervention
+          Replicated=None Progressing: 0 of 2 servers are up: Cluster is unrecoverable and needs manual intervention
+        Ready=False Progressing: Postgres 17 does not take writes yet: Failing over: db-1 does not answer
+          Replicated=Some(false) ReplicasMissing: 1 of 2 servers are up, no other could take over: Failing over: db-1 does not answer
+        Ready=True Ready: Postgres 17 answers at db.shop-production.svc.cluster.local, 1 of 2 servers are up
+          Replicated=Some(false) ReplicasMissing: 1 of 2 servers are up, no other could take over: Waiting for the instances to become active
         Ready=False ImagePullFailed: the image of Postgres 17 cannot be pulled: not found
-          Replicated=Some(false) ReplicasMissing: 0 of 2 servers are up, no other could take over: Setting up primary
+          Replicated=None Progressing: 0 of 2 servers are up: Setting up primary
         Ready=False Progressing: the image of Postgres 17 is being looked for
         Ready=False Progressing: the image of Postgres 17 is being looked for
         Ready=False Progressing: the image of Postgres 17 is being looked for
