@@ -67,6 +67,9 @@ impl Known {
         found: Option<update::Found>,
         now: Timestamp,
     ) -> Result<Self, Health> {
+        if let Some(health) = replicas::conflict(place, seen) {
+            return Err(health);
+        }
         if let Some(health) = secret::missing(place, seen, before.initialised) {
             return Err(health);
         }

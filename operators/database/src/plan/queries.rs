@@ -20,7 +20,7 @@ pub const METRICS: [(&str, &str); 4] = [
     ("replicas", "Servers that there are to be"),
 ];
 /// How busy a server is, and what its files take.
-const LOAD: &str = "select (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections, \
+const LOAD: &str = "select (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) as connections, \
     current_setting('max_connections')::int as connections_max, \
     (select sum(pg_database_size(oid)) from pg_database where datallowconn) as data_bytes";
 const VERSION: &str = "select current_setting('server_version') as version, 1 as info";

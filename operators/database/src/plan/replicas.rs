@@ -24,6 +24,22 @@ const HEALTHY: &str = "healthy";
 /// What it says when nothing more happens by itself.
 const UNRECOVERABLE: &str = "unrecoverable";
 
+/// Whether there are servers of that name that are somebody else's: what they say of themselves must
+/// not be taken for this Database's.
+pub(super) fn conflict(place: &Place<'_>, seen: &Seen) -> Option<Health> {
+    let live = seen.cluster.as_deref();
+    let theirs = live.is_some_and(|it| !meta::is_managed(it));
+    theirs.then(|| {
+        Health::Stalled(
+            Reason::NameConflict,
+            format!(
+                "a Cluster {} exists and is not Trackbed's: rename or remove it, or give the Database another name",
+                place.name
+            ),
+        )
+    })
+}
+
 /// What keeps several servers from being made, or from being touched.
 pub(super) fn hindrance(place: &Place<'_>, seen: &Seen, initialised: bool) -> Option<Health> {
     let name = &place.name;

@@ -322,6 +322,14 @@ fn nothing_is_made_over_data_or_without_anybody_to_run_it() {
         back.children.expect("children").cluster.is_some(),
         "it takes them up"
     );
+    let mut foreign = seen();
+    let mut cluster = healthy.cluster.as_deref().expect("servers").clone();
+    cluster.metadata.labels = None;
+    foreign.cluster = Some(Arc::new(cluster));
+    let conflict = decide(&object, &foreign);
+    text += &said(&conflict);
+    assert!(conflict.children.is_none());
+    assert!(!conflict.outcome.status.initialised, "by another's servers");
     let mut other = healthy.clone();
     let annotations = secret.metadata.annotations.as_mut().expect("annotations");
     annotations.insert("trackbed.dev/identity".to_owned(), "another".to_owned());
@@ -333,6 +341,7 @@ fn nothing_is_made_over_data_or_without_anybody_to_run_it() {
         Ready=False CloudNativePgMissing: replicas: 2 need CloudNativePG, which this cluster did not have when the operator started: have it installed and the operator restarted, or create the Database with one
         Ready=False DataMissing: there were data, and neither the Cluster db nor a volume of it exists: restore its volumes, or delete the Secret db-credentials to begin anew
         Ready=False Progressing: Postgres 17 is being started
+        Ready=False NameConflict: a Cluster db exists and is not Trackbed's: rename or remove it, or give the Database another name
         Ready=False DataBelongsToAnother: the Cluster db has the data of another Database than the Secret db-credentials is of: restore that one's Secret, or delete the Cluster if its data are not wanted
         Ready=False CredentialsMissing: the Cluster db exists and the Secret db-credentials with its password does not: restore the Secret, or delete what exists if its data are not wanted
     "#]].assert_eq(&text);
