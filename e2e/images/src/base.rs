@@ -18,7 +18,10 @@ use crate::{
     oci::{Digest, ImageBuilder, Layout},
 };
 
-pub use self::{catalog::BASE_IMAGES, input::program_of_wheel};
+pub use self::{
+    catalog::BASE_IMAGES,
+    input::{program_of_wheel, wheels},
+};
 
 /// What every recipe begins and ends with; `debian` is the recipe of what the others are
 /// made in.

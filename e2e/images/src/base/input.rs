@@ -103,6 +103,20 @@ fn npm(package: &str, version: &str, folder: &Path) -> Result<PathBuf> {
 }
 
 fn wheel(package: &str, version: &str, folder: &Path) -> Result<()> {
+    download(folder, &[&format!("{package}=={version}")])
+}
+
+/// Puts the wheels that a file of pip's names, with their hashes, into `folder`: for the Python of the
+/// base images.
+///
+/// # Errors
+/// When one cannot be had or is another one, or there is no pip.
+pub fn wheels(requirements: &Path, folder: &Path) -> Result<()> {
+    let file = requirements.display().to_string();
+    download(folder, &["--require-hashes", "--requirement", &file])
+}
+
+fn download(folder: &Path, what: &[&str]) -> Result<()> {
     if check(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
         need("pip3", "python3-pip")?;
     }
@@ -115,7 +129,7 @@ fn wheel(package: &str, version: &str, folder: &Path) -> Result<()> {
             .args(["--platform=manylinux_2_34_x86_64"])
             .args(["--platform=manylinux_2_28_x86_64"])
             .args(["--platform=manylinux2014_x86_64"])
-            .arg(format!("{package}=={version}"))
+            .args(what)
             .arg("--dest")
             .arg(folder),
     )?;
