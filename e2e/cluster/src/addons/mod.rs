@@ -41,16 +41,14 @@ enum Manifest {
 /// A manifest of somebody else's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Theirs {
-    /// The tool, and the image of that name.
+    /// The tool.
     tool: &'static tools::Tool,
     /// The module.
     module: &'static str,
     /// The file in it.
     file: &'static str,
-    /// What it calls the image.
-    image: &'static str,
-    /// What else stands there, and what is to instead.
-    instead: (&'static str, &'static str),
+    /// What stands there, and what is to instead: with the cluster's own values, as in ours.
+    instead: &'static [(&'static str, &'static str)],
 }
 
 impl Manifest {
@@ -68,16 +66,14 @@ impl Theirs {
         let path = tools::module_folder(self.tool, self.module)?.join(self.file);
         let reading = || format!("reading {}", path.display());
         let mut text = fs::read_to_string(&path).doing(reading)?;
-        let image = SystemImage::named(self.tool.name).map(|it| it.reference(name));
-        let image = image.transpose()?.unwrap_or_default();
-        for (there, ours) in [(self.image, image.as_str()), self.instead] {
+        for (there, ours) in self.instead {
             if !text.contains(there) {
                 return Err(Error::Refused(format!(
                     "{} does not say {there:?} any more",
                     path.display()
                 )));
             }
-            text = text.replace(there, ours);
+            text = text.replace(there, &filled(ours, name)?);
         }
         Ok(text)
     }
@@ -144,9 +140,14 @@ const FOR_TESTS: [Addon; 3] = [
             tool: &tools::CLOUDNATIVE_PG,
             module: "github.com/cloudnative-pg/cloudnative-pg",
             file: "releases/cnpg-1.30.0.yaml",
-            image: "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
-            // A tenth of a CPU is little for an operator, on a machine that is busy.
-            instead: ("cpu: 100m\n            memory: 200Mi", "memory: 512Mi"),
+            instead: &[
+                (
+                    "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
+                    "${image:cloudnative-pg}",
+                ),
+                // A tenth of a CPU is little for an operator, on a machine that is busy.
+                ("cpu: 100m\n            memory: 200Mi", "memory: 512Mi"),
+            ],
         }),
         workload: Some(("cnpg-system", "deployment/cnpg-controller-manager")),
         api: None,
@@ -278,12 +279,12 @@ fn fill(manifest: &str, values: &[(String, String)]) -> Result<String> {
 mod tests {
     use super::*;
 
-    /// A manifest that is here. Whether another one says what it is expected to is seen when it is
-    /// installed.
-    fn ours(addon: &Addon) -> &'static str {
+    /// What we say in a manifest. Whether somebody else's says what it is expected to is seen when it
+    /// is installed.
+    fn ours(addon: &Addon) -> String {
         match addon.manifest {
-            Manifest::Ours(text) => text,
-            Manifest::Theirs(_) => "",
+            Manifest::Ours(text) => text.to_owned(),
+            Manifest::Theirs(theirs) => theirs.instead.iter().map(|(_, ours)| *ours).collect(),
         }
     }
 
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn every_manifest_is_filled_in() {
         for addon in of(Name::Test) {
-            let text = filled(ours(addon), Name::Test).unwrap();
+            let text = filled(&ours(addon), Name::Test).unwrap();
             assert!(!text.contains("10.20"), "{} names dev", addon.name);
         }
     }
