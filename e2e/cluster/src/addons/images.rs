@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use images::oci::ImageBuilder;
 
+use super::sidecar;
 use crate::{
     Name, Network, Result, debian, mirror,
     paths::cache,
@@ -27,12 +28,14 @@ enum Source {
     Kaniko,
     /// CloudNativePG's operator, which copies its program from a certain place into its pods.
     CloudNativePg,
+    /// What is beside a Postgres server whose log is archived.
+    Sidecar,
     /// A shell and the file utilities, from Debian.
     Busybox,
 }
 
 /// Every system image.
-pub const SYSTEM_IMAGES: [SystemImage; 10] = [
+pub const SYSTEM_IMAGES: [SystemImage; 12] = [
     SystemImage::tool("pause", &tools::PAUSE),
     SystemImage::tool("coredns", &tools::COREDNS),
     SystemImage::tool("local-path-provisioner", &tools::LOCAL_PATH),
@@ -51,6 +54,11 @@ pub const SYSTEM_IMAGES: [SystemImage; 10] = [
     SystemImage {
         name: "cloudnative-pg",
         source: Source::CloudNativePg,
+    },
+    SystemImage::tool("barman-cloud", &tools::BARMAN_CLOUD),
+    SystemImage {
+        name: "barman-cloud-sidecar",
+        source: Source::Sidecar,
     },
 ];
 
@@ -91,6 +99,7 @@ impl SystemImage {
             Source::Tool(tool) => Some(tool),
             Source::Kaniko => Some(&tools::KANIKO),
             Source::CloudNativePg => Some(&tools::CLOUDNATIVE_PG),
+            Source::Sidecar => Some(&tools::BARMAN_CLOUD),
             Source::Busybox => None,
         }
     }
@@ -101,7 +110,10 @@ impl SystemImage {
         };
         let folder = tool.folder()?;
         let hash = folder.file_name().unwrap_or_default().to_string_lossy();
-        Ok(format!("{hash}-{LAYOUT_VERSION}"))
+        Ok(match self.source {
+            Source::Sidecar => format!("{hash}-{}-{LAYOUT_VERSION}", sidecar::base()),
+            _ => format!("{hash}-{LAYOUT_VERSION}"),
+        })
     }
 
     /// The image as a layout; made when the cache does not have it.
@@ -167,6 +179,7 @@ impl SystemImage {
                     .bytes("/etc/passwd", 0o644, PASSWD)
                     .entrypoint(["/manager"])
             }
+            Source::Sidecar => sidecar::image(&self.tag()?)?,
             Source::Busybox => {
                 let busybox = debian::unpacked("busybox-static")?.join("bin/busybox");
                 BUSYBOX_LINKS.into_iter().fold(

@@ -2,6 +2,7 @@
 //! pods use, and a name for the git server. The manifests are in `e2e/cluster/addons`.
 
 mod images;
+mod sidecar;
 
 use std::fs;
 
@@ -120,8 +121,8 @@ const ADDONS: [Addon; 6] = [
 ];
 
 /// Those of the cluster that tests run on: the forge's name, volumes that can grow, and Postgres on
-/// several nodes.
-const FOR_TESTS: [Addon; 3] = [
+/// several nodes, with its archives.
+const FOR_TESTS: [Addon; 4] = [
     Addon {
         name: "forge",
         manifest: Manifest::Ours(include_str!("../../addons/forge.yaml")),
@@ -150,6 +151,36 @@ const FOR_TESTS: [Addon; 3] = [
             ],
         }),
         workload: Some(("cnpg-system", "deployment/cnpg-controller-manager")),
+        api: None,
+    },
+    Addon {
+        name: "archives of Postgres",
+        manifest: Manifest::Theirs(Theirs {
+            tool: &tools::BARMAN_CLOUD,
+            module: "github.com/cloudnative-pg/plugin-barman-cloud",
+            file: "manifest.yaml",
+            instead: &[
+                (
+                    "ghcr.io/cloudnative-pg/plugin-barman-cloud-testing:main",
+                    "${image:barman-cloud}",
+                ),
+                // It is in a Secret, of which nothing is secret.
+                (
+                    "valueFrom:\n            secretKeyRef:\n              key: SIDECAR_IMAGE\n              name: plugin-barman-cloud-8tfddg42gf",
+                    "value: ${image:barman-cloud-sidecar}",
+                ),
+                (
+                    "resources: {}",
+                    "resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {memory: 256Mi}}",
+                ),
+                // Whoever waits for it has waited long enough.
+                (
+                    "initialDelaySeconds: 10\n          periodSeconds: 10",
+                    "periodSeconds: 1",
+                ),
+            ],
+        }),
+        workload: Some(("cnpg-system", "deployment/barman-cloud")),
         api: None,
     },
 ];

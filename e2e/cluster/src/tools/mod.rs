@@ -178,6 +178,16 @@ pub const CLOUDNATIVE_PG: Tool = one(
     )],
 );
 
+/// Has Postgres' log archived, and brings it back. The newest version whose modules the Go proxy all
+/// has.
+pub const BARMAN_CLOUD: Tool = one(
+    "barman-cloud",
+    &[(
+        "manager",
+        "github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager",
+    )],
+);
+
 /// What every cluster needs, in the order in which it is best built: the longest
 /// first, so that what comes after finds its packages compiled.
 pub const CLUSTER: [&Tool; 14] = [
@@ -199,7 +209,7 @@ pub const CLUSTER: [&Tool; 14] = [
 
 /// What only tests need. The forge takes minutes to build: last, when what it shares with others is
 /// compiled.
-const TESTS: [&Tool; 3] = [&CSI, &CLOUDNATIVE_PG, &FORGE];
+const TESTS: [&Tool; 4] = [&CSI, &CLOUDNATIVE_PG, &BARMAN_CLOUD, &FORGE];
 
 /// What cluster `name` needs.
 pub fn of(name: Name) -> Vec<&'static Tool> {
