@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scalar::{
     BackupName, BucketName, BucketPrefix, CronSchedule, Duration, EndpointUrl, IdentityText,
-    ObjectName, Quantity, TimeZone,
+    Moment, ObjectName, Quantity, TimeZone,
 };
 
 /// When backups are taken, where they go, and how long they stay.
@@ -110,6 +110,21 @@ pub struct Bucket {
     pub secret_ref: SecretRef,
 }
 
+impl Bucket {
+    /// Port of the server.
+    pub fn port(&self) -> i32 {
+        let Some(endpoint) = &self.endpoint else {
+            return 443;
+        };
+        let (scheme, host) = endpoint.split_once("://").unwrap_or_default();
+        let host = host.trim_end_matches('/');
+        let port = host
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse().ok());
+        port.unwrap_or(if scheme == "http" { 80 } else { 443 })
+    }
+}
+
 /// Names a Secret in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
@@ -153,15 +168,25 @@ fn default_count() -> i32 {
     7
 }
 
-/// The backup that a new Database begins with.
+/// The backup, or the moment, that a new Database begins with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.time) || !has(self.backup)").message("time is of an archive: remove backup, or time"),
+    validation = Rule::new("!has(self.time) || !has(self.from.volume)").message("time is of an archive: it has to be from.database or from.s3"),
+    validation = Rule::new("!has(self.time) || !has(self.from.s3) || has(self.from.identity)").message("time needs from.identity beside from.s3: the folder in the archive, and status.identity of the Database that it is of"),
+    validation = Rule::new("!has(self.time) || !has(self.from.encryption)").message("archives are not encrypted by a key: remove from.encryption, or time")
+)]
 pub struct Restore {
     /// Where it is.
     pub from: Origin,
     /// Its name, as `status.backup.newest` of its Database has it. Default: the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupName>,
+    /// A moment, like `2026-03-01T12:00:00Z`, or `latest`: all that was committed until then is taken
+    /// from the `archive` of the other Database, or of the one whose archive is in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Moment>,
     /// How long it may take.
     #[serde(default = "default_timeout")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('72h')").message("must be between 1m and 72h"))]
@@ -235,4 +260,25 @@ pub struct BackupStatus {
     /// The text in `backup.request` that was done last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_behind_the_port_that_its_url_says() {
+        let port = |endpoint: &str| {
+            let endpoint = Some(endpoint).filter(|it| !it.is_empty());
+            let bucket = Bucket {
+                endpoint: endpoint.map(Into::into),
+                ..Bucket::default()
+            };
+            bucket.port()
+        };
+        assert_eq!(port(""), 443);
+        assert_eq!(port("https://s3.example.com"), 443);
+        assert_eq!(port("http://s3.example.com/"), 80);
+        assert_eq!(port("http://10.0.0.1:9000/"), 9000);
+    }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::{
+    archive::{Archive, ArchiveStatus},
     backup::{Backup, BackupStatus, Restore},
     common::{Resources, conditions_schema},
     denied::DeniedCommand,
@@ -50,6 +51,8 @@ use crate::{
     validation = Rule::new("self.replicas == 1 || self.engine == 'Postgres'").message("replicas are of Postgres: remove them, the other engines run as one server"),
     validation = Rule::new("(self.replicas > 1) == (oldSelf.replicas > 1)").message("replicas cannot change between 1 and more: create another Database with as many as you want, and have it restore.from.database this one"),
     validation = Rule::new("self.replicas == 1 || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
+    validation = Rule::new("!has(self.archive) || self.replicas > 1").message("archive is done by CloudNativePG: write replicas: 2 or more, or use backup"),
+    validation = Rule::new("!has(self.restore) || !has(self.restore.time) || self.replicas > 1").message("restore.time is done by CloudNativePG: write replicas: 2 or more, or restore a backup"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
@@ -98,6 +101,10 @@ pub struct DatabaseSpec {
     /// Copies of its data, and when they are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// Its log, kept in a bucket: any moment can be restored. For several `replicas` alone. Turning
+    /// it on or off restarts the servers, one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
     /// The backup that it begins with. Of a Database that has data it changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
@@ -282,6 +289,9 @@ pub struct DatabaseStatus {
     /// How its backups are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+    /// How its archive is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveStatus>,
     /// Data were written: an empty volume is refused from now on instead of initialised.
     #[serde(default)]
     pub initialised: bool,

@@ -12,6 +12,7 @@
     reason = "the schema derive repeats each type inside a function, where the lint sees the copy"
 )]
 
+pub mod archive;
 pub mod backup;
 pub mod build;
 pub mod common;

@@ -58,6 +58,16 @@ pub fn primary(database: &str) -> String {
     format!("{database}-rw")
 }
 
+/// Where a Database's log goes, and what copies its data thereto.
+pub fn archive(database: &str) -> String {
+    format!("{database}-archive")
+}
+
+/// The archive that a Database begins with, where no Database of its namespace keeps it.
+pub fn origin(database: &str) -> String {
+    format!("{database}-origin")
+}
+
 /// The claim that holds a Database's backups, where they are on a volume.
 pub fn backup_claim(database: &str) -> String {
     format!("{database}-backups")

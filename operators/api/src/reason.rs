@@ -278,6 +278,15 @@ reasons! {
         /// One of several servers is not up.
         ReplicasMissing: retryable = true, again = Yes,
             help = "Not all servers of the Database are up. The others serve; how many may still fail the message says. `kubectl describe cluster.postgresql.cnpg.io` of that name has CloudNativePG's words.";
+        /// An archive is asked for, and nobody here keeps it.
+        BarmanCloudMissing: retryable = false, again = No,
+            help = "An archive is kept by CloudNativePG's plugin Barman Cloud, and the cluster does not have it. Have the platform team install it and restart the operator, which looks for it when it starts; or remove `archive`, and use `backup`.";
+        /// The log does not reach the archive.
+        ArchiveFailed: retryable = true, again = Yes,
+            help = "The server's log, or the copy of all data that it goes with, does not reach the archive; the message says why. It is tried again by itself. Until then the log stays on the volume, which it fills: mend the bucket, its Secret or the network, or remove `archive`.";
+        /// The moment that a new database begins with is not in the archive.
+        RestoreTimeUnavailable: retryable = false, again = No,
+            help = "The archive does not have the moment of `restore.time`; the message says which ones it has. Correct it.";
         /// The database server does not start.
         DatabaseNotReady: retryable = true, again = Yes,
             help = "The server does not start or does not answer. The message has its last words.";

@@ -214,6 +214,12 @@ text!(
      "must be the name of a backup, as status.backup.newest of its Database has it, like '20260301-020000-k3v9'"),
 );
 text!(
+    /// A moment, or the last one there is.
+    Moment, max = 40,
+    ("self == 'latest' || self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$')",
+     "must be a moment with its offset from UTC, like '2026-03-01T12:00:00Z' or '2026-03-01T13:00:00+01:00', or 'latest'"),
+);
+text!(
     /// Whose data some are.
     IdentityText, max = 63,
     ("self.matches('^[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?$')",

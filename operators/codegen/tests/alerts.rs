@@ -26,7 +26,7 @@ fn known() -> BTreeSet<String> {
     let operator = text.lines().filter(|line| !line.starts_with('#'));
     let operator = operator.filter_map(|line| line.split(['{', ' ']).next());
     let servers = METRICS.into_iter().chain(backups::METRICS);
-    let servers = servers.chain(queries::METRICS);
+    let servers = servers.chain(queries::METRICS).chain([queries::ARCHIVE]);
     let servers = servers.map(|(name, _)| format!("{PREFIX}_{name}"));
     operator.map(str::to_owned).chain(servers).collect()
 }

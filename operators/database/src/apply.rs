@@ -23,10 +23,17 @@ use trackbed_kit::{
 
 use crate::{
     FINALIZER,
+    barman_cloud::ObjectStore,
     cloudnative_pg::{Cluster, HIBERNATION},
     observe::Seen,
     plan::{
-        Children, backup::Backups, deletion::Data, restart::Restart, restore::Act, update::Looks,
+        Children,
+        archive::{Archives, Fate},
+        backup::Backups,
+        deletion::Data,
+        restart::Restart,
+        restore::Act,
+        update::Looks,
     },
 };
 
@@ -52,6 +59,7 @@ pub(crate) async fn apply(
         restore,
         set,
         cluster,
+        archives,
         restart,
         backups,
         looks,
@@ -87,10 +95,10 @@ pub(crate) async fn apply(
     if let Some(set) = set {
         to.server(&set, seen.set.as_deref()).await?;
     }
-    if let Some(cluster) = cluster {
-        to.put(&cluster, seen.cluster.as_deref(), Fence::Observed)
-            .await?;
-    }
+    // Before what needs it.
+    to.archive(&archives, seen).await?;
+    to.settle(&cluster, seen.cluster.as_deref(), Fence::Observed)
+        .await?;
     let backed_up = to.back_up(&backups, seen).await;
     let looked = to.look(&looks, seen).await;
     if let Some(Restart { pod, why, .. }) = &restart {
@@ -182,6 +190,36 @@ impl To<'_> {
         }
     }
 
+    async fn archive(&self, archives: &Archives, seen: &Seen) -> Result<(), Error> {
+        let Archives {
+            store,
+            origin,
+            copies,
+        } = archives;
+        let live = &seen.archive;
+        self.settle(store, live.store.as_deref(), Fence::None)
+            .await?;
+        self.settle(origin, live.origin.as_deref(), Fence::None)
+            .await?;
+        self.settle(copies, live.copies.as_deref(), Fence::None)
+            .await
+    }
+
+    /// Writes an object, or has one of Trackbed's go.
+    async fn settle<K>(&self, fate: &Fate<K>, live: Option<&K>, fence: Fence) -> Result<(), Error>
+    where
+        K: Child + Resource<Scope = NamespaceResourceScope>,
+    {
+        match (fate, live) {
+            (Fate::Is(desired), live) => self.put(desired.as_ref(), live, fence).await,
+            (Fate::Goes, Some(live)) if meta::is_managed(live) => {
+                let api: Api<K> = Api::namespaced(self.context.client.clone(), &self.namespace);
+                delete(self.context, Database::CONTROLLER, &api, live).await
+            }
+            (Fate::Goes | Fate::Stays, _) => Ok(()),
+        }
+    }
+
     async fn put<K>(&self, desired: &K, live: Option<&K>, fence: Fence) -> Result<(), Error>
     where
         K: Child + Resource<Scope = NamespaceResourceScope>,
@@ -241,6 +279,10 @@ async fn give_up(context: &Context, object: &Database) -> Result<(), Error> {
     if object.spec.is_replicated() && context.config.served.cloudnative_pg {
         let clusters: Api<Cluster> = Api::namespaced(client(), &namespace);
         purge(context, object, &clusters, &name).await?;
+    }
+    if context.config.served.archives() {
+        let stores: Api<ObjectStore> = Api::namespaced(client(), &namespace);
+        purge(context, object, &stores, &names::archive(&name)).await?;
     }
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client(), &namespace);
     purge(context, object, &claims, &names::data_claim(&name)).await?;

@@ -19,6 +19,8 @@ pub const RELOAD: &str = "cnpg.io/reload";
 pub const CLUSTER: &str = "cnpg.io/cluster";
 /// Label of pods: `primary` or `replica`.
 pub const ROLE: &str = "cnpg.io/instanceRole";
+/// Label of the pods of a Job: what it does.
+pub const JOB: &str = "cnpg.io/jobRole";
 /// Port on which servers tell the operator how they are.
 pub const STATUS: i32 = 8000;
 
@@ -66,6 +68,12 @@ pub struct ClusterSpec {
     pub certificates: Option<Certificates>,
     /// What is told Prometheus.
     pub monitoring: Monitoring,
+    /// What others do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<Plugin>,
+    /// Others whose data it begins with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external_clusters: Vec<ExternalCluster>,
     /// Each server's volume.
     pub storage: Storage,
     /// CPU and memory of each.
@@ -74,12 +82,64 @@ pub struct ClusterSpec {
     pub inherited_metadata: Metadata,
 }
 
-/// What a Cluster begins with.
+/// What a Cluster begins with: one of both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bootstrap {
     /// An empty database.
-    pub initdb: Initdb,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initdb: Option<Initdb>,
+    /// What is in an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+}
+
+/// A copy of all data, and the log that follows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Recovery {
+    /// Name of the external cluster.
+    pub source: String,
+    /// Name of the database.
+    pub database: String,
+    /// The role that it belongs to.
+    pub owner: String,
+    /// The Secret with that one's password.
+    pub secret: Name,
+    /// Where the log ends. `None`: where there is no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_target: Option<RecoveryTarget>,
+}
+
+/// Where the log ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecoveryTarget {
+    /// The moment (RFC 3339).
+    pub target_time: String,
+}
+
+/// Another Cluster, which may be gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExternalCluster {
+    /// What it is called here.
+    pub name: String,
+    /// Who knows its data.
+    pub plugin: Plugin,
+}
+
+/// A plugin of CloudNativePG's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Plugin {
+    /// Its name.
+    pub name: String,
+    /// Whether the log is given to it.
+    #[serde(rename = "isWALArchiver", skip_serializing_if = "std::ops::Not::not")]
+    pub is_wal_archiver: bool,
+    /// What it is told.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// An empty database.

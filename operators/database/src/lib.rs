@@ -4,6 +4,7 @@
 //! deletion under the policy `Delete` does, on purpose and by uid.
 
 mod apply;
+pub mod barman_cloud;
 pub mod cloudnative_pg;
 pub mod observe;
 pub mod plan;
@@ -30,6 +31,7 @@ use trackbed_kit::{
     rbac::{Right, Scope, WATCH},
 };
 
+use barman_cloud::{ObjectStore, ScheduledBackup};
 use cloudnative_pg::Cluster;
 use observe::{Stores, observe};
 use plan::plan;
@@ -89,6 +91,31 @@ pub const RIGHTS: &[Right] = &[
         &["clusters"],
         &["get", "create", "patch", "delete"],
     ),
+    // Of archives: where they are, and what has copies taken.
+    Right::new(
+        Scope::Cluster,
+        "barmancloud.cnpg.io",
+        &["objectstores"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Environment,
+        "barmancloud.cnpg.io",
+        &["objectstores"],
+        &["create", "get", "patch", "delete"],
+    ),
+    Right::new(
+        Scope::Cluster,
+        "postgresql.cnpg.io",
+        &["scheduledbackups"],
+        WATCH,
+    ),
+    Right::new(
+        Scope::Environment,
+        "postgresql.cnpg.io",
+        &["scheduledbackups"],
+        &["create", "patch", "delete"],
+    ),
     Right::new(
         Scope::Environment,
         "batch",
@@ -129,6 +156,16 @@ pub fn start(
         true => {
             let clusters = caches.changes::<Cluster>();
             controller.reconcile_on(harness::labelled(clusters, labels::DATABASE))
+        }
+        false => controller,
+    };
+    let controller = match served.archives() {
+        true => {
+            let stores = caches.changes::<ObjectStore>();
+            let copies = caches.changes::<ScheduledBackup>();
+            controller
+                .reconcile_on(harness::labelled(stores, labels::DATABASE))
+                .reconcile_on(harness::owners(copies))
         }
         false => controller,
     };

@@ -11,12 +11,14 @@ use k8s_openapi::api::{
 use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
 use trackbed_api::{
     Database,
+    backup::Bucket,
     labels::{self, role},
     names,
 };
 use trackbed_kit::{Cache, Caches, Context, Error, config::Served, meta, read::get};
 
 use crate::{
+    barman_cloud::{ObjectStore, ScheduledBackup},
     cloudnative_pg::{CLUSTER, Cluster},
     plan::{self, storage::Volume},
     volumes::Volumes,
@@ -29,6 +31,8 @@ pub struct Stores {
     pub namespaces: Cache<Namespace>,
     sets: Cache<StatefulSet>,
     clusters: Cache<Cluster>,
+    archives: Cache<ObjectStore>,
+    copies: Cache<ScheduledBackup>,
     services: Cache<Service>,
     policies: Cache<NetworkPolicy>,
     claims: Cache<PersistentVolumeClaim>,
@@ -45,6 +49,8 @@ impl Stores {
             namespaces: caches.managed(),
             sets: caches.managed(),
             clusters: caches.managed_if(served.cloudnative_pg),
+            archives: caches.managed_if(served.archives()),
+            copies: caches.managed_if(served.archives()),
             services: caches.managed(),
             policies: caches.managed(),
             claims: caches.managed(),
@@ -93,6 +99,21 @@ pub struct Backups {
     pub origin: Option<Arc<Database>>,
 }
 
+/// What there is of archives.
+#[derive(Clone, Debug, Default)]
+pub struct Archive {
+    /// Where the log goes.
+    pub store: Option<Arc<ObjectStore>>,
+    /// What has copies taken.
+    pub copies: Option<Arc<ScheduledBackup>>,
+    /// Keys of the bucket.
+    pub bucket: Option<Secret>,
+    /// Where the archive is that the Database begins with.
+    pub origin: Option<Arc<ObjectStore>>,
+    /// Keys of its bucket.
+    pub origin_bucket: Option<Secret>,
+}
+
 /// What a plan is made from.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -114,6 +135,8 @@ pub struct Seen {
     pub cluster: Option<Arc<Cluster>>,
     /// Their pods, as long as none takes writes.
     pub instances: Vec<Pod>,
+    /// Their archive.
+    pub archive: Archive,
     /// Their volumes, as long as they are not there, or have not the size that they are to have.
     pub volumes: Vec<PersistentVolumeClaim>,
     /// The address.
@@ -165,6 +188,7 @@ pub async fn observe(
     let several = several(context, stores, object, &namespace, &name).await?;
     Ok(Seen {
         project,
+        archive: archive(stores, &secrets, object, &namespace, &name).await?,
         cluster: several.cluster,
         instances: several.pods,
         volumes: several.volumes,
@@ -243,6 +267,35 @@ async fn several(
         several.volumes = found.items;
     }
     Ok(Several { cluster, ..several })
+}
+
+async fn archive(
+    stores: &Stores,
+    secrets: &Api<Secret>,
+    object: &Database,
+    namespace: &str,
+    name: &str,
+) -> Result<Archive, Error> {
+    let archive = object.spec.archive.as_ref().map(|it| &it.s3);
+    // Data that are there are not restored over.
+    let restore = object.spec.restore.as_ref();
+    let empty = !object.status.as_ref().is_some_and(|it| it.initialised);
+    let moment = restore.filter(|it| empty && it.time.is_some());
+    let origin = moment.and_then(|it| it.from.s3.as_ref());
+    Ok(Archive {
+        store: stores.archives.get(namespace, &names::archive(name)),
+        copies: stores.copies.get(namespace, &names::archive(name)),
+        origin: stores.archives.get(namespace, &names::origin(name)),
+        bucket: keys_of(secrets, archive).await?,
+        origin_bucket: keys_of(secrets, origin).await?,
+    })
+}
+
+async fn keys_of(secrets: &Api<Secret>, bucket: Option<&Bucket>) -> Result<Option<Secret>, Error> {
+    match bucket {
+        Some(bucket) => get(secrets, &bucket.secret_ref.name).await,
+        None => Ok(None),
+    }
 }
 
 fn backups(stores: &Stores, object: &Database, namespace: &str, name: &str) -> Backups {

@@ -1,5 +1,7 @@
 //! What a Database needs next, from what was seen. No I/O and no clock.
 
+pub mod archive;
+mod archived;
 pub mod attempt;
 pub mod backup;
 mod begin;
@@ -15,6 +17,7 @@ pub mod parameters;
 pub mod pod;
 pub mod policy;
 pub mod queries;
+mod recovery;
 pub(crate) mod replicas;
 pub mod restart;
 pub mod restore;
@@ -86,8 +89,10 @@ pub struct Children {
     pub restore: restore::Act,
     /// The server. `None`: it stays as it is.
     pub set: Option<StatefulSet>,
-    /// The servers, where there are several. `None`: they stay as they are.
-    pub cluster: Option<Cluster>,
+    /// The servers, where there are several.
+    pub cluster: archive::Fate<Cluster>,
+    /// What keeps their log.
+    pub archives: archive::Archives,
     /// The pod that makes room for one as the server is to be.
     pub restart: Option<restart::Restart>,
     /// What takes backups.
@@ -182,7 +187,8 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let (usage, size) = (known.usage.as_ref(), known.size.as_deref());
     let facts = storage::fact(usage, &health, size, &before);
     let replicated = replicas::fact(&place, seen, &before);
-    let (settings, health) = match known.settings(&place, seen, health) {
+    let archived = known.archived(&place, seen, &before);
+    let (settings, health) = match known.settings(&place, seen, archived.as_ref(), health) {
         Ok(settings) => settings,
         Err(health) => return of(before, health, None, None),
     };
@@ -193,7 +199,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let newest = update::fact(&object.spec, seen, &before, config);
     let status = known.status(&place, seen, before);
     let mut plan = of(status, health, Some(children), Some(again));
-    let facts = facts.into_iter().chain(replicated);
+    let facts = facts.into_iter().chain(replicated).chain(archived);
     plan.outcome.facts = facts.chain(proven).chain(newest).collect();
     plan
 }
@@ -202,10 +208,11 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
 fn again(place: &Place<'_>, seen: &Seen, known: &Known) -> Duration {
     let grows = !seen.volumes.is_empty();
     let trouble = place.object.spec.is_replicated() && (grows || !health::answers(seen));
-    let look = match (trouble, &known.lacks) {
+    let lacks = known.lacks.is_some() || archive::lacks(place, seen).is_some();
+    let look = match (trouble, lacks) {
         (true, _) => TROUBLE,
-        (false, Some(_)) => LACKING,
-        (false, None) => SECRET,
+        (false, true) => LACKING,
+        (false, false) => SECRET,
     };
     known.logins.again.map_or(look, |again| again.min(look))
 }
@@ -230,6 +237,7 @@ fn children(
         policy: policy::desired(place),
         backups: backup::desired(place, seen, before),
         looks: update::desired(place, seen, before),
+        archives: known.archives(place, seen),
         restore,
         set: server.set,
         cluster: server.cluster,

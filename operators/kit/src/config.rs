@@ -201,6 +201,15 @@ pub struct Served {
     pub gateways: bool,
     /// CloudNativePG's.
     pub cloudnative_pg: bool,
+    /// Those of its plugin Barman Cloud.
+    pub barman_cloud: bool,
+}
+
+impl Served {
+    /// Whether archives of several servers of Postgres can be kept.
+    pub fn archives(self) -> bool {
+        self.cloudnative_pg && self.barman_cloud
+    }
 }
 
 /// How forges reach the operator.

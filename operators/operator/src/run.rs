@@ -151,6 +151,7 @@ async fn served(client: &Client) -> Result<Served, Error> {
         certificates: serves("cert-manager.io"),
         gateways: serves("gateway.networking.k8s.io"),
         cloudnative_pg: serves("postgresql.cnpg.io"),
+        barman_cloud: serves("barmancloud.cnpg.io"),
     };
     tracing::info!(?served, "looked for kinds of others");
     Ok(served)

@@ -1,6 +1,7 @@
 //! Tests that do not mind each other: each has a Project of its own, and they run side by side.
 
 mod again;
+mod archive;
 mod backups;
 mod bad_input;
 mod begin;

@@ -8,12 +8,17 @@ use trackbed_api::{labels, names, scalar::Quantity, tls::TlsMode};
 use trackbed_kit::meta;
 
 use super::{
-    Place, pod, queries, rotation::Logins, secret::Login, server::RESOURCES, settings,
+    Place, pod, queries,
+    recovery::{self, Origin},
+    rotation::Logins,
+    secret::Login,
+    server::RESOURCES,
+    settings,
     tls::Transport,
 };
 use crate::cloudnative_pg::{
-    Bootstrap, Certificates, Cluster, ClusterSpec, HIBERNATION, Initdb, Key, Managed, Metadata,
-    Monitoring, Name, Postgresql, Role, Storage, Synchronous,
+    Bootstrap, Certificates, Cluster, ClusterSpec, ExternalCluster, HIBERNATION, Initdb, Key,
+    Managed, Metadata, Monitoring, Name, Plugin, Postgresql, Role, Storage, Synchronous,
 };
 
 /// How long a server that is to end waits for clients to leave, in seconds: as the single one does,
@@ -46,6 +51,22 @@ pub(super) struct Made<'a> {
     pub(super) live: Option<&'a Cluster>,
     /// Whether the parameters that are asked for are refused, and those of before stay.
     pub(super) refused: bool,
+    /// Who keeps the log.
+    pub(super) archive: Option<Plugin>,
+    /// What it begins with.
+    pub(super) begins: Begins<'a>,
+    /// What tells that from something else.
+    pub(super) mark: Option<String>,
+}
+
+/// What servers begin with.
+pub(super) enum Begins<'a> {
+    /// An empty database.
+    Empty,
+    /// What is in an archive.
+    As(&'a Origin),
+    /// What they began with: it cannot be said now.
+    AsBefore,
 }
 
 /// The Cluster.
@@ -57,6 +78,10 @@ pub(super) fn desired(place: &Place<'_>, made: &Made<'_>) -> Cluster {
     let sleeps = if spec.suspend { "on" } else { "off" };
     meta::insert(&mut metadata.annotations, HIBERNATION, sleeps);
     meta::insert(&mut metadata.annotations, labels::IDENTITY, made.identity);
+    if let Some(mark) = &made.mark {
+        meta::insert(&mut metadata.annotations, recovery::ASKED, mark);
+    }
+    let (bootstrap, external_clusters) = begins(place, made);
     Cluster {
         metadata,
         spec: ClusterSpec {
@@ -69,7 +94,7 @@ pub(super) fn desired(place: &Place<'_>, made: &Made<'_>) -> Cluster {
             stop_delay: END,
             primary_update_strategy: "unsupervised".to_owned(),
             primary_update_method: "switchover".to_owned(),
-            bootstrap: bootstrap(place, made),
+            bootstrap,
             postgresql: Postgresql {
                 parameters: match kept {
                     Some(live) => live.spec.postgresql.parameters.clone(),
@@ -91,6 +116,8 @@ pub(super) fn desired(place: &Place<'_>, made: &Made<'_>) -> Cluster {
                     key: queries::FILE.to_owned(),
                 }],
             },
+            plugins: made.archive.iter().cloned().collect(),
+            external_clusters,
             storage,
             resources: spec.resources.with_defaults(RESOURCES),
             inherited_metadata: Metadata {
@@ -112,24 +139,41 @@ fn tagged(image: &str, version: &str) -> String {
     }
 }
 
-/// Postgres' own order of texts, and checksums, as a single server has them.
-fn bootstrap(place: &Place<'_>, made: &Made<'_>) -> Bootstrap {
+/// What it begins with, and whose data these are.
+fn begins(place: &Place<'_>, made: &Made<'_>) -> (Bootstrap, Vec<ExternalCluster>) {
     let owner = made.database;
     let users = users(place, made);
     let own = users.iter().find(|(login, _)| login.username == owner);
-    Bootstrap {
-        initdb: Initdb {
-            database: owner.to_owned(),
-            owner: owner.to_owned(),
-            secret: Name {
-                name: own.map_or_else(|| names::credentials(&place.name), |(_, it)| it.clone()),
-            },
-            encoding: "UTF8".to_owned(),
-            locale_collate: "C.UTF-8".to_owned(),
-            locale_c_type: "C.UTF-8".to_owned(),
-            data_checksums: true,
-            post_init_application_sql: members(owner, &users),
-        },
+    let secret = Name {
+        name: own.map_or_else(|| names::credentials(&place.name), |(_, it)| it.clone()),
+    };
+    match (&made.begins, made.live) {
+        (Begins::As(origin), _) => (origin.bootstrap(owner, secret), vec![origin.external()]),
+        (Begins::AsBefore, Some(live)) => {
+            let live = &live.spec;
+            (live.bootstrap.clone(), live.external_clusters.clone())
+        }
+        (Begins::Empty | Begins::AsBefore, _) => {
+            let bootstrap = Bootstrap {
+                initdb: Some(empty(owner, secret, &users)),
+                recovery: None,
+            };
+            (bootstrap, Vec::new())
+        }
+    }
+}
+
+/// Postgres' own order of texts, and checksums, as a single server has them.
+fn empty(owner: &str, secret: Name, users: &[(&Login, String); 2]) -> Initdb {
+    Initdb {
+        database: owner.to_owned(),
+        owner: owner.to_owned(),
+        secret,
+        encoding: "UTF8".to_owned(),
+        locale_collate: "C.UTF-8".to_owned(),
+        locale_c_type: "C.UTF-8".to_owned(),
+        data_checksums: true,
+        post_init_application_sql: members(owner, users),
     }
 }
 

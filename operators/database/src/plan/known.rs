@@ -9,10 +9,16 @@ use trackbed_api::{
     DatabaseStatus, backup::BackupStatus, database::Binding, names, reason::Reason,
     updates::UpdatesStatus,
 };
-use trackbed_kit::{Fact, Health};
+use trackbed_kit::{Fact, Health, meta};
 
 use super::{
-    Place, attempt, begin, claim, cluster, health, image, parameters, replicas,
+    Place,
+    archive::{self, Archives, Fate},
+    archived, attempt, begin, claim,
+    cluster::{self, Begins},
+    health, image, parameters,
+    recovery::{self, Origin},
+    replicas,
     restart::{self, Restart},
     restore,
     rotation::{self, Logins},
@@ -29,7 +35,7 @@ pub(super) struct Server {
     /// How it is to be. `None`: it stays as it is.
     pub(super) set: Option<StatefulSet>,
     /// The same of several.
-    pub(super) cluster: Option<Cluster>,
+    pub(super) cluster: Fate<Cluster>,
     pub(super) restart: Option<Restart>,
 }
 
@@ -39,6 +45,10 @@ pub(super) struct Known {
     initialised: bool,
     /// Whether several servers are to be filled first.
     pub(super) restores: bool,
+    /// The moment of another Database that they begin with, or what there is to wait for.
+    origin: Result<Option<Origin>, Health>,
+    /// How that goes.
+    recovers: Option<Health>,
     /// Whose the data are.
     identity: String,
     /// How connections are encrypted.
@@ -94,6 +104,8 @@ impl Known {
         Ok(Self {
             initialised,
             restores: !initialised && is_empty(place, seen),
+            origin: recovery::of(place, seen, initialised, now),
+            recovers: recovery::health(place, seen, initialised, now),
             identity: secret::identity(seen),
             transport,
             lacks,
@@ -119,12 +131,14 @@ impl Known {
         &self,
         place: &Place<'_>,
         seen: &Seen,
+        archived: Option<&Fact>,
         health: Health,
     ) -> Result<(ConfigMap, Health), Health> {
         let spec = &place.object.spec;
         let stand = settings::Backups::of(spec, self.backup.as_ref(), self.proven.as_ref());
         let (stand, transport) = (stand.as_ref(), self.transport.as_ref());
-        let settings = settings::desired(place, &self.identity, self.initialised, stand, transport);
+        let told = (stand, archived);
+        let settings = settings::desired(place, &self.identity, self.initialised, told, transport);
         let faults = parameters::faults(spec);
         match (faults.is_empty(), &seen.settings) {
             (true, _) => Ok((settings, health)),
@@ -163,7 +177,7 @@ impl Known {
         let server = Server {
             restart: restart.filter(|it| it.now),
             set: Some(set),
-            cluster: None,
+            cluster: Fate::Stays,
         };
         let (server, restore, health) = match restore::of(place, seen, self.initialised) {
             restore::Step::Done => (server, restore::Act::Nothing, health),
@@ -187,21 +201,21 @@ impl Known {
         seen: &Seen,
         health: Health,
     ) -> (Server, restore::Act, Health) {
-        if let Some((_, health)) = update::first(place, seen) {
-            return (Server::default(), restore::Act::Nothing, health);
-        }
-        let made = cluster::Made {
-            database: &secret::database(place, seen),
-            identity: &self.identity,
-            logins: &self.logins,
-            transport: self.transport.as_ref(),
-            live: seen.cluster.as_deref(),
-            refused: !parameters::faults(&place.object.spec).is_empty(),
+        let nothing = restore::Act::Nothing;
+        let cluster = match self.cluster(place, seen) {
+            Ok(cluster) => cluster,
+            Err(health) => return (Server::default(), nothing, health),
         };
+        let health = self.recovers.clone().unwrap_or(health);
+        let goes = matches!(cluster, Fate::Goes);
         let server = Server {
-            cluster: Some(cluster::desired(place, &made)),
+            cluster,
             ..Server::default()
         };
+        if goes {
+            let message = "what restore said before is being removed".to_owned();
+            return (server, nothing, Health::Progressing(message));
+        }
         let step = match restore::of(place, seen, self.initialised) {
             restore::Step::Done => begin::of(place, seen, self.initialised),
             before => before,
@@ -222,12 +236,66 @@ impl Known {
         }
     }
 
+    /// The servers, as they are to be.
+    ///
+    /// # Errors
+    /// What there is to wait for before.
+    fn cluster(&self, place: &Place<'_>, seen: &Seen) -> Result<Fate<Cluster>, Health> {
+        let live = seen.cluster.as_deref();
+        let begins = match (&self.origin, live) {
+            (Ok(None), _) => Begins::Empty,
+            (Ok(Some(origin)), _) => Begins::As(origin),
+            (Err(health), None) => return Err(health.clone()),
+            (Err(_), Some(_)) => Begins::AsBefore,
+        };
+        if let Some((_, health)) = update::first(place, seen) {
+            return Err(health);
+        }
+        let mark = recovery::mark(place, self.initialised);
+        if live.is_some_and(|it| recovery::is_another(it, mark.as_deref(), self.initialised)) {
+            return Ok(Fate::Goes);
+        }
+        if live.is_none() && seen.volumes.iter().any(meta::is_deleted) {
+            let message = "the volumes of before are going".to_owned();
+            return Err(Health::Progressing(message));
+        }
+        let made = cluster::Made {
+            database: &secret::database(place, seen),
+            identity: &self.identity,
+            logins: &self.logins,
+            transport: self.transport.as_ref(),
+            live,
+            refused: !parameters::faults(&place.object.spec).is_empty(),
+            archive: archive::plugin(place, seen, &self.identity),
+            begins,
+            mark,
+        };
+        Ok(Fate::is(cluster::desired(place, &made)))
+    }
+
     pub(super) fn secret(&self, place: &Place<'_>, seen: &Seen) -> Secret {
         let (login, transport) = (&self.logins.current, self.transport.as_ref());
         let mut secret = secret::desired(place, seen, login, self.initialised, transport);
         self.logins.mark(&mut secret);
         image::mark(place, &mut secret);
         secret
+    }
+
+    /// What keeps the log.
+    pub(super) fn archives(&self, place: &Place<'_>, seen: &Seen) -> Archives {
+        let origin = self.origin.as_ref().ok().and_then(Option::as_ref);
+        let store = origin.and_then(|it| it.store.clone());
+        archive::desired(place, seen, &self.identity, store)
+    }
+
+    /// Whether it is kept.
+    pub(super) fn archived(
+        &self,
+        place: &Place<'_>,
+        seen: &Seen,
+        before: &DatabaseStatus,
+    ) -> Option<Fact> {
+        archived::fact(place, seen, &self.identity, before)
     }
 
     pub(super) fn status(
@@ -239,6 +307,7 @@ impl Known {
         let single = !place.object.spec.is_replicated();
         DatabaseStatus {
             replication: replicas::status(place, seen),
+            archive: archived::status(place, seen, &self.identity),
             binding: Some(Binding {
                 name: names::credentials(&place.name),
             }),

@@ -10,7 +10,9 @@ use k8s_openapi::{
 
 use std::collections::BTreeMap;
 
-use super::{Place, server::METRICS};
+use trackbed_api::backup::Bucket;
+
+use super::{Place, archive, server::METRICS};
 use crate::cloudnative_pg::STATUS;
 
 /// Name of the policy.
@@ -51,7 +53,7 @@ pub fn desired(place: &Place<'_>) -> NetworkPolicy {
 }
 
 /// What servers that take over from each other need: CloudNativePG asks them how they are, they ask
-/// the API server who is to do what, and each other for the data.
+/// the API server who is to do what, each other for the data, and the bucket of an archive.
 fn several(place: &Place<'_>, own: &NetworkPolicyPeer) -> Vec<NetworkPolicyEgressRule> {
     let config = place.config;
     let rule = |to: Option<Vec<NetworkPolicyPeer>>, ports: Vec<NetworkPolicyPort>| {
@@ -61,12 +63,21 @@ fn several(place: &Place<'_>, own: &NetworkPolicyPeer) -> Vec<NetworkPolicyEgres
         }
     };
     let api = config.api_ports.iter().map(|it| port(*it, "TCP")).collect();
-    vec![
+    let mut rules = vec![
         rule(Some(vec![own.clone()]), Vec::new()),
         // Where it is nobody can say beforehand: behind its Service's address is that of a machine.
         rule(None, api),
         rule(None, vec![port(53, "UDP"), port(53, "TCP")]),
-    ]
+    ];
+    let mut buckets: Vec<_> = archive::buckets(&place.object.spec)
+        .map(Bucket::port)
+        .collect();
+    buckets.dedup();
+    if !buckets.is_empty() {
+        let ports = buckets.into_iter().map(|it| port(it, "TCP")).collect();
+        rules.push(rule(None, ports));
+    }
+    rules
 }
 
 fn to(port: i32, from: Vec<NetworkPolicyPeer>) -> NetworkPolicyIngressRule {

@@ -74,7 +74,13 @@ impl Act {
 /// Whether what was asked for is still to come.
 pub(super) fn is_pending(place: &Place<'_>, seen: &Seen) -> bool {
     let done = jobs(place, seen).any(|it| ended(it).is_some_and(succeeded));
-    place.object.spec.restore.is_some() && !done
+    asked(place).is_some() && !done
+}
+
+/// The backup that is asked for: a moment is restored by others.
+fn asked<'a>(place: &'a Place<'_>) -> Option<&'a Restore> {
+    let restore = place.object.spec.restore.as_ref();
+    restore.filter(|it| it.time.is_none())
 }
 
 /// How it stands. A Database that has data is not restored over.
@@ -83,7 +89,7 @@ pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
     if initialised || done {
         return Step::Done;
     }
-    let asked = place.object.spec.restore.as_ref();
+    let asked = asked(place);
     let name = asked.map(|it| name(place, it));
     let mine = |it: &&Arc<Job>| Some(it.name_any()) == name;
     if let (Some(restore), Some(live)) = (asked, jobs(place, seen).find(mine)) {

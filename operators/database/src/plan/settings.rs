@@ -103,7 +103,7 @@ pub fn desired(
     place: &Place<'_>,
     identity: &str,
     initialised: bool,
-    backups: Option<&Backups>,
+    (backups, archived): (Option<&Backups>, Option<&Fact>),
     transport: Option<&Transport>,
 ) -> ConfigMap {
     let mut data = BTreeMap::from([
@@ -116,7 +116,10 @@ pub fn desired(
     }
     match place.object.spec.engine {
         Engine::Postgres if place.object.spec.is_replicated() => {
-            data.insert(queries::FILE.to_owned(), queries::queries(place, backups));
+            data.insert(
+                queries::FILE.to_owned(),
+                queries::queries(place, backups, archived),
+            );
         }
         Engine::Postgres => {
             let mut text = postgres(place);

@@ -1,5 +1,6 @@
 //! Plans of a Database: YAML in (the Database and what is there), children out.
 
+mod archive;
 mod attempt;
 mod backup;
 mod begin;

@@ -31,6 +31,7 @@ pub(crate) fn decide(object: &Database, seen: &Seen) -> Plan {
     let config = Config {
         served: Served {
             cloudnative_pg: true,
+            barman_cloud: true,
             ..Served::default()
         },
         ..Config::example()
@@ -67,7 +68,7 @@ pub(crate) fn then(object: &Database, mut seen: Seen, status: &str) -> Seen {
     standby.metadata.resource_version = Some("2".to_owned());
     seen.standby = Some(standby);
     seen.settings = Some(children.settings);
-    if let Some(mut cluster) = children.cluster {
+    if let Some(mut cluster) = children.cluster.object() {
         cluster.metadata.creation_timestamp = serde_saphyr::from_str("2025-12-31T23:59:30Z").ok();
         cluster.status = Some(serde_saphyr::from_str(status).expect("a status"));
         seen.cluster = Some(Arc::new(cluster));
@@ -188,7 +189,7 @@ fn cloudnative_pg_is_told_everything() {
               trackbed.dev/database: db
               trackbed.dev/project: shop
     "#]]
-    .assert_eq(&serde_saphyr::to_string(&children.cluster).expect("YAML"));
+    .assert_eq(&serde_saphyr::to_string(&children.cluster.clone().object()).expect("YAML"));
     expect![[r#"
         egress:
         - to:
@@ -240,7 +241,7 @@ fn cloudnative_pg_is_told_everything() {
         let labels = secret.metadata.labels.as_ref().expect("labels");
         assert_eq!(labels["cnpg.io/reload"], "true");
     }
-    let cluster = children.cluster.expect("servers");
+    let cluster = children.cluster.object().expect("servers");
     assert!(cluster.metadata.owner_references.is_none(), "they stay");
 }
 
@@ -319,7 +320,7 @@ fn nothing_is_made_over_data_or_without_anybody_to_run_it() {
     let back = decide(&object, &gone);
     text += &said(&back);
     assert!(
-        back.children.expect("children").cluster.is_some(),
+        back.children.expect("children").cluster.object().is_some(),
         "it takes them up"
     );
     let mut foreign = seen();
@@ -358,6 +359,7 @@ fn what_they_would_not_take_leaves_them_as_they_are() {
         .clone()
         .expect("children")
         .cluster
+        .object()
         .expect("servers");
     let text = said(&plan) + &parameters(&kept) + "\n" + &said(&decide(&wrong, &super::seen()));
     expect![[r#"
@@ -386,7 +388,7 @@ fn certificates_are_those_of_the_database() {
         ..Default::default()
     });
     let cluster = decide(&object, &seen).children.expect("children").cluster;
-    let spec = cluster.expect("servers").spec;
+    let spec = cluster.object().expect("servers").spec;
     let text = format!("{:?}\n{:?}\n", spec.certificates, spec.postgresql.pg_hba);
     expect![[r#"
         Some(Certificates { server_tls_secret: "ours", server_ca_secret: "ours" })

@@ -21,7 +21,7 @@ fn they_begin_with_an_image_by_its_content() {
     let mut look = |seen: &Seen| {
         let plan = decide(&object, seen);
         let children = plan.children.clone().expect("children");
-        let image = children.cluster.map(|it| it.spec.image_name);
+        let image = children.cluster.object().map(|it| it.spec.image_name);
         let asked = children.looks.requested.map(|it| it.metadata.name);
         writeln!(text, "{}  {image:?}, {asked:?}", said(&plan)).expect("text");
     };
@@ -71,7 +71,7 @@ fn a_backup_is_restored_before_there_is_an_address() {
         text += &said(&plan);
         text += &format!(
             "  servers: {}, address: {}, {} {volumes:?}\n",
-            children.cluster.is_some(),
+            children.cluster.object().is_some(),
             children.service.is_some(),
             pod["containers"][0]["command"],
         );
@@ -174,12 +174,13 @@ fn credentials_change_once_all_know_the_next() {
             .credentials
             .clone()
             .expect("credentials");
-        let cluster = plan.children.expect("children").cluster.expect("servers");
+        let cluster = plan.children.expect("children").cluster.object();
+        let cluster = cluster.expect("servers");
         let roles = cluster.spec.managed.roles.into_iter();
         let roles: Vec<_> = roles
             .map(|it| format!("{} by {}", it.name, it.password_secret.name))
             .collect();
-        let begins = cluster.spec.bootstrap.initdb.secret.name;
+        let begins = cluster.spec.bootstrap.initdb.expect("initdb").secret.name;
         writeln!(
             text,
             "{}: {:?}; {}; begins with {begins}",
@@ -220,7 +221,7 @@ fn volumes_do_not_shrink_nor_change_their_class() {
         ..grown.storage
     };
     let cluster = decide(&object, &seen).children.expect("children").cluster;
-    let spec = cluster.expect("servers").spec;
+    let spec = cluster.object().expect("servers").spec;
     assert_eq!(spec.storage.size, "5Gi");
     assert_eq!(spec.storage.storage_class.as_deref(), Some("fast"));
     assert_eq!(spec.postgresql.parameters["wal_keep_size"], "1024MB");

@@ -187,12 +187,14 @@ fn database(place: &Place<'_>, found: &Database, of: &str) -> Database {
     let mut copy = Database::new("", found.spec.clone());
     copy.metadata = metadata(place, &found.name_any(), of);
     copy.spec.deletion_policy = DeletionPolicy::Delete;
-    // It has credentials of its own, and no backups: neither data of others nor a place among theirs.
+    // It has credentials of its own, and no backups or archive: neither data of others nor a place among
+    // theirs.
     copy.spec.credentials.rotate = None;
     copy.spec.restore = None;
     copy.spec.backup = None;
     copy.spec.updates = None;
     copy.spec.replicas = 1;
+    copy.spec.archive = None;
     copy
 }
 

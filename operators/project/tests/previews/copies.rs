@@ -22,7 +22,7 @@ pub(crate) fn namespace(environment: &str, labels: &str) -> Arc<Namespace> {
 }
 
 pub(crate) fn database() -> Arc<Database> {
-    let yaml = "metadata: {name: db, namespace: shop-staging}\nspec: {engine: Postgres, version: '17', replicas: 3, storage: {size: 1Gi}, credentials: {rotate: once}, backup: {schedule: '@daily', destination: {volume: {size: 1Gi}}}, restore: {from: {database: live}}}\n";
+    let yaml = "metadata: {name: db, namespace: shop-staging}\nspec: {engine: Postgres, version: '17', replicas: 3, storage: {size: 1Gi}, credentials: {rotate: once}, archive: {s3: {bucket: acme, secretRef: {name: keys}}}, backup: {schedule: '@daily', destination: {volume: {size: 1Gi}}}, restore: {from: {database: live}}}\n";
     Arc::new(serde_saphyr::from_str(yaml).expect("a Database"))
 }
 

@@ -67,6 +67,38 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
         "greater than or equal to 1",
     ),
     (
+        "{engine: Postgres, version: '17', archive: {s3: {bucket: acme, secretRef: {name: a}}}}",
+        "write replicas: 2 or more",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, archive: {retainDays: 0, s3: {bucket: acme, secretRef: {name: a}}}}",
+        "between 1 and 3650 days",
+    ),
+    (
+        "{engine: Postgres, version: '17', restore: {time: latest, from: {database: a}}}",
+        "write replicas: 2 or more",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, restore: {time: yesterday, from: {database: a}}}",
+        "a moment with its offset from UTC",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, restore: {time: '2026-03-01T12:00:00', from: {database: a}}}",
+        "a moment with its offset from UTC",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, restore: {time: latest, backup: b, from: {database: a}}}",
+        "remove backup, or time",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, restore: {time: latest, from: {volume: {claimName: a}}}}",
+        "from.database or from.s3",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, restore: {time: latest, from: {s3: {bucket: acme, secretRef: {name: a}}}}}",
+        "from.identity beside from.s3",
+    ),
+    (
         "{engine: Redis, version: '7', tls: {}}",
         "write tls: {mode: Require}",
     ),
