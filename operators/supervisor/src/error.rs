@@ -16,6 +16,11 @@ pub enum Error {
         "this Database had data and the volume is empty: nothing is initialised over the loss. Restore the volume, or delete the Secret with the credentials to begin anew on purpose"
     )]
     DataMissing,
+    /// There were data on the primary's volume, it is empty, and no other server takes over.
+    #[error(
+        "the volume of this server, which was the primary, is empty, and no other server takes over: the data may be on the volumes of the others. docs/redis.md says how one of them is made the primary; or restore the volume"
+    )]
+    NobodyTakesOver,
     /// The data are of another major version.
     #[error(
         "the volume holds data of version {found}, and this is version {wanted}: set version back to {found}"
@@ -124,6 +129,7 @@ impl Error {
         match self {
             Self::DataBelongsToAnother { .. }
             | Self::DataMissing
+            | Self::NobodyTakesOver
             | Self::DataPresent(_)
             | Self::MajorVersionMismatch { .. }
             | Self::Unsuited { .. }
@@ -147,7 +153,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::DataBelongsToAnother { .. } => "DataBelongsToAnother",
-            Self::DataMissing => "DataMissing",
+            Self::DataMissing | Self::NobodyTakesOver => "DataMissing",
             Self::MajorVersionMismatch { .. } => "MajorVersionMismatch",
             Self::StorageFull { .. } => "StorageFull",
             Self::Credential(_) => "CredentialsMissing",

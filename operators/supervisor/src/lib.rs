@@ -51,6 +51,16 @@ pub enum Cli {
     /// Guard and run Valkey
     #[command(disable_version_flag = true)]
     Valkey(Options),
+    /// Run the Sentinel of one of several servers of Redis or Valkey
+    #[command(disable_version_flag = true)]
+    Sentinel {
+        /// Which server
+        #[arg(value_enum)]
+        engine: Engine,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
     /// Take a backup, and remove those that are too many
     #[command(disable_version_flag = true)]
     Backup {
@@ -187,6 +197,12 @@ pub struct Options {
     /// Port to listen on
     #[arg(long, default_value_t = 0)]
     pub port: u16,
+    /// Name of this pod, if its server is one of several of Redis or Valkey
+    #[arg(long, env = "TRACKBED_POD", value_name = "NAME")]
+    pub pod: Option<String>,
+    /// What the names of their pods end with in the network
+    #[arg(long, default_value = "", value_name = "DOMAIN")]
+    pub domain: String,
 }
 
 /// What the controller reads from the container's termination message.
@@ -209,6 +225,9 @@ pub fn run(command: Cli) -> ExitCode {
         Cli::Postgres(options) => guarded(options, postgres::run),
         Cli::Redis(options) => guarded(options, |it| redis::run(Engine::Redis, it)),
         Cli::Valkey(options) => guarded(options, |it| redis::run(Engine::Valkey, it)),
+        Cli::Sentinel { engine, options } => {
+            guarded(options, |it| redis::several::watch(*engine, it))
+        }
         Cli::Backup {
             engine,
             at,
@@ -339,6 +358,8 @@ impl Options {
             programs: None,
             version: "17".to_owned(),
             port: 0,
+            pod: None,
+            domain: String::new(),
         }
     }
 }

@@ -47,6 +47,14 @@ impl Options {
         Ok(logins)
     }
 
+    /// The password by which several servers of Redis or Valkey enter each other.
+    ///
+    /// # Errors
+    /// That it is missing or could not stand in a line of a configuration.
+    pub(crate) fn peers(&self) -> Result<String, Error> {
+        text(&snapshot(&self.standby), "peers")
+    }
+
     /// One of the mounted credentials.
     ///
     /// # Errors

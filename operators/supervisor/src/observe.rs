@@ -24,6 +24,8 @@ use backups::{Backups, Known};
 pub const PORT: u16 = 9187;
 /// Until the server and its volume are looked at again.
 const EVERY: Duration = Duration::from_secs(30);
+/// The same of one of several servers: who is the primary may change at any time.
+const SOONER: Duration = Duration::from_secs(5);
 /// What the names of metrics begin with.
 pub const PREFIX: &str = "trackbed_database";
 /// The metrics of every server: the rest of their names, and what they tell.
@@ -45,7 +47,24 @@ pub(crate) struct Load {
     pub(crate) connections: u64,
     /// Most that may be.
     pub(crate) connections_max: u64,
+    /// Of one of several servers.
+    pub(crate) group: Option<Group>,
 }
+
+/// What a server says that is one of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Whether it takes writes.
+    pub(crate) primary: bool,
+    /// Servers that there are to be.
+    pub(crate) replicas: u64,
+}
+
+/// The metrics of one of several servers.
+pub const GROUP: [(&str, &str); 2] = [
+    ("primary", "Whether the server takes writes"),
+    ("replicas", "Servers that there are to be"),
+];
 
 type Number = Gauge<u64, AtomicU64>;
 
@@ -58,6 +77,8 @@ struct Gauges {
     data: Number,
     size: Number,
     available: Number,
+    /// Those of [`GROUP`], where there are several.
+    group: Option<[Number; 2]>,
     backups: Known,
     /// Version of the server, if it says one.
     version: Option<String>,
@@ -77,6 +98,9 @@ impl Gauges {
         for ((name, help), gauge) in METRICS.into_iter().zip(gauges) {
             registry.register(name, help, gauge.clone());
         }
+        for (gauge, (name, help)) in self.group.iter().flatten().zip(GROUP) {
+            registry.register(name, help, gauge.clone());
+        }
         if let Some(version) = &self.version {
             let labels = vec![("version", version.clone())];
             registry.register("server", "The server", Info::new(labels));
@@ -90,6 +114,14 @@ impl Gauges {
         let load = load.unwrap_or_default();
         self.connections.set(load.connections);
         self.connections_max.set(load.connections_max);
+        if let Some([primary, replicas]) = &self.group {
+            let group = load.group.unwrap_or_default();
+            primary.set(group.primary.into());
+            // How many there are to be it does not forget.
+            if group.replicas > 0 {
+                replicas.set(group.replicas);
+            }
+        }
     }
 
     fn look_at_backups(&self, options: &Options) {
@@ -115,14 +147,16 @@ where
 {
     let gauges = Gauges {
         version: said(engine, &options).await,
+        group: options.pod.as_ref().map(|_| <[Number; 2]>::default()),
         ..Gauges::default()
     };
     gauges.look_at_volume(&options).await;
     gauges.look_at_backups(&options);
     let told = tokio::spawn(tell(Arc::new(gauges.register())));
+    let every = gauges.group.as_ref().map_or(EVERY, |_| SOONER);
     while !told.is_finished() {
         gauges.set_load(load().await);
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(every).await;
         gauges.look_at_volume(&options).await;
         gauges.look_at_backups(&options);
     }
@@ -182,6 +216,7 @@ mod tests {
         gauges.set_load(Ok(Load {
             connections: 3,
             connections_max: 100,
+            group: None,
         }));
         gauges.look_at_volume(&options).await;
         gauges.look_at_backups(&options);

@@ -139,6 +139,7 @@ async fn busy(options: Options) -> Result<Load, Error> {
         Some(Load {
             connections: connections.parse().ok()?,
             connections_max: most.parse().ok()?,
+            group: None,
         })
     });
     load.ok_or_else(|| Error::NoAnswer("the server does not say how busy it is".to_owned()))

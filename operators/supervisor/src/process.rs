@@ -103,7 +103,22 @@ async fn listen(mut stderr: ChildStderr) -> Vec<u8> {
 ///
 /// # Errors
 /// That signals cannot be caught.
-pub(crate) async fn guard(mut child: Child, stop: Signal) -> Result<ExitStatus, Error> {
+pub(crate) async fn guard(child: Child, stop: Signal) -> Result<ExitStatus, Error> {
+    guard_after(child, stop, || async {}).await
+}
+
+/// The same with something to do before the server is stopped, as long as it runs.
+///
+/// # Errors
+/// That signals cannot be caught.
+pub(crate) async fn guard_after<F>(
+    mut child: Child,
+    stop: Signal,
+    before: impl Fn() -> F,
+) -> Result<ExitStatus, Error>
+where
+    F: Future<Output = ()>,
+{
     let caught = |error| Error::io("catching signals", error);
     let mut terminate = signal(SignalKind::terminate()).map_err(caught)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(caught)?;
@@ -115,6 +130,13 @@ pub(crate) async fn guard(mut child: Child, stop: Signal) -> Result<ExitStatus, 
             ended = child.wait() => return ended.map_err(|e| Error::io("waiting for the server", e)),
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+        }
+        let ended = tokio::select! {
+            ended = child.wait() => Some(ended),
+            () = before() => None,
+        };
+        if let Some(ended) = ended {
+            return ended.map_err(|e| Error::io("waiting for the server", e));
         }
         println!("trackbed: stops the server");
         if let Some(pid) = pid {

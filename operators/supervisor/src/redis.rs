@@ -6,6 +6,7 @@ mod client;
 mod connection;
 mod dump;
 mod scratch;
+pub(crate) mod several;
 mod users;
 
 use std::{
@@ -65,6 +66,9 @@ pub(crate) fn program(engine: Engine, options: &Options, name: &str) -> PathBuf 
 }
 
 pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
+    if options.pod.is_some() {
+        return several::run(engine, options);
+    }
     let folder = folder(engine, options);
     let state = options.state()?;
     let _held = held::hold(&options.data)?;
@@ -83,7 +87,13 @@ pub(crate) fn run(engine: Engine, options: &Options) -> Result<u8, Error> {
     let settings = options.run.join("server.conf");
     write_secret(
         &settings,
-        &configuration(engine, options, &admin, &applications),
+        &configuration(
+            engine,
+            options,
+            (&folder, &outside(options)),
+            &admin,
+            &applications,
+        ),
     )?;
     let mut command = Command::new(program(engine, options, "server"));
     command.arg(&settings);
@@ -147,16 +157,17 @@ fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Er
 fn configuration(
     engine: Engine,
     options: &Options,
+    (folder, listens): (&Path, &str),
     admin: &Login,
     applications: &Applications,
 ) -> String {
     let given = options.state.join(format!("{}.conf", engine.name()));
     let given = fs::read_to_string(given).unwrap_or_default();
+    let more = options.pod.as_ref().map_or("", |_| several::CATCHES_UP);
     format!(
-        "appendfsync everysec\n{BACKUPS}{given}\nbind * -::*\nprotected-mode yes\n{}{}daemonize no\ndir \"{}\"\nappendonly yes\n{}",
-        outside(options),
+        "appendfsync everysec\n{BACKUPS}{more}{given}\nbind * -::*\nprotected-mode yes\n{listens}{}daemonize no\ndir \"{}\"\nappendonly yes\n{}",
         inside(&socket(options)),
-        folder(engine, options).display(),
+        folder.display(),
         users::lines(admin, applications),
     )
 }
@@ -211,13 +222,18 @@ fn busy(entrance: &Entrance) -> Result<Load, Error> {
     let load = load.map(|(connections, connections_max)| Load {
         connections,
         connections_max,
+        group: None,
     });
     load.ok_or_else(|| Error::NoAnswer("the server does not say how busy it is".to_owned()))
 }
 
 /// Whether it lets a user in.
 pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
-    Client::enter(&socket(options), login)?.say(&["PING"], "+PONG")
+    Client::enter(&socket(options), login)?.say(&["PING"], "+PONG")?;
+    match options.pod {
+        Some(_) => several::probe(options),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -248,7 +264,9 @@ mod tests {
                 state: state.path().to_owned(),
                 ..Options::test()
             };
-            let text = configuration(engine, &options, &login("trackbed"), &app());
+            let place = folder(engine, &options);
+            let at = (place.as_path(), "");
+            let text = configuration(engine, &options, at, &login("trackbed"), &app());
             let last = |name: &str| text.lines().rfind(|line| line.starts_with(name));
             assert_eq!(last("appendfsync "), Some("appendfsync always"));
             assert_eq!(last("appendonly "), Some("appendonly yes"));
@@ -269,7 +287,8 @@ mod tests {
             ..Options::test()
         };
         let listens = || {
-            let text = configuration(Engine::Redis, &options, &login("trackbed"), &app());
+            let at = (Path::new("/data/redis"), &*outside(&options));
+            let text = configuration(Engine::Redis, &options, at, &login("trackbed"), &app());
             let names = ["port ", "tls-", "unixsocket"];
             let ours = text.lines().skip_while(|line| !line.starts_with("bind"));
             let lines = ours.filter(|line| names.iter().any(|name| line.starts_with(name)));

@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Error as Io, ErrorKind, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -15,6 +16,10 @@ use crate::{Error, login::Login};
 const LONGEST: usize = 64 << 10;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The same of other pods that should be there at once: their Sentinels.
+const SOON: Duration = Duration::from_secs(1);
+/// Most texts in a list.
+const MOST: usize = 4096;
 /// Longest wait for more of all data. Before they begin, and in a long script, nothing comes.
 const SILENCE: Duration = Duration::from_secs(600);
 /// Bytes that are read at once.
@@ -64,6 +69,21 @@ impl Client {
         Self::over(server.connect(PATIENCE).map_err(asking)?, login)
     }
 
+    /// Enters a server or Sentinel of another pod that answers at once, or not at all.
+    ///
+    /// # Errors
+    /// That it does not, or does not let the user in.
+    pub(super) fn reach(host: &str, port: u16, login: &Login) -> Result<Self, Error> {
+        let connect = || {
+            let mut addresses = (host, port).to_socket_addrs()?;
+            let address = addresses.next().ok_or(ErrorKind::NotFound)?;
+            let stream = TcpStream::connect_timeout(&address, SOON)?;
+            stream.wait(SOON)?;
+            Ok(stream)
+        };
+        Self::over(Box::new(connect().map_err(asking)?), login)
+    }
+
     fn over(stream: Box<dyn Stream>, login: &Login) -> Result<Self, Error> {
         let reader = BufReader::with_capacity(BLOCK, stream);
         let mut client = Self { reader };
@@ -97,6 +117,39 @@ impl Client {
         // The end of its line, so that the next answer begins where it begins.
         self.reader.read_exact(&mut [0; 2]).map_err(asking)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Sends a command whose answer is a list of texts, or of lists of them, which are told as one.
+    ///
+    /// # Errors
+    /// That the answer is none, or too long.
+    pub(super) fn list(&mut self, words: &[&str]) -> Result<Vec<String>, Error> {
+        let first = self.line(words)?;
+        let wrong = |line: &str| Error::NoAnswer(format!("the server says {line}"));
+        let (mut texts, mut left, mut next) = (Vec::new(), 1_usize, Some(first));
+        while left > 0 {
+            let line = match next.take() {
+                Some(line) => line,
+                None => self.next().map_err(asking)?,
+            };
+            left -= 1;
+            let length = || line.get(1..).and_then(|it| it.parse::<usize>().ok());
+            match (line.as_bytes().first(), length()) {
+                (Some(b'*'), Some(length)) => left = left.saturating_add(length),
+                (Some(b'$'), Some(length)) if length <= LONGEST => {
+                    let mut text = vec![0; length + 2];
+                    self.reader.read_exact(&mut text).map_err(asking)?;
+                    text.truncate(length);
+                    texts.push(String::from_utf8_lossy(&text).into_owned());
+                }
+                (Some(b':' | b'+'), _) => texts.push(line[1..].to_owned()),
+                _ => return Err(wrong(&line)),
+            }
+            if left > MOST || texts.len() > MOST {
+                return Err(wrong("more than anybody asked for"));
+            }
+        }
+        Ok(texts)
     }
 
     /// Has the server tell all its data as it tells a replica, and writes them down. `version`: of

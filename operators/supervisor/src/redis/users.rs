@@ -17,12 +17,32 @@ const ADMIN: &str = "trackbed";
 /// The user that takes backups. It may read everything at once as a replica does, and no more; its
 /// passwords are those of the applications' users, who may read everything as well.
 pub(super) const BACKUP: &str = "trackbed-backup";
+/// The user that a replica enters its primary as, where there are several servers.
+pub(super) const REPLICATION: &str = "trackbed-replica";
+/// The user that Sentinels enter servers and each other as.
+pub(super) const SENTINEL: &str = "trackbed-sentinel";
 /// The user that is there without being asked for.
 const DEFAULT: &str = "default";
 /// What applications may: all but to run the server.
 const APPLICATION: &[&str] = &["~*", "&*", "+@all", "-@admin", "+config|get"];
 /// What a replica does: <https://redis.io/docs/latest/operate/oss_and_stack/management/replication/>.
 const REPLICA: &[&str] = &["+ping", "+replconf", "+psync", "+sync"];
+/// What a Sentinel does: <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#redis-access-control-list-authentication>.
+const WATCHES: &[&str] = &[
+    "allchannels",
+    "+multi",
+    "+slaveof",
+    "+ping",
+    "+exec",
+    "+subscribe",
+    "+config|rewrite",
+    "+role",
+    "+publish",
+    "+info",
+    "+client|setname",
+    "+client|kill",
+    "+script|kill",
+];
 
 /// Whom the server lets in, and what they may not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +50,8 @@ pub(super) struct Applications {
     pub(super) logins: Vec<Login>,
     /// Commands, and categories of them.
     pub(super) denied: Vec<String>,
+    /// Password by which servers and Sentinels enter each other, where there are several.
+    pub(super) peers: Option<String>,
 }
 
 impl Applications {
@@ -51,6 +73,10 @@ impl Applications {
         Ok(Self {
             logins: options.logins()?,
             denied: text.lines().filter(is_rule).map(str::to_owned).collect(),
+            peers: match options.pod {
+                Some(_) => Some(options.peers()?),
+                None => None,
+            },
         })
     }
 }
@@ -75,7 +101,8 @@ pub(super) fn lines(admin: &Login, applications: &Applications) -> String {
 }
 
 /// The rules of the users that the credentials decide about, each with its name first.
-pub(super) fn all(Applications { logins, denied }: &Applications) -> Vec<Vec<String>> {
+pub(super) fn all(applications: &Applications) -> Vec<Vec<String>> {
+    let Applications { logins, denied, .. } = applications;
     let application = |login: &Login| {
         let mut rules = rules(&login.username, &[login], APPLICATION);
         rules.extend(denied.iter().map(|rule| format!("-{rule}")));
@@ -87,7 +114,26 @@ pub(super) fn all(Applications { logins, denied }: &Applications) -> Vec<Vec<Str
         let every: Vec<&Login> = logins.iter().collect();
         all.push(rules(BACKUP, &every, REPLICA));
     }
+    for (name, may) in [(REPLICATION, REPLICA), (SENTINEL, WATCHES)] {
+        let login = peer(name, applications.peers.as_deref());
+        all.extend(login.map(|login| rules(name, &[&login], may)));
+    }
     all
+}
+
+/// A user of servers and Sentinels.
+pub(super) fn peer(username: &str, password: Option<&str>) -> Option<Login> {
+    Some(Login {
+        username: username.to_owned(),
+        password: password?.to_owned(),
+    })
+}
+
+/// The line of a Sentinel's configuration that lets the others and the supervisors in, and nobody
+/// else.
+pub(super) fn sentinel(login: &Login) -> String {
+    let rules = rules(SENTINEL, &[login], &["allchannels", "+@all"]);
+    format!("user {DEFAULT} off\nuser {}\n", rules.join(" "))
 }
 
 fn rules(username: &str, passwords: &[&Login], may: &[&str]) -> Vec<String> {
@@ -104,7 +150,7 @@ fn hash(password: &str) -> String {
 }
 
 /// One word of a configuration, whatever is in it. Redis refuses a user with a space in its name.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -123,6 +169,7 @@ mod tests {
         Applications {
             logins: logins.to_vec(),
             denied: denied.iter().map(|it| (*it).to_owned()).collect(),
+            peers: None,
         }
     }
 
