@@ -48,11 +48,12 @@ use crate::{
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres' || self.tls.mode == 'Require'").message("tls of Redis and Valkey is for all clients or for none, as they have one port: write tls: {mode: Require}, or remove it"),
     validation = Rule::new("!has(self.deniedCommands) || size(self.deniedCommands) == 0 || self.engine != 'Postgres'").message("deniedCommands are of Redis and Valkey: remove them, and say by GRANT and REVOKE what users of Postgres may"),
-    validation = Rule::new("self.replicas == 1 || self.engine == 'Postgres'").message("replicas are of Postgres: remove them, the other engines run as one server"),
+    validation = Rule::new("self.replicas == 1 || self.replicas >= 3 || self.engine == 'Postgres'").message("replicas of Redis and Valkey are 1, or 3 to 9: a majority of them decides who takes over"),
+    validation = Rule::new("self.replicas == 1 || self.engine == 'Postgres' || !has(self.tls)").message("tls is not there yet for Redis and Valkey with several replicas: remove it, or write replicas: 1"),
     validation = Rule::new("(self.replicas > 1) == (oldSelf.replicas > 1)").message("replicas cannot change between 1 and more: create another Database with as many as you want, and have it restore.from.database this one"),
-    validation = Rule::new("self.replicas == 1 || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
-    validation = Rule::new("!has(self.archive) || self.replicas > 1").message("archive is done by CloudNativePG: write replicas: 2 or more, or use backup"),
-    validation = Rule::new("!has(self.restore) || !has(self.restore.time) || self.replicas > 1").message("restore.time is done by CloudNativePG: write replicas: 2 or more, or restore a backup"),
+    validation = Rule::new("self.replicas == 1 || self.engine != 'Postgres' || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
+    validation = Rule::new("!has(self.archive) || (self.engine == 'Postgres' && self.replicas > 1)").message("archive is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or use backup"),
+    validation = Rule::new("!has(self.restore) || !has(self.restore.time) || (self.engine == 'Postgres' && self.replicas > 1)").message("restore.time is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or restore a backup"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
@@ -64,8 +65,9 @@ pub struct DatabaseSpec {
     /// Major version, in quotes: '16', '17' or '18' for Postgres, '7' for Redis, '8' or '9' for Valkey.
     #[schemars(length(max = 16))]
     pub version: String,
-    /// Servers that hold the data, one of which is the primary. More than one are of Postgres alone,
-    /// need CloudNativePG in the cluster, and take over from each other. Default: 1.
+    /// Servers that hold the data, one of which is the primary; the others follow it, and take over.
+    /// Of Postgres they need CloudNativePG in the cluster; of Redis and Valkey there are at least 3,
+    /// as a majority of them decides. Default: 1.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 1, max = 9))]
     pub replicas: i32,
@@ -128,7 +130,12 @@ fn default_replicas() -> i32 {
 impl DatabaseSpec {
     /// Whether there are several servers, which CloudNativePG runs.
     pub fn is_replicated(&self) -> bool {
-        self.replicas > 1
+        self.replicas > 1 && self.engine == Engine::Postgres
+    }
+
+    /// Whether there are several servers, of which Sentinels decide who is the primary.
+    pub fn has_sentinels(&self) -> bool {
+        self.replicas > 1 && self.engine != Engine::Postgres
     }
 }
 
@@ -297,11 +304,12 @@ pub struct DatabaseStatus {
     pub initialised: bool,
 }
 
-/// What CloudNativePG says of a Database's servers.
+/// How a Database's servers are, where there are several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicationStatus {
-    /// Name of CloudNativePG's Cluster.
+    /// Name of CloudNativePG's Cluster, of Postgres.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cluster: String,
     /// The pod that takes writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -53,6 +53,11 @@ pub fn data_claim(database: &str) -> String {
     format!("{database}-data")
 }
 
+/// Volume of one of several servers of Redis or Valkey, as their StatefulSet calls it.
+pub fn server_claim(database: &str, ordinal: i32) -> String {
+    format!("data-{database}-{ordinal}")
+}
+
 /// The Service that CloudNativePG makes for whichever of a Database's servers takes writes.
 pub fn primary(database: &str) -> String {
     format!("{database}-rw")

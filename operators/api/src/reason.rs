@@ -265,7 +265,7 @@ reasons! {
             help = "The server does not know a parameter, or does not take its value; the message names it, and what was probably meant. A server that runs goes on with the parameters that it had.";
         /// There were data, and the volume is empty now.
         DataMissing: retryable = false, again = No,
-            help = "There were data and the volume is empty. Nothing is initialised over the loss: restore the volume, or remove the Secret `NAME-credentials` to begin anew on purpose.";
+            help = "There were data and the volume is empty. Nothing is initialised over the loss: restore the volume, or remove the Secret `NAME-credentials` to begin anew on purpose. Of several servers of Redis or Valkey, others may have the data: [redis.md](redis.md#when-all-were-away-and-the-primary-does-not-come-back).";
         /// The volume holds data of another major version.
         MajorVersionMismatch: retryable = false, again = No,
             help = "The volume holds data of another major version. Set `version` back.";
@@ -277,7 +277,7 @@ reasons! {
             help = "Several `replicas` are run by CloudNativePG, and the cluster does not have it. Have the platform team install it and restart the operator, which looks for it when it starts; or create the Database with one.";
         /// One of several servers is not up.
         ReplicasMissing: retryable = true, again = Yes,
-            help = "Not all servers of the Database are up. The others serve; how many may still fail the message says. `kubectl describe cluster.postgresql.cnpg.io` of that name has CloudNativePG's words.";
+            help = "Not all servers of the Database are up. The others serve; how many may still fail the message says. Of Postgres, `kubectl describe cluster.postgresql.cnpg.io` of that name has CloudNativePG's words.";
         /// An archive is asked for, and nobody here keeps it.
         BarmanCloudMissing: retryable = false, again = No,
             help = "An archive is kept by CloudNativePG's plugin Barman Cloud, and the cluster does not have it. Have the platform team install it and restart the operator, which looks for it when it starts; or remove `archive`, and use `backup`.";

@@ -12,7 +12,7 @@ use trackbed_api::common::condition::BACKUP_READY;
 use trackbed_codegen::root;
 use trackbed_database::plan::{job, queries, server, settings, storage::Volume};
 use trackbed_kit::Fact;
-use trackbed_supervisor::observe::{METRICS, PORT, PREFIX, backups};
+use trackbed_supervisor::observe::{GROUP, METRICS, PORT, PREFIX, backups};
 
 /// All metrics, as Prometheus names them.
 fn known() -> BTreeSet<String> {
@@ -25,7 +25,7 @@ fn known() -> BTreeSet<String> {
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
     let operator = text.lines().filter(|line| !line.starts_with('#'));
     let operator = operator.filter_map(|line| line.split(['{', ' ']).next());
-    let servers = METRICS.into_iter().chain(backups::METRICS);
+    let servers = METRICS.into_iter().chain(GROUP).chain(backups::METRICS);
     let servers = servers.chain(queries::METRICS).chain([queries::ARCHIVE]);
     let servers = servers.map(|(name, _)| format!("{PREFIX}_{name}"));
     operator.map(str::to_owned).chain(servers).collect()

@@ -10,7 +10,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
     runtime::events::EventType,
 };
 use serde_json::json;
@@ -52,6 +52,8 @@ pub(crate) async fn apply(
         standby,
         certificate,
         claim,
+        claims,
+        budget,
         settings,
         service,
         headless,
@@ -79,10 +81,7 @@ pub(crate) async fn apply(
         to.put(&certificate, seen.certificate.as_ref(), Fence::Observed)
             .await?;
     }
-    let claimed = match claim {
-        Some(claim) => to.put(&claim, seen.claim.as_deref(), Fence::None).await,
-        None => Ok(()),
-    };
+    let claimed = to.claim(claim.iter().chain(&claims), seen).await;
     to.put(&settings, seen.settings.as_ref(), Fence::None)
         .await?;
     for (service, live) in [(service, &seen.service), (headless, &seen.headless)] {
@@ -91,6 +90,9 @@ pub(crate) async fn apply(
         }
     }
     to.put(&policy, seen.policy.as_deref(), Fence::None).await?;
+    if let Some(budget) = budget {
+        to.put(&budget, seen.budget.as_deref(), Fence::None).await?;
+    }
     to.restore(&restore).await?;
     if let Some(set) = set {
         to.server(&set, seen.set.as_deref()).await?;
@@ -109,7 +111,8 @@ pub(crate) async fn apply(
     }
     // A volume that cannot grow is no reason to stop its server, nor is a Job that a quota refuses to
     // keep it as it is.
-    claimed.map_err(|error| claim::refused(error, seen.claim.is_some(), "server"))?;
+    let there = seen.claim.is_some() || !seen.claims.is_empty();
+    claimed.map_err(|error| claim::refused(error, there, "server"))?;
     backed_up.and(looked)
 }
 
@@ -119,6 +122,22 @@ struct To<'a> {
 }
 
 impl To<'_> {
+    /// Writes the volumes: all of them, whatever becomes of one.
+    async fn claim(
+        &self,
+        claims: impl Iterator<Item = &PersistentVolumeClaim>,
+        seen: &Seen,
+    ) -> Result<(), Error> {
+        let mut done = Ok(());
+        for claim in claims {
+            let named = |it: &&PersistentVolumeClaim| it.name_any() == claim.name_any();
+            let mut all = seen.claim.iter().chain(&seen.claims).map(AsRef::as_ref);
+            let put = self.put(claim, all.find(named), Fence::None).await;
+            done = done.and(put);
+        }
+        done
+    }
+
     async fn restore(&self, act: &Act) -> Result<(), Error> {
         match act {
             Act::Nothing => Ok(()),
@@ -257,9 +276,13 @@ pub(crate) async fn remove(
         Data::Kept | Data::WithNamespace => {}
         Data::GivenUp => give_up(context, object).await?,
         Data::Unconfirmed => {
-            let what = match several {
-                true => format!("Cluster {name}"),
-                false => format!("claim {}", names::data_claim(&name)),
+            let what = match (several, object.spec.has_sentinels()) {
+                (true, _) => format!("Cluster {name}"),
+                (_, true) => format!(
+                    "the claims of {name} ({}, …)",
+                    names::server_claim(&name, 0)
+                ),
+                (false, false) => format!("claim {}", names::data_claim(&name)),
             };
             let note = format!(
                 "{what} and Secret {} are kept: the deletion of data was not confirmed by the annotation {}={name}. Create the Database again to take them up, or delete them yourself",
@@ -285,6 +308,17 @@ async fn give_up(context: &Context, object: &Database) -> Result<(), Error> {
         purge(context, object, &stores, &names::archive(&name)).await?;
     }
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client(), &namespace);
+    if object.spec.has_sentinels() {
+        // Those of servers that there were once, too.
+        let theirs = ListParams::default().labels(&format!("{}={name}", labels::DATABASE));
+        let found = claims.list(&theirs).await;
+        let found = found.map_err(|it| Error::api("list persistentvolumeclaims", it))?;
+        let prefix = format!("data-{name}-");
+        let found = found.items.into_iter().map(|it| it.name_any());
+        for claim in found.filter(|it| it.starts_with(&prefix)) {
+            purge(context, object, &claims, &claim).await?;
+        }
+    }
     purge(context, object, &claims, &names::data_claim(&name)).await?;
     let secrets: Api<Secret> = Api::namespaced(client(), &namespace);
     for secret in [

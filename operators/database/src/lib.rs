@@ -19,6 +19,7 @@ use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, ResourceExt,
@@ -68,6 +69,13 @@ pub const RIGHTS: &[Right] = &[
         "networking.k8s.io",
         &["networkpolicies"],
         WATCH,
+    ),
+    Right::new(Scope::Cluster, "policy", &["poddisruptionbudgets"], WATCH),
+    Right::new(
+        Scope::Environment,
+        "policy",
+        &["poddisruptionbudgets"],
+        &["create", "patch"],
     ),
     Right::new(Scope::Environment, "", &["services"], &["create", "patch"]),
     // A server's, to have it restarted.
@@ -147,6 +155,7 @@ pub fn start(
         .reconcile_on(harness::owners(caches.changes::<CronJob>()))
         .reconcile_on(harness::labelled(caches.changes::<Job>(), labels::DATABASE))
         .reconcile_on(harness::owners(caches.changes::<NetworkPolicy>()))
+        .reconcile_on(harness::owners(caches.changes::<PodDisruptionBudget>()))
         .reconcile_on(harness::labelled(
             caches.changes::<PersistentVolumeClaim>(),
             labels::DATABASE,

@@ -1,14 +1,17 @@
 //! Every read of a reconcile: from the caches, and by GET what nobody watches.
 
-use std::{net::IpAddr, sync::Arc};
+mod servers;
+
+use std::sync::Arc;
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     batch::v1::{CronJob, Job},
     core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service},
     networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
 };
-use kube::{Api, ResourceExt, api::ListParams, runtime::reflector::ObjectRef};
+use kube::{Api, ResourceExt, api::ListParams};
 use trackbed_api::{
     Database,
     backup::Bucket,
@@ -35,6 +38,7 @@ pub struct Stores {
     copies: Cache<ScheduledBackup>,
     services: Cache<Service>,
     policies: Cache<NetworkPolicy>,
+    budgets: Cache<PodDisruptionBudget>,
     claims: Cache<PersistentVolumeClaim>,
     pods: Cache<Pod>,
     jobs: Cache<Job>,
@@ -53,6 +57,7 @@ impl Stores {
             copies: caches.managed_if(served.archives()),
             services: caches.managed(),
             policies: caches.managed(),
+            budgets: caches.managed(),
             claims: caches.managed(),
             pods: caches.managed(),
             jobs: caches.managed(),
@@ -71,6 +76,8 @@ pub struct Fresh {
     pub standby: String,
     /// An identity.
     pub identity: String,
+    /// A password for servers among themselves.
+    pub peers: String,
     /// Of certificates.
     pub keys: Keys,
 }
@@ -145,10 +152,18 @@ pub struct Seen {
     pub headless: Option<Arc<Service>>,
     /// Who may connect.
     pub policy: Option<Arc<NetworkPolicy>>,
-    /// What its supervisor says of the volume.
+    /// What its supervisor says of the volume; of several that of the fullest.
     pub volume: Option<Volume>,
-    /// The server's pod.
+    /// The server's pod; of several the primary's, or one that there is.
     pub pod: Option<Arc<Pod>>,
+    /// The pods of several servers that Sentinels watch.
+    pub pods: Vec<Arc<Pod>>,
+    /// Their volumes.
+    pub claims: Vec<Arc<PersistentVolumeClaim>>,
+    /// How many of them may be away at a time.
+    pub budget: Option<Arc<PodDisruptionBudget>>,
+    /// The pod of theirs that says it is the primary.
+    pub primary: Option<String>,
     /// Version that its supervisor tells.
     pub version: Option<String>,
     /// What looks for newer images by a schedule.
@@ -179,11 +194,7 @@ pub async fn observe(
         return Ok(Seen::default());
     }
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    let pod = stores.pods.get(&namespace, &format!("{name}-0"));
-    let report = volumes.look(
-        &ObjectRef::from_obj(object),
-        pod.as_deref().and_then(address),
-    );
+    let servers = servers::look(stores, volumes, object, &namespace, &name);
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     let several = several(context, stores, object, &namespace, &name).await?;
     Ok(Seen {
@@ -199,20 +210,28 @@ pub async fn observe(
             Some(secret) => get(&secrets, &secret).await?,
             None => None,
         },
-        claim: stores.claims.get(&namespace, &names::data_claim(&name)),
+        claim: match object.spec.has_sentinels() {
+            true => None,
+            false => stores.claims.get(&namespace, &names::data_claim(&name)),
+        },
+        claims: servers.claims,
+        budget: stores.budgets.get(&namespace, &plan::policy::name(&name)),
+        primary: servers.primary,
         set: stores.sets.get(&namespace, &name),
         service: stores.services.get(&namespace, &name),
         headless: stores.services.get(&namespace, &names::headless(&name)),
         policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
-        pod,
-        volume: report.as_ref().map(|it| it.volume),
-        version: report.and_then(|it| it.version),
+        pod: servers.pod,
+        pods: servers.pods,
+        volume: servers.volume,
+        version: servers.version,
         looks: stores.crons.get(&namespace, &names::updates(&name)),
         backups: backups(stores, object, &namespace, &name),
         fresh: Fresh {
             password: random(32),
             standby: random(32),
             identity: random(16),
+            peers: random(32),
             keys: match object.spec.tls.as_ref() {
                 Some(tls) if tls.secret_ref.is_none() => keys(),
                 _ => Keys::default(),
@@ -221,7 +240,7 @@ pub async fn observe(
     })
 }
 
-/// What there is of several servers.
+/// What there is of several servers of CloudNativePG.
 #[derive(Default)]
 struct Several {
     cluster: Option<Arc<Cluster>>,
@@ -318,13 +337,6 @@ fn is_of<K: kube::Resource>(object: &K, database: &str) -> bool {
             found,
             Some(role::BACKUP | role::RESTORE | role::BEGIN | role::UPDATE)
         )
-}
-
-/// Where a pod that runs can be asked.
-fn address(pod: &Pod) -> Option<IpAddr> {
-    let status = pod.status.as_ref()?;
-    let runs = status.phase.as_deref() == Some("Running") && !meta::is_deleted(pod);
-    status.pod_ip.as_ref()?.parse().ok().filter(|_| runs)
 }
 
 /// What the system has no randomness for is empty, and named where it is used.

@@ -23,6 +23,7 @@ pub mod restart;
 pub mod restore;
 pub mod rotation;
 pub mod secret;
+pub(crate) mod sentinels;
 pub mod server;
 pub mod service;
 pub mod settings;
@@ -36,6 +37,7 @@ use k8s_openapi::{
         apps::v1::StatefulSet,
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service},
         networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -77,6 +79,10 @@ pub struct Children {
     pub certificate: Option<Secret>,
     /// The volume of a single server.
     pub claim: Option<PersistentVolumeClaim>,
+    /// Those of several that Sentinels watch.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// How many of these may be away at a time.
+    pub budget: Option<PodDisruptionBudget>,
     /// The server's settings.
     pub settings: ConfigMap,
     /// The address. `None`: there is nothing behind it yet.
@@ -187,6 +193,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let (usage, size) = (known.usage.as_ref(), known.size.as_deref());
     let facts = storage::fact(usage, &health, size, &before);
     let replicated = replicas::fact(&place, seen, &before);
+    let replicated = replicated.or_else(|| sentinels::fact(&place, seen, &before, now));
     let archived = known.archived(&place, seen, &before);
     let (settings, health) = match known.settings(&place, seen, archived.as_ref(), health) {
         Ok(settings) => settings,
@@ -225,12 +232,18 @@ fn children(
     known: &Known,
     (settings, server, restore): (ConfigMap, known::Server, restore::Act),
 ) -> Children {
-    let single = !place.object.spec.is_replicated();
+    let spec = &place.object.spec;
+    let (single, several) = (!spec.is_replicated(), spec.has_sentinels());
     Children {
         secret: known.secret(place, seen),
         certificate: known.transport.as_ref().and_then(|it| it.own.clone()),
-        standby: rotation::standby(place, &known.logins),
-        claim: single.then(|| claim::desired(place, seen)),
+        standby: rotation::standby(place, seen, &known.logins),
+        claim: (single && !several).then(|| claim::desired(place, seen)),
+        claims: match several {
+            true => claim::several(place, seen),
+            false => Vec::new(),
+        },
+        budget: several.then(|| sentinels::budget(place)),
         // Nobody is to come before what is restored into a server that runs.
         service: (single || !known.restores).then(|| service::desired(place)),
         headless: single.then(|| service::headless(place)),

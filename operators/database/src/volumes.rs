@@ -19,6 +19,8 @@ use crate::plan::{server::METRICS, storage::Report};
 
 /// Until a volume is asked for again.
 const EVERY: Duration = Duration::from_secs(60);
+/// The same of one of several servers: who is the primary changes.
+const SOONER: Duration = Duration::from_secs(10);
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
@@ -36,6 +38,14 @@ struct Entry {
     report: Option<Report>,
 }
 
+impl Entry {
+    /// Of another pod, nobody knows yet whether it is the primary. One among several that is away is
+    /// not asked about its volume.
+    fn forget(&mut self) {
+        self.report = self.report.take().filter(|it| it.primary.is_none());
+    }
+}
+
 /// A task that ends with whoever holds this.
 struct AbortOnDrop(AbortHandle);
 
@@ -48,7 +58,7 @@ impl Drop for AbortOnDrop {
 /// What supervisors said of their volumes.
 pub struct Volumes {
     http: Option<reqwest::Client>,
-    entries: Mutex<HashMap<ObjectRef<Database>, Entry>>,
+    entries: Mutex<HashMap<ObjectRef<Database>, HashMap<String, Entry>>>,
     places: Semaphore,
     wake: mpsc::UnboundedSender<ObjectRef<Database>>,
 }
@@ -73,23 +83,38 @@ impl Volumes {
         (volumes, changed)
     }
 
-    /// What was said last. From now on the supervisor at that address is asked again and again;
-    /// without an address nobody is.
+    /// What was said last, by pod. From now on the supervisors at these addresses are asked again and
+    /// again; without an address nobody is, nor are those of other pods of before. Of a single pod
+    /// that is away, what it said holds.
     pub(crate) fn look(
         self: &Arc<Self>,
         who: &ObjectRef<Database>,
-        address: Option<IpAddr>,
-    ) -> Option<Report> {
+        pods: Vec<(String, Option<IpAddr>)>,
+    ) -> Vec<(String, Report)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.entry(who.clone()).or_default();
-        if entry.address != address {
-            entry.address = address;
-            entry.task = address.map(|address| {
-                let task = tokio::spawn(self.clone().follow(who.clone(), address));
-                AbortOnDrop(task.abort_handle())
-            });
+        let entries = entries.entry(who.clone()).or_default();
+        for (name, entry) in entries.iter_mut() {
+            if !pods.iter().any(|(pod, _)| pod == name) {
+                (entry.address, entry.task) = (None, None);
+                entry.forget();
+            }
         }
-        entry.report.clone()
+        for (name, address) in pods {
+            let entry = entries.entry(name.clone()).or_default();
+            if entry.address != address {
+                entry.address = address;
+                entry.forget();
+                entry.task = address.map(|address| {
+                    let task = tokio::spawn(self.clone().follow(who.clone(), name, address));
+                    AbortOnDrop(task.abort_handle())
+                });
+            }
+        }
+        let said = entries.iter().filter_map(|(name, entry)| {
+            let report = entry.report.clone()?;
+            Some((name.clone(), report))
+        });
+        said.collect()
     }
 
     /// The Database is gone.
@@ -99,7 +124,7 @@ impl Volumes {
     }
 
     /// Asks again and again.
-    async fn follow(self: Arc<Self>, who: ObjectRef<Database>, address: IpAddr) {
+    async fn follow(self: Arc<Self>, who: ObjectRef<Database>, pod: String, address: IpAddr) {
         let mut pause = PATIENCE;
         loop {
             let answer = {
@@ -109,7 +134,7 @@ impl Volumes {
             };
             {
                 let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(entry) = entries.get_mut(&who) else {
+                let Some(entry) = entries.get_mut(&who).and_then(|it| it.get_mut(&pod)) else {
                     return;
                 };
                 let known = entry.report.as_ref();
@@ -122,7 +147,14 @@ impl Volumes {
                     let _closed = self.wake.unbounded_send(who.clone());
                 }
             }
-            tokio::time::sleep(if answer.is_some() { EVERY } else { pause }).await;
+            let next = match &answer {
+                Some(Report {
+                    primary: Some(_), ..
+                }) => SOONER,
+                Some(_) => EVERY,
+                None => pause,
+            };
+            tokio::time::sleep(next).await;
             // A supervisor that has just begun, or that the network does not know yet, soon answers; an
             // older one never does.
             pause = match answer {

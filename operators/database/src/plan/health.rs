@@ -6,7 +6,7 @@ use serde::Deserialize;
 use trackbed_api::{DatabaseSpec, reason::Reason};
 use trackbed_kit::Health;
 
-use super::{Place, replicas};
+use super::{Place, replicas, sentinels};
 use crate::observe::Seen;
 
 /// Longest look of a supervisor at its volume, before it starts a server or refuses to.
@@ -36,7 +36,8 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// Whether applications can work with it.
 pub fn answers(seen: &Seen) -> bool {
     let single = seen.pod.as_deref().is_some_and(is_ready);
-    single || seen.cluster.as_deref().is_some_and(replicas::serves)
+    let any = seen.pods.iter().any(|it| is_ready(it));
+    single || any || seen.cluster.as_deref().is_some_and(replicas::serves)
 }
 
 /// Health.
@@ -44,6 +45,9 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Health {
     let spec = &place.object.spec;
     if spec.is_replicated() {
         return replicas::health(place, seen, now);
+    }
+    if spec.has_sentinels() {
+        return sentinels::health(place, seen, now);
     }
     let what = server(spec);
     let Some(pod) = seen.pod.as_deref() else {
@@ -73,7 +77,7 @@ pub fn faulty(faults: &[String], health: &Health) -> Health {
     )
 }
 
-fn unready(pod: &Pod, what: &str, now: Timestamp) -> Health {
+pub(super) fn unready(pod: &Pod, what: &str, now: Timestamp) -> Health {
     let failed = || containers(pod).find_map(|it| refusal(it, now));
     homeless(pod)
         .or_else(failed)

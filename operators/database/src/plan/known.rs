@@ -22,7 +22,7 @@ use super::{
     restart::{self, Restart},
     restore,
     rotation::{self, Logins},
-    secret, server, settings,
+    secret, sentinels, server, settings,
     storage::{self, Usage},
     tls::{self, Transport},
     update,
@@ -99,7 +99,7 @@ impl Known {
         };
         let spec = &place.object.spec;
         let several = cluster::capacity(&seen.volumes);
-        let size = claim::capacity(seen).or(several);
+        let size = claim::capacity(place, seen).or(several);
         let size = size.or_else(|| before.storage.clone());
         Ok(Self {
             initialised,
@@ -138,7 +138,9 @@ impl Known {
         let stand = settings::Backups::of(spec, self.backup.as_ref(), self.proven.as_ref());
         let (stand, transport) = (stand.as_ref(), self.transport.as_ref());
         let told = (stand, archived);
-        let settings = settings::desired(place, &self.identity, self.initialised, told, transport);
+        let servers = spec.has_sentinels().then(|| sentinels::count(place, seen));
+        let (identity, initialised) = (&self.identity, self.initialised);
+        let settings = settings::desired(place, identity, initialised, told, transport, servers);
         let faults = parameters::faults(spec);
         match (faults.is_empty(), &seen.settings) {
             (true, _) => Ok((settings, health)),
@@ -164,11 +166,11 @@ impl Known {
         if place.object.spec.is_replicated() {
             return self.servers(place, seen, health);
         }
-        let set = server::desired(place, settings, self.transport.as_ref());
+        let set = server::desired(place, seen, settings, self.transport.as_ref());
         let restart = restart::of(place, &set, seen, self.logins.waits);
         let health = match (&restart, health) {
-            // It will not be for long.
-            (Some(restart), Health::Ready(_)) => {
+            // It will not be for long. Of several others serve.
+            (Some(restart), Health::Ready(_)) if !place.object.spec.has_sentinels() => {
                 let what = health::server(&place.object.spec);
                 Health::Progressing(format!("{what} is restarted {}", restart.why))
             }
@@ -304,9 +306,10 @@ impl Known {
         seen: &Seen,
         before: DatabaseStatus,
     ) -> DatabaseStatus {
-        let single = !place.object.spec.is_replicated();
+        let single = place.object.spec.replicas == 1;
+        let sentinels = sentinels::status(place, seen);
         DatabaseStatus {
-            replication: replicas::status(place, seen),
+            replication: replicas::status(place, seen).or(sentinels),
             archive: archived::status(place, seen, &self.identity),
             binding: Some(Binding {
                 name: names::credentials(&place.name),

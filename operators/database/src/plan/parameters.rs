@@ -101,6 +101,27 @@ const SEVERAL: &[&str] = &[
     "unix_socket_group",
     "unix_socket_permissions",
 ];
+/// What decides, with several servers of Redis or Valkey, over who takes over, and whether writes are
+/// taken that nobody else has.
+const FOLLOWED: &[&str] = &[
+    "cluster-enabled",
+    "min-replicas-max-lag",
+    "min-replicas-to-write",
+    "min-slaves-max-lag",
+    "min-slaves-to-write",
+    "repl-diskless-load",
+    "replica-announce-ip",
+    "replica-announce-port",
+    "replica-announced",
+    "replica-priority",
+    "replica-read-only",
+    "replica-serve-stale-data",
+    "slave-announce-ip",
+    "slave-announce-port",
+    "slave-priority",
+    "slave-read-only",
+    "slave-serve-stale-data",
+];
 /// What the names begin with of how Redis and Valkey encrypt, which is for `tls` to say.
 const ENCRYPTION: &str = "tls-";
 /// Names that are this alike are suggested.
@@ -123,9 +144,11 @@ pub fn faults(spec: &DatabaseSpec) -> Vec<String> {
     let all = spec.parameters.iter();
     all.filter_map(|(name, value)| {
         let theirs = spec.is_replicated() && SEVERAL.contains(&name.as_str());
-        let fault = match theirs {
-            true => "is CloudNativePG's to set, with several replicas: remove it".to_owned(),
-            false => fault(&known, &server, name, value)?,
+        let followed = spec.has_sentinels() && FOLLOWED.contains(&name.as_str());
+        let fault = match (theirs, followed) {
+            (true, _) => "is CloudNativePG's to set, with several replicas: remove it".to_owned(),
+            (_, true) => "is Trackbed's to set, with several replicas: remove it".to_owned(),
+            _ => fault(&known, &server, name, value)?,
         };
         Some(format!("parameters.{name} {fault}"))
     })

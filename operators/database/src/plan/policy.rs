@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use trackbed_api::backup::Bucket;
 
-use super::{Place, archive, server::METRICS};
+use super::{Place, archive, sentinels, server::METRICS};
 use crate::cloudnative_pg::STATUS;
 
 /// Name of the policy.
@@ -30,6 +30,20 @@ pub fn desired(place: &Place<'_>) -> NetworkPolicy {
         to(place.object.spec.engine.port(), vec![own.clone()]),
         to(METRICS, readers(place)),
     ];
+    if place.object.spec.has_sentinels() {
+        let servers = NetworkPolicyPeer {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(place.selector()),
+                match_expressions: None,
+            }),
+            ..NetworkPolicyPeer::default()
+        };
+        let between = sentinels::PORTS.map(|it| port(it, "TCP"));
+        ingress.push(NetworkPolicyIngressRule {
+            from: Some(vec![servers]),
+            ports: Some(between.into()),
+        });
+    }
     let mut policy_types = vec!["Ingress".to_owned()];
     let mut egress = None;
     if place.object.spec.is_replicated() {

@@ -13,7 +13,7 @@ use super::{
     Place, health,
     image::{self, IMAGE},
     rotation::Wait,
-    server,
+    sentinels, server,
 };
 use crate::observe::Seen;
 
@@ -45,16 +45,22 @@ pub fn of(
     seen: &Seen,
     waits: Option<Wait>,
 ) -> Option<Restart> {
-    let pod = seen.pod.as_ref()?;
-    if meta::is_deleted(pod.as_ref()) || place.object.spec.suspend {
+    if place.object.spec.suspend {
         return None;
     }
     let live = seen.set.as_deref()?;
-    let why = Next::of(set, live)?.asks(pod, waits)?;
-    Some(Restart {
-        pod: pod.clone(),
-        why,
-        now: is_known(live) && is_same(set, live),
+    let next = Next::of(set, live)?;
+    let turn = match place.object.spec.has_sentinels() {
+        true => sentinels::in_turn(place, seen),
+        false => seen.pod.iter().collect(),
+    };
+    let mut turn = turn.into_iter().filter(|it| !meta::is_deleted(it.as_ref()));
+    turn.find_map(|pod| {
+        Some(Restart {
+            why: next.asks(pod, waits)?,
+            pod: pod.clone(),
+            now: is_known(live) && is_same(set, live),
+        })
     })
 }
 
@@ -139,7 +145,7 @@ impl<'a> Next<'a> {
 
 /// Whether a pod waits for what may never come, or for its next attempt. One that starts for a long
 /// time is not begun anew.
-fn is_stuck(pod: &Pod) -> bool {
+pub(super) fn is_stuck(pod: &Pod) -> bool {
     let waits = |status: &ContainerStatus| {
         let waiting = status.state.as_ref().and_then(|it| it.waiting.as_ref());
         let reason = waiting.and_then(|it| it.reason.as_deref());

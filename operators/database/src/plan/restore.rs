@@ -22,7 +22,7 @@ use trackbed_kit::{
 };
 
 use super::{
-    Place, attempt,
+    Place, attempt, claim,
     destination::{At, Lies},
     health, job,
     job::Work,
@@ -217,7 +217,7 @@ fn job(
 ) -> Job {
     let mut volumes = lies.volumes();
     volumes.push(match place.object.spec.is_replicated() {
-        false => pod::claim("data", names::data_claim(&place.name)),
+        false => pod::claim("data", claim::first(place)),
         true => pod::secret("credentials", names::credentials(&place.name), false),
     });
     volumes.extend([

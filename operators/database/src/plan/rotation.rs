@@ -18,6 +18,7 @@ use trackbed_kit::meta;
 use super::{
     Place, health, replicas,
     secret::{self, Login},
+    sentinels,
 };
 use crate::observe::Seen;
 
@@ -31,6 +32,8 @@ const RETIRED: &str = "trackbed.dev/retired";
 /// its sync period and the delay of its cache, a minute each
 /// (<https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod>).
 const SETTLES: SignedDuration = SignedDuration::from_secs(180);
+/// Key: the password by which several servers, and their Sentinels, enter each other.
+const PEERS: &str = "peers";
 /// What the second user's name ends with.
 const SECOND: &str = "_2";
 
@@ -140,6 +143,9 @@ fn waits(
     if place.object.spec.is_replicated() {
         return among_several(seen, reserve, ends);
     }
+    if place.object.spec.has_sentinels() {
+        return among_all(place, seen, reserve, ends, now);
+    }
     let pod = seen.pod.as_deref().filter(|pod| health::is_ready(pod));
     match pod {
         None => Some(Wait::Server),
@@ -162,6 +168,24 @@ fn among_several(seen: &Seen, reserve: &Reserve, ends: Timestamp) -> Option<Wait
     let known = seen.standby.as_ref();
     let known = known.is_some_and(|it| replicas::know(cluster, it, &reserve.login.username));
     (!known).then_some(Wait::Settling)
+}
+
+/// The same of several servers that Sentinels watch: each of them has to know.
+fn among_all(
+    place: &Place<'_>,
+    seen: &Seen,
+    reserve: &Reserve,
+    ends: Timestamp,
+    now: Timestamp,
+) -> Option<Wait> {
+    if !sentinels::are_all_ready(place, seen) {
+        return Some(Wait::Server);
+    }
+    if reserve.retired {
+        return Some(Wait::Previous(ends));
+    }
+    let all = seen.pods.iter().all(|pod| heard(pod, reserve, now));
+    (!all).then_some(Wait::Settling)
 }
 
 /// Whether the server knows the reserve: its pod was made later, or kubelet has brought the file.
@@ -255,8 +279,15 @@ impl Logins {
     }
 }
 
+/// The password by which several servers enter each other. It is made once.
+fn peers(seen: &Seen) -> String {
+    let live = seen.standby.as_ref();
+    let live = live.and_then(|it| secret::value(it, PEERS));
+    live.unwrap_or_else(|| seen.fresh.peers.clone())
+}
+
 /// The Secret with the reserve, for the server alone. It stays when the Database goes.
-pub fn standby(place: &Place<'_>, logins: &Logins) -> Secret {
+pub fn standby(place: &Place<'_>, seen: &Seen, logins: &Logins) -> Secret {
     let mut metadata = place.retained(&names::standby(&place.name));
     let Reserve {
         login,
@@ -267,12 +298,16 @@ pub fn standby(place: &Place<'_>, logins: &Logins) -> Secret {
     meta::insert(&mut metadata.annotations, RETIRED, retired.to_string());
     secret::follow(place, &mut metadata);
     let text = |text: &str| ByteString(text.as_bytes().to_vec());
+    let mut data = BTreeMap::from([
+        ("username".to_owned(), text(&login.username)),
+        ("password".to_owned(), text(&login.password)),
+    ]);
+    if place.object.spec.has_sentinels() {
+        data.insert(PEERS.to_owned(), text(&peers(seen)));
+    }
     Secret {
         metadata,
-        data: Some(BTreeMap::from([
-            ("username".to_owned(), text(&login.username)),
-            ("password".to_owned(), text(&login.password)),
-        ])),
+        data: Some(data),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     }

@@ -10,7 +10,7 @@ use trackbed_api::{database::Engine, labels, names, reason::Reason, tls::TlsMode
 use trackbed_kit::{Health, meta};
 
 use super::{
-    Place,
+    Place, claim,
     tls::{AUTHORITY, Transport},
 };
 use crate::{cloudnative_pg::RELOAD, observe::Seen};
@@ -40,13 +40,14 @@ pub fn is_initialised(secret: &Secret) -> bool {
 
 /// What is wrong where there are data and nobody knows their password.
 pub fn missing(place: &Place<'_>, seen: &Seen, initialised: bool) -> Option<Health> {
-    let is_empty = seen.claim.is_none() && seen.cluster.is_none() && seen.volumes.is_empty();
+    let claims = seen.claim.is_some() || !seen.claims.is_empty();
+    let is_empty = !claims && seen.cluster.is_none() && seen.volumes.is_empty();
     if seen.secret.is_some() || (is_empty && !initialised) {
         return None;
     }
     let what = match place.object.spec.is_replicated() {
         true => format!("Cluster {}", place.name),
-        false => format!("claim {}", names::data_claim(&place.name)),
+        false => format!("claim {}", claim::first(place)),
     };
     Some(Health::Stalled(
         Reason::CredentialsMissing,

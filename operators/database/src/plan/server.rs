@@ -23,9 +23,10 @@ use super::{
     image::IMAGE,
     pod,
     restart::{ASKED, SETTINGS, TEMPLATE},
-    settings,
+    sentinels, settings,
     tls::{self, Transport},
 };
+use crate::observe::Seen;
 
 /// What a server gets when its spec says nothing.
 pub const RESOURCES: ResourceDefaults = ["100m", "256Mi", "1", "512Mi"];
@@ -42,13 +43,19 @@ pub const STRATEGY: &str = "OnDelete";
 /// The StatefulSet. It says how the next pod is to be, and replaces none: see [`super::restart`].
 pub fn desired(
     place: &Place<'_>,
+    seen: &Seen,
     settings: &ConfigMap,
     transport: Option<&Transport>,
 ) -> StatefulSet {
+    let several = place.object.spec.has_sentinels();
+    let count = match several {
+        true => sentinels::count(place, seen),
+        false => 1,
+    };
     StatefulSet {
         metadata: place.owned(&place.name),
         spec: Some(StatefulSetSpec {
-            replicas: Some(if place.object.spec.suspend { 0 } else { 1 }),
+            replicas: Some(if place.object.spec.suspend { 0 } else { count }),
             service_name: Some(names::headless(&place.name)),
             // In order, a pod that never gets ready is not replaced by one that would.
             pod_management_policy: Some("Parallel".to_owned()),
@@ -61,6 +68,7 @@ pub fn desired(
                 match_expressions: None,
             },
             template: template(place, settings, transport),
+            volume_claim_templates: several.then(|| vec![sentinels::template(place, seen)]),
             ..StatefulSetSpec::default()
         }),
         status: None,
@@ -140,7 +148,7 @@ pub fn knows_two(place: &Place<'_>, pod: &Pod) -> bool {
 }
 
 fn pod_spec(place: &Place<'_>, transport: Option<&Transport>) -> PodSpec {
-    PodSpec {
+    let pod = PodSpec {
         init_containers: Some(vec![pod::install(&place.config.images.operator)]),
         containers: vec![server(place, transport)],
         automount_service_account_token: Some(false),
@@ -150,6 +158,10 @@ fn pod_spec(place: &Place<'_>, transport: Option<&Transport>) -> PodSpec {
         security_context: Some(pod::security()),
         volumes: Some(volumes(place, transport)),
         ..PodSpec::default()
+    };
+    match place.object.spec.has_sentinels() {
+        true => sentinels::among(place, pod),
+        false => pod,
     }
 }
 

@@ -23,7 +23,14 @@ pub fn desired(place: &Place<'_>) -> Service {
 
 /// Gives the pod a name of its own, as a StatefulSet wants it.
 pub fn headless(place: &Place<'_>) -> Service {
-    service(place, &names::headless(&place.name), Some("None"))
+    let mut service = service(place, &names::headless(&place.name), Some("None"));
+    if let Some(spec) = &mut service.spec
+        && place.object.spec.has_sentinels()
+    {
+        // Servers find each other before any of them is ready.
+        spec.publish_not_ready_addresses = Some(true);
+    }
+    service
 }
 
 fn service(place: &Place<'_>, name: &str, address: Option<&str>) -> Service {

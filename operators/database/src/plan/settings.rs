@@ -30,6 +30,9 @@ pub const BACKUPS: &str = "backups.json";
 /// File in which the supervisor reads what applications may not do, a rule in each line.
 pub const DENIED: &str = "denied";
 
+/// File in which supervisors read how many servers there are, where Sentinels watch them.
+pub const SERVERS: &str = "servers";
+
 /// How backups stand. The supervisor tells Prometheus, and has no other way to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,6 +108,7 @@ pub fn desired(
     initialised: bool,
     (backups, archived): (Option<&Backups>, Option<&Fact>),
     transport: Option<&Transport>,
+    servers: Option<i32>,
 ) -> ConfigMap {
     let mut data = BTreeMap::from([
         ("identity".to_owned(), identity.to_owned()),
@@ -133,6 +137,7 @@ pub fn desired(
             let name = engine.as_str().to_lowercase();
             data.insert(format!("{name}.conf"), redis(place));
             data.extend(denied(&place.object.spec).map(|it| (DENIED.to_owned(), it)));
+            data.extend(servers.map(|it| (SERVERS.to_owned(), it.to_string())));
         }
     }
     let mut metadata = place.owned(&name(&place.name));
@@ -159,7 +164,7 @@ pub fn hash(settings: &ConfigMap, spec: &DatabaseSpec) -> String {
     let list = List::of(spec);
     let data = settings.data.iter().flatten();
     let text: Vec<String> = data
-        .filter(|(key, _)| !matches!(key.as_str(), "initialised" | BACKUPS | DENIED))
+        .filter(|(key, _)| !matches!(key.as_str(), "initialised" | BACKUPS | DENIED | SERVERS))
         .flat_map(|(key, value)| value.lines().map(move |line| format!("{key}={line}\n")))
         .filter(|line| {
             let parameter = line.strip_prefix("postgresql.conf=");

@@ -24,6 +24,8 @@ pub struct Report {
     pub volume: Volume,
     /// Of its server: the version.
     pub version: Option<String>,
+    /// Whether that is the primary, of several that Sentinels watch.
+    pub primary: Option<bool>,
 }
 
 impl Report {
@@ -37,12 +39,17 @@ impl Report {
         Some(Self {
             volume: Volume::read(metrics)?,
             version,
+            primary: metrics.lines().find_map(|line| {
+                let value = line.strip_prefix("trackbed_database_primary ")?;
+                Some(value.trim() == "1")
+            }),
         })
     }
 
     /// Whether the difference is worth a look.
     pub fn differs(&self, other: &Self) -> bool {
-        self.version != other.version || self.volume.differs(&other.volume)
+        let same = self.version == other.version && self.primary == other.primary;
+        !same || self.volume.differs(&other.volume)
     }
 }
 
@@ -80,6 +87,11 @@ impl Volume {
             || self.size != other.size
             || left.saturating_mul(100) >= self.size
             || self.data.abs_diff(other.data) >= GROWTH
+    }
+
+    /// Of several volumes the one with the least left.
+    pub fn fullest(all: impl Iterator<Item = Self>) -> Option<Self> {
+        all.min_by_key(|it| it.available)
     }
 
     /// How much of what was asked for is taken, in percent. A volume may be a folder of a file system

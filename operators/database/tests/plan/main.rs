@@ -11,6 +11,7 @@ mod parameters;
 mod replicas;
 mod restart;
 mod restore;
+mod sentinels;
 mod settings;
 mod several;
 mod storage;

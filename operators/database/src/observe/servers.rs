@@ -1,0 +1,82 @@
+//! Servers that Trackbed runs itself: one, or several that Sentinels watch.
+
+use std::{net::IpAddr, sync::Arc};
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use trackbed_api::{Database, labels};
+use trackbed_kit::meta;
+
+use super::Stores;
+use crate::{
+    plan::{self, storage::Volume},
+    volumes::Volumes,
+};
+
+/// What there is of servers that Trackbed runs itself.
+#[derive(Default)]
+pub(super) struct Servers {
+    pub(super) pod: Option<Arc<Pod>>,
+    pub(super) pods: Vec<Arc<Pod>>,
+    pub(super) claims: Vec<Arc<PersistentVolumeClaim>>,
+    pub(super) primary: Option<String>,
+    pub(super) volume: Option<Volume>,
+    pub(super) version: Option<String>,
+}
+
+/// Looks at them, and has their supervisors asked.
+pub(super) fn look(
+    stores: &Stores,
+    volumes: &Arc<Volumes>,
+    object: &Database,
+    namespace: &str,
+    name: &str,
+) -> Servers {
+    let several = object.spec.has_sentinels();
+    let mine = |it: &Pod| meta::label(it, labels::DATABASE) == Some(name);
+    let serves = |it: &Pod| mine(it) && meta::label(it, labels::ROLE) == Some("database");
+    let mut pods = match several {
+        true => stores.pods.list(namespace, serves),
+        false => {
+            let pod = stores.pods.get(namespace, &format!("{name}-0"));
+            pod.into_iter().collect()
+        }
+    };
+    pods.sort_by_key(|it| it.name_any());
+    let addresses = pods.iter().map(|it| (it.name_any(), address(it)));
+    let reports = volumes.look(&ObjectRef::from_obj(object), addresses.collect());
+    let leads: Vec<_> = reports
+        .iter()
+        .filter(|(_, it)| it.primary == Some(true))
+        .collect();
+    let primary = match &leads[..] {
+        [(name, _)] => Some(name.clone()),
+        _ => None,
+    };
+    let of = |name: &str| pods.iter().find(|it| it.name_any() == name).cloned();
+    let first = || {
+        pods.iter()
+            .find(|it| plan::health::is_ready(it))
+            .or(pods.first())
+            .cloned()
+    };
+    let prefix = format!("data-{name}-");
+    Servers {
+        pod: primary.as_deref().and_then(of).or_else(first),
+        claims: stores.claims.list(namespace, |it| {
+            let named = it.name_any().starts_with(&prefix);
+            several && named && meta::label(it, labels::DATABASE) == Some(name)
+        }),
+        volume: Volume::fullest(reports.iter().map(|(_, it)| it.volume)),
+        version: reports.iter().find_map(|(_, it)| it.version.clone()),
+        pods: if several { pods } else { Vec::new() },
+        primary,
+    }
+}
+
+/// Where a pod that runs can be asked.
+fn address(pod: &Pod) -> Option<IpAddr> {
+    let status = pod.status.as_ref()?;
+    let runs = status.phase.as_deref() == Some("Running") && !meta::is_deleted(pod);
+    status.pod_ip.as_ref()?.parse().ok().filter(|_| runs)
+}
