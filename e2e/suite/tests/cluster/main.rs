@@ -27,6 +27,7 @@ mod main_job;
 mod origin;
 mod previews;
 mod promotion;
+mod redis_replicas;
 mod registry;
 mod release_failures;
 mod releases;

@@ -56,7 +56,15 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
     ),
     (
         "{engine: Redis, version: '7', replicas: 2}",
-        "the other engines run as one server",
+        "a majority of them decides",
+    ),
+    (
+        "{engine: Valkey, version: '9', replicas: 3, tls: {mode: Require}}",
+        "tls is not there yet",
+    ),
+    (
+        "{engine: Redis, version: '7', replicas: 3, archive: {s3: {bucket: acme, secretRef: {name: a}}}}",
+        "archive is of Postgres",
     ),
     (
         "{engine: Postgres, version: '17', replicas: 2, storage: {size: 256Mi}}",

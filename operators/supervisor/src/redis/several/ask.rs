@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Primary {
     /// Its name in the network.
     pub(super) host: String,
-    /// The how-manieth one it is: of two, the later one is.
+    /// Its number: each takeover has a higher one, so of two the higher is the primary.
     pub(super) epoch: u64,
 }
 

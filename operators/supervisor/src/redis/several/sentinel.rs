@@ -38,7 +38,7 @@ const FOLDER: &str = "sentinel";
 const FILE: &str = "sentinel.conf";
 /// Until it is looked again whether it is to be told something.
 const EVERY: Duration = Duration::from_secs(1);
-/// Every how-manieth time it is looked whether it counts one that is gone.
+/// After so many looks, it is looked whether it counts one that is gone.
 const SELDOM: u32 = 15;
 /// How long it stays for a server of its pod that ends: its takeover needs it.
 const STAYS: Duration = Duration::from_secs(40);

@@ -1,0 +1,265 @@
+//! Several servers of Redis and of Valkey: one takes over from another, an emptied volume costs
+//! nothing, and credentials, restarts, backups, suspension and deletion work as with one.
+
+use std::collections::BTreeSet;
+
+use suite::{Client, Cluster, Value, eventually};
+
+const NAMESPACE: &str = "redis-replicas-production";
+
+fn manifest(name: &str, engine: &str, more: &str) -> String {
+    format!(
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec: {{engine: {engine}, replicas: 3, storage: {{size: 256Mi}}, resources: {{requests: {{cpu: 20m, memory: 64Mi}}}}, {more}}}\n"
+    )
+}
+
+/// Changes the spec.
+fn patch(cluster: &Cluster, name: &str, spec: &str) {
+    let patch = format!("{{\"spec\": {spec}}}");
+    let words = ["patch", "tdb", name, "-n", NAMESPACE, "--type=merge"];
+    cluster.run(&[&words[..], &["-p", &patch]].concat(), "");
+}
+
+/// The pods of its servers that are not ending.
+fn servers(cluster: &Cluster, name: &str) -> Vec<Value> {
+    let pods = cluster.list("pods", NAMESPACE);
+    let of = |pod: &Value| {
+        let labels = &pod["metadata"]["labels"];
+        labels["trackbed.dev/database"] == name && labels["trackbed.dev/role"] == "database"
+    };
+    pods.into_iter().filter(of).collect()
+}
+
+/// The numbers of its volumes' claims.
+fn volumes(cluster: &Cluster, name: &str) -> usize {
+    let prefix = format!("data-{name}-");
+    let named = |it: &&Value| {
+        let name = it["metadata"]["name"].as_str().unwrap_or_default();
+        name.starts_with(&prefix)
+    };
+    cluster.list("pvc", NAMESPACE).iter().filter(named).count()
+}
+
+/// Waits until so many servers are up, and gives the primary.
+fn primary(cluster: &Cluster, name: &str, count: usize) -> String {
+    let all = format!("{count}/{count}");
+    eventually(300, || {
+        let database = cluster.get("database", NAMESPACE, name);
+        let (status, meta) = (&database["status"], &database["metadata"]);
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let is = |kind: &str| {
+            let mut conditions = conditions.clone();
+            conditions.any(|it| it["type"] == kind && it["status"] == "True")
+        };
+        let seen = status["observedGeneration"] == meta["generation"];
+        let replication = &status["replication"];
+        let up = replication["ready"] == all && servers(cluster, name).len() == count;
+        match replication["primary"].as_str() {
+            Some(primary) if seen && up && is("Ready") && is("Replicated") => {
+                Ok(primary.to_owned())
+            }
+            _ => Err(format!("{status:#}")),
+        }
+    })
+}
+
+/// A client that goes on where it was when nobody answered, and prints each number that was
+/// acknowledged, until there is a key `stop`.
+fn goes_on(set: &str) -> String {
+    format!(
+        r#"export REDISCLI_AUTH="$password"; ask() {{ redis-cli -h "$host" --user "$username" -e "$@"; }}; i=1; until [ "$(ask exists stop-{set} 2>&1)" = 1 ]; do ask sadd {set} $i >/dev/null 2>&1 && echo $i && i=$((i + 1)); done"#
+    )
+}
+
+/// Has a client write until the primary is taken away: what is there begins with the first and has no
+/// gap.
+fn another_takes_over(cluster: &Cluster, client: &Client, name: &str) {
+    for round in ["killed", "deleted"] {
+        let before = primary(cluster, name, 3);
+        let write = format!(
+            r#"export REDISCLI_AUTH="$password"; while redis-cli -h "$host" --user "$username" -e rpush {round} $((i += 1)); do :; done"#
+        );
+        let mut writes = client.write(&write);
+        writes.acknowledged(200);
+        match round {
+            "killed" => cluster.kill_pod(NAMESPACE, &before),
+            // As a node does that is gone.
+            _ => {
+                let delete = ["delete", "pod", &before, "-n", NAMESPACE];
+                cluster.run(
+                    &[&delete[..], &["--force", "--grace-period=0"]].concat(),
+                    "",
+                );
+            }
+        }
+        let acknowledged = writes.end();
+        // Another connection goes to whoever takes writes now.
+        eventually(120, || client.ask(&format!("set {round}-after 1")));
+        let found = client.ask(&format!("lrange {round} 0 -1"));
+        let found = found.expect("the numbers");
+        let found: Vec<u64> = found.lines().filter_map(|it| it.parse().ok()).collect();
+        let kept = found.len() as u64;
+        // The last ones may be gone, and one may be there whose acknowledgement never came.
+        assert!(
+            (100..=acknowledged + 1).contains(&kept),
+            "{kept} of {acknowledged}"
+        );
+        assert!(
+            found.into_iter().eq(1..=kept),
+            "{round}: something is missing"
+        );
+        let after = primary(cluster, name, 3);
+        println!("{name} {round}: {before}, then {after}: {acknowledged} writes, {kept} kept");
+    }
+}
+
+/// Somebody empties the primary's volume, and its server ends: nothing is lost.
+fn emptied(cluster: &Cluster, client: &Client, name: &str, container: &str) {
+    let before = primary(cluster, name, 3);
+    client.ask("set kept data").expect("it takes it");
+    let written = eventually(60, || client.ask("dbsize"));
+    let empty = ["exec", "-n", NAMESPACE, &before, "-c", container, "--"];
+    let words = ["sh", "-c", "rm -rf /data/*"];
+    cluster.run(&[&empty[..], &words].concat(), "");
+    cluster.kill_pod(NAMESPACE, &before);
+    assert_eq!(eventually(120, || client.ask("get kept")), "data");
+    eventually(120, || client.ask("set more data"));
+    let after = primary(cluster, name, 3);
+    assert_ne!(before, after, "whose data are gone is the primary no more");
+    client.ask("del more").expect("it takes it");
+    assert_eq!(eventually(60, || client.ask("dbsize")), written);
+    println!("{name}: {before} was emptied, then {after}: nothing lost");
+}
+
+fn sleeps_and_wakes(cluster: &Cluster, client: &Client, name: &str) {
+    let written = client.ask("dbsize").expect("a number");
+    patch(cluster, name, r#"{"suspend": true}"#);
+    cluster.wait_reason("database", NAMESPACE, name, "Suspended", 180);
+    assert!(servers(cluster, name).is_empty());
+    patch(cluster, name, r#"{"suspend": false}"#);
+    primary(cluster, name, 3);
+    assert_eq!(eventually(60, || client.ask("dbsize")), written);
+}
+
+/// A change that needs a restart, while a client writes: not one acknowledged write is lost.
+fn restarts_lose_nothing(cluster: &Cluster, client: &Client) {
+    let uids = || {
+        let all = servers(cluster, "db");
+        let uids = all.iter().map(|it| it["metadata"]["uid"].to_string());
+        uids.collect::<BTreeSet<_>>()
+    };
+    let before = uids();
+    let mut writes = client.write(&goes_on("restart"));
+    writes.acknowledged(50);
+    patch(cluster, "db", r#"{"parameters": {"maxclients": "5000"}}"#);
+    eventually(300, || match uids().intersection(&before).count() {
+        0 => Ok(()),
+        left => Err(format!("{left} are as they were")),
+    });
+    primary(cluster, "db", 3);
+    writes.acknowledged(50);
+    eventually(60, || client.ask("set stop-restart 1"));
+    let acknowledged = writes.end();
+    let found = client.ask("scard restart").expect("a number");
+    assert_eq!(found, acknowledged.to_string());
+    println!("all were restarted: {acknowledged} writes, none lost");
+    let set = client.ask("config get maxclients").expect("a setting");
+    assert!(set.ends_with("5000"), "{set}");
+}
+
+/// Two more servers, and two fewer: the volumes stay.
+fn more_and_fewer(cluster: &Cluster, client: &Client) {
+    let written = client.ask("dbsize").expect("a number");
+    patch(cluster, "db", r#"{"replicas": 5}"#);
+    primary(cluster, "db", 5);
+    patch(cluster, "db", r#"{"replicas": 3}"#);
+    primary(cluster, "db", 3);
+    assert_eq!(volumes(cluster, "db"), 5);
+    assert_eq!(eventually(60, || client.ask("dbsize")), written);
+}
+
+/// Other credentials, while those of before go on.
+fn credentials_change(cluster: &Cluster, old: &Client) {
+    patch(cluster, "db", r#"{"credentials": {"rotate": "first"}}"#);
+    let done = "jsonpath={.status.credentials.rotate}=first";
+    cluster.wait("database", NAMESPACE, "db", done, 300);
+    let new = cluster.client(NAMESPACE, "db", "new");
+    assert_eq!(new.ask("acl whoami").as_deref(), Ok("app_2"));
+    assert_eq!(old.ask("acl whoami").as_deref(), Ok("app"));
+}
+
+/// A backup is taken through the address and proven, and several servers begin with it.
+fn backup_comes_back(cluster: &Cluster, written: &str) {
+    let backup = r#"{"backup": {"request": "one", "destination": {"volume": {"size": "256Mi"}}}}"#;
+    patch(cluster, "db", backup);
+    let done = "jsonpath={.status.backup.request}=one";
+    cluster.wait("database", NAMESPACE, "db", done, 240);
+    cluster.wait("database", NAMESPACE, "db", "condition=BackupReady", 60);
+    let restore = "version: '7', restore: {from: {database: db}}";
+    cluster.apply(&manifest("heir", "Redis", restore));
+    primary(cluster, "heir", 3);
+    let heir = cluster.client(NAMESPACE, "heir", "heir-client");
+    assert_eq!(heir.ask("dbsize").as_deref(), Ok(written));
+    cluster.delete("pod", NAMESPACE, "heir-client");
+}
+
+/// Gone under the policy Retain, and taken up again; and two acts take them.
+fn data_stay_and_go(cluster: &Cluster, client: &Client) {
+    let written = client.ask("dbsize").expect("a number");
+    cluster.delete("database", NAMESPACE, "db");
+    eventually(180, || match servers(cluster, "db").len() {
+        0 => Ok(()),
+        left => Err(format!("{left} pods")),
+    });
+    let delete = [
+        "delete",
+        "pvc",
+        "data-db-1",
+        "-n",
+        NAMESPACE,
+        "--wait=false",
+    ];
+    let said = cluster.kubectl(&delete, "").stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        said.contains("confirm that first by kubectl annotate"),
+        "{said}"
+    );
+    let more = "version: '7', credentials: {rotate: first}, deletionPolicy: Delete";
+    cluster.apply(&manifest("db", "Redis", more));
+    primary(cluster, "db", 3);
+    assert_eq!(eventually(60, || client.ask("dbsize")), written);
+    let confirm = "trackbed.dev/confirm-deletion=db";
+    cluster.run(&["annotate", "tdb", "db", "-n", NAMESPACE, confirm], "");
+    cluster.delete("database", NAMESPACE, "db");
+    eventually(120, || match volumes(cluster, "db") {
+        0 => Ok(()),
+        left => Err(format!("{left} volumes")),
+    });
+}
+
+#[test]
+fn several_servers_of_redis_keep_what_one_would() {
+    let cluster = Cluster::connect();
+    let _project = cluster.project("redis-replicas");
+    // Side by side: the second has a project of the first.
+    cluster.apply(&manifest("db", "Redis", "version: '7'"));
+    cluster.apply(&manifest("valkey", "Valkey", "version: '9'"));
+    primary(&cluster, "db", 3);
+    let client = cluster.client(NAMESPACE, "db", "client");
+    another_takes_over(&cluster, &client, "db");
+    emptied(&cluster, &client, "db", "redis");
+    sleeps_and_wakes(&cluster, &client, "db");
+    restarts_lose_nothing(&cluster, &client);
+    more_and_fewer(&cluster, &client);
+    primary(&cluster, "valkey", 3);
+    let valkey = cluster.client(NAMESPACE, "valkey", "client-valkey");
+    another_takes_over(&cluster, &valkey, "valkey");
+    emptied(&cluster, &valkey, "valkey", "valkey");
+    sleeps_and_wakes(&cluster, &valkey, "valkey");
+    cluster.delete("database", NAMESPACE, "valkey");
+    credentials_change(&cluster, &client);
+    let written = client.ask("dbsize").expect("a number");
+    backup_comes_back(&cluster, &written);
+    data_stay_and_go(&cluster, &client);
+}
