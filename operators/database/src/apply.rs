@@ -4,7 +4,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::StatefulSet,
-        batch::v1::{CronJob, Job},
+        batch::v1::Job,
         core::v1::{PersistentVolumeClaim, Pod, Secret},
     },
 };
@@ -155,8 +155,12 @@ impl To<'_> {
             Some(claim) => self.put(claim, live.claim.as_deref(), Fence::None).await,
             None => Ok(()),
         };
-        self.schedule(backups.scheduled.as_ref(), live.scheduled.as_deref())
-            .await?;
+        self.keep(
+            backups.scheduled.as_ref(),
+            live.scheduled.as_deref(),
+            Fence::None,
+        )
+        .await?;
         if let Some(job) = &backups.requested {
             self.put(job, None, Fence::None).await?;
         }
@@ -185,7 +189,7 @@ impl To<'_> {
     }
 
     async fn look(&self, looks: &Looks, seen: &Seen) -> Result<(), Error> {
-        self.schedule(looks.scheduled.as_ref(), seen.looks.as_deref())
+        self.keep(looks.scheduled.as_ref(), seen.looks.as_deref(), Fence::None)
             .await?;
         match &looks.requested {
             Some(job) => self.put(job, None, Fence::None).await,
@@ -193,16 +197,20 @@ impl To<'_> {
         }
     }
 
-    async fn schedule(
+    /// Writes an object, or without one deletes that of Trackbed's which is there.
+    async fn keep<K>(
         &self,
-        desired: Option<&CronJob>,
-        live: Option<&CronJob>,
-    ) -> Result<(), Error> {
+        desired: Option<&K>,
+        live: Option<&K>,
+        fence: Fence,
+    ) -> Result<(), Error>
+    where
+        K: Child + Resource<Scope = NamespaceResourceScope>,
+    {
         match (desired, live) {
-            (Some(desired), live) => self.put(desired, live, Fence::None).await,
+            (Some(desired), live) => self.put(desired, live, fence).await,
             (None, Some(live)) if meta::is_managed(live) => {
-                let api: Api<CronJob> =
-                    Api::namespaced(self.context.client.clone(), &self.namespace);
+                let api: Api<K> = Api::namespaced(self.context.client.clone(), &self.namespace);
                 delete(self.context, Database::CONTROLLER, &api, live).await
             }
             (None, _) => Ok(()),
@@ -224,18 +232,14 @@ impl To<'_> {
             .await
     }
 
-    /// Writes an object, or has one of Trackbed's go.
     async fn settle<K>(&self, fate: &Fate<K>, live: Option<&K>, fence: Fence) -> Result<(), Error>
     where
         K: Child + Resource<Scope = NamespaceResourceScope>,
     {
-        match (fate, live) {
-            (Fate::Is(desired), live) => self.put(desired.as_ref(), live, fence).await,
-            (Fate::Goes, Some(live)) if meta::is_managed(live) => {
-                let api: Api<K> = Api::namespaced(self.context.client.clone(), &self.namespace);
-                delete(self.context, Database::CONTROLLER, &api, live).await
-            }
-            (Fate::Goes | Fate::Stays, _) => Ok(()),
+        match fate {
+            Fate::Is(desired) => self.keep(Some(desired.as_ref()), live, fence).await,
+            Fate::Goes => self.keep(None, live, fence).await,
+            Fate::Stays => Ok(()),
         }
     }
 

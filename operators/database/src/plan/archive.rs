@@ -57,6 +57,14 @@ impl<K> Fate<K> {
         Self::Is(Box::new(object))
     }
 
+    /// It is to go, unless it is needed.
+    fn unless(needed: bool) -> Self {
+        match needed {
+            true => Self::Stays,
+            false => Self::Goes,
+        }
+    }
+
     /// How it is to be.
     pub fn object(self) -> Option<K> {
         match self {
@@ -78,32 +86,30 @@ pub struct Archives {
 }
 
 /// What is to be there; with `origin`, that which the Database begins with is somewhere else.
-pub(super) fn desired(
-    place: &Place<'_>,
-    seen: &Seen,
-    identity: &str,
-    origin: Option<ObjectStore>,
-) -> Archives {
+pub(super) fn desired(place: &Place<'_>, seen: &Seen, origin: Option<ObjectStore>) -> Archives {
     if !place.object.spec.is_replicated() || !place.config.served.archives() {
         return Archives::default();
     }
-    let origin = origin.map_or(Fate::Goes, Fate::is);
-    let plugin = plugin(place, seen, identity);
-    let (Some(archive), Some(_)) = (&place.object.spec.archive, plugin) else {
-        // Its servers have to have left it.
-        let used = seen.cluster.as_deref();
-        let used = used.is_some_and(|it| !it.spec.plugins.is_empty());
-        let store = if used { Fate::Stays } else { Fate::Goes };
-        let copies = match place.object.spec.archive {
-            Some(_) => Fate::Stays,
-            None => Fate::Goes,
-        };
+    // What servers still name has to be there: without it, none takes over.
+    let live = seen.cluster.as_deref().map(|it| &it.spec);
+    let writes = live.is_some_and(|it| !it.plugins.is_empty());
+    let reads = live.is_some_and(|it| !it.external_clusters.is_empty());
+    let origin = origin.map_or_else(|| Fate::unless(reads), Fate::is);
+    let Some(archive) = &place.object.spec.archive else {
         return Archives {
-            store,
+            store: Fate::unless(writes),
             origin,
-            copies,
+            copies: Fate::Goes,
         };
     };
+    // Without the Secret nobody knows whether it has an authority, and for another answer the servers
+    // would be restarted.
+    if lacks(place, seen).is_some() {
+        return Archives {
+            origin,
+            ..Archives::default()
+        };
+    }
     let name = names::archive(&place.name);
     let mut store = store(place, &name, &archive.s3, seen.archive.bucket.as_ref());
     store.metadata = place.retained(&name);

@@ -287,7 +287,7 @@ impl Known {
     pub(super) fn archives(&self, place: &Place<'_>, seen: &Seen) -> Archives {
         let origin = self.origin.as_ref().ok().and_then(Option::as_ref);
         let store = origin.and_then(|it| it.store.clone());
-        archive::desired(place, seen, &self.identity, store)
+        archive::desired(place, seen, store)
     }
 
     /// Whether it is kept.

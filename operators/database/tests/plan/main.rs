@@ -8,6 +8,7 @@ mod deletion;
 mod encryption;
 mod health;
 mod parameters;
+mod recovery;
 mod replicas;
 mod restart;
 mod restore;
