@@ -171,26 +171,6 @@ impl Cluster {
         message.unwrap_or_default()
     }
 
-    /// An object.
-    ///
-    /// # Panics
-    /// If it is not there.
-    #[track_caller]
-    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
-        let kind = resource(kind);
-        let text = self.run(&["get", kind, name, "-n", namespace, "-o", "json"], "");
-        serde_json::from_str(&text).expect("kubectl prints JSON")
-    }
-
-    /// All objects of a kind in a namespace.
-    #[track_caller]
-    pub fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
-        let kind = resource(kind);
-        let text = self.run(&["get", kind, "-n", namespace, "-o", "json"], "");
-        let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
-        list["items"].as_array().cloned().unwrap_or_default()
-    }
-
     /// What a person would look at first when something is wrong in a namespace.
     pub fn story(&self, namespace: &str) -> String {
         let mut story = String::new();
@@ -217,7 +197,7 @@ impl Cluster {
 }
 
 /// Kinds whose plain name means a core one are named in full.
-fn resource(kind: &str) -> &str {
+pub(crate) fn resource(kind: &str) -> &str {
     match kind {
         "project" => "projects.trackbed.dev",
         "service" => "services.trackbed.dev",

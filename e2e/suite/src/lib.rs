@@ -18,6 +18,7 @@ mod https;
 mod kubectl;
 mod last_words;
 mod mirror;
+mod objects;
 mod operator;
 mod probe;
 mod proxy;
