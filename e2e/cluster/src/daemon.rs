@@ -232,7 +232,7 @@ pub fn run(name: Name, life: Life) -> Result<()> {
 
     // From this thread, which lives as long as the process: the kernel kills the child
     // when the thread that started it ends.
-    let mut inside = enter(name)?;
+    let mut inside = cgroup::within(&cgroup::name(name), || enter(name))?;
     let ended = own(name, life, &mut inside, fingerprint);
     drop(inside.stdin.take());
     let outcome = inside

@@ -1,4 +1,4 @@
-//! The control groups that the cluster's Pods live in.
+//! The control groups that the cluster's Pods live in, and what runs them.
 
 use std::{
     fs,
@@ -6,6 +6,18 @@ use std::{
 };
 
 use crate::{Result, error::Doing};
+
+/// Group within, for what runs the Pods.
+const SYSTEM: &str = "system";
+/// File with a group's part of the processors, in version 1.
+const SHARES: &str = "cpu.shares";
+/// What one process has that is in no group.
+const SHARES_OF_ONE: u32 = 1024;
+/// What the cluster has: with the shares of one, its Pods would stand still beside a few compilers.
+const SHARES_OF_ALL: u32 = 8 * SHARES_OF_ONE;
+/// Of that, what runs the Pods has more than they have (1024 for each processor, by kubelet): they
+/// are nothing without an API server that answers.
+const SHARES_OF_SYSTEM: u32 = 4 * SHARES_OF_ONE;
 
 /// Name of the group in every hierarchy.
 pub(crate) fn name(cluster: crate::Name) -> String {
@@ -31,6 +43,34 @@ pub(crate) fn create(name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs `start`, whose processes are in the group for what runs the Pods, and have their parts of the
+/// processors as on a node of its own. In version 2 they stay with whoever starts the cluster, who is
+/// in a group already.
+pub(crate) fn within<T>(name: &str, start: impl FnOnce() -> Result<T>) -> Result<T> {
+    let all: Vec<PathBuf> = hierarchies()
+        .into_iter()
+        .map(|hierarchy| hierarchy.path)
+        .filter(|path| path.join(name).join(SHARES).exists())
+        .collect();
+    for path in &all {
+        let group = path.join(name);
+        let system = group.join(SYSTEM);
+        fs::create_dir_all(&system).doing(|| format!("creating {}", system.display()))?;
+        put(&group.join(SHARES), SHARES_OF_ALL)?;
+        put(&system.join(SHARES), SHARES_OF_SYSTEM)?;
+        put(&system.join("cgroup.procs"), std::process::id())?;
+    }
+    let started = start();
+    for path in &all {
+        put(&path.join("cgroup.procs"), std::process::id())?;
+    }
+    started
+}
+
+fn put(file: &Path, value: u32) -> Result<()> {
+    fs::write(file, value.to_string()).doing(|| format!("writing {}", file.display()))
 }
 
 /// Removes the group and all below it; processes in it must be gone.
