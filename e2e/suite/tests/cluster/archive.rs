@@ -46,15 +46,24 @@ fn moment(client: &Client) -> String {
     client.ask(ask).expect("a moment")
 }
 
-/// Waits until all that was written until now is in the archive. The log goes on only if something is
-/// written.
-fn all_is_archived(client: &Client) {
+/// Has the server begin another file of its log, as it does after five minutes in which something was
+/// written, and gives the name of the one before.
+fn another_file(cluster: &Cluster, client: &Client) -> String {
     client
         .ask("create table if not exists marks (); insert into marks default values")
         .expect("it is written");
-    let last = client
-        .ask("select pg_walfile_name(pg_current_wal_insert_lsn())")
-        .expect("a file of the log");
+    let database = cluster.get("database", NAMESPACE, "db");
+    let primary = database["status"]["replication"]["primary"].as_str();
+    let primary = primary.expect("a primary");
+    let exec = ["exec", "-n", NAMESPACE, primary, "-c", "postgres", "--"];
+    let switch = "select pg_walfile_name(pg_switch_wal())";
+    let name = cluster.run(&[&exec[..], &["psql", "-Atqc", switch]].concat(), "");
+    name.trim().to_owned()
+}
+
+/// Waits until all that was written until now is in the archive.
+fn all_is_archived(cluster: &Cluster, client: &Client) {
+    let last = another_file(cluster, client);
     let ask = format!("select last_archived_wal >= '{last}' from pg_stat_archiver");
     eventually(180, || match client.ask(&ask)?.as_str() {
         "t" => Ok(()),
@@ -91,6 +100,7 @@ fn failures_are_told(cluster: &Cluster, client: &Client) {
     client
         .ask("insert into log values ('unseen')")
         .expect("it is written");
+    another_file(cluster, client);
     let said = archived(cluster, "db", "ArchiveFailed");
     assert!(
         !said.contains(KEY) && said.contains("fills the volume"),
@@ -98,7 +108,7 @@ fn failures_are_told(cluster: &Cluster, client: &Client) {
     );
     keys(cluster, KEY);
     archived(cluster, "db", "Archived");
-    all_is_archived(client);
+    all_is_archived(cluster, client);
 }
 
 #[test]
@@ -107,7 +117,7 @@ fn any_moment_comes_back() {
     let _project = cluster.project("archive");
     let bucket = Bucket::start("acme", "trackbed", KEY);
     let s3 = s3(&bucket);
-    let archive = format!("parameters: {{archive_timeout: 10s}}, archive: {{{s3}}}");
+    let archive = format!("archive: {{{s3}}}");
     cluster.apply(&manifest("db", &archive));
     // It starts without, rather than not at all.
     let said = archived(&cluster, "db", "ReferenceMissing");
@@ -126,7 +136,7 @@ fn any_moment_comes_back() {
     client
         .ask("insert into log values ('later')")
         .expect("it takes it");
-    all_is_archived(&client);
+    all_is_archived(&cluster, &client);
 
     let past = restored(
         &cluster,
@@ -149,7 +159,7 @@ fn any_moment_comes_back() {
     // After it is gone, the bucket is enough.
     let identity = cluster.get("database", NAMESPACE, "db")["status"]["identity"].clone();
     let identity = identity.as_str().expect("an identity");
-    all_is_archived(&client);
+    all_is_archived(&cluster, &client);
     let after = moment(&client);
     cluster.delete("database", NAMESPACE, "db");
     let from = format!("from: {{identity: {identity}, {s3}}}");
