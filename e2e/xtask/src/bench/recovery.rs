@@ -70,15 +70,23 @@ const ENGINES: [Engine; 2] = [
     },
 ];
 
-/// Two servers of Postgres. Asked is whether one takes writes.
-const SEVERAL: Engine = Engine {
-    name: "several",
-    spec: "engine: Postgres, version: '17', replicas: 2",
-    ask: r#"until psql "$uri" -qc 'insert into kept select 0'; do sleep 0.1; done"#,
-    ..ENGINES[0]
-};
+/// Servers that take over from each other. Asked is whether one takes writes.
+const SEVERAL: [Engine; 2] = [
+    Engine {
+        name: "several",
+        spec: "engine: Postgres, version: '17', replicas: 2",
+        ask: r#"until psql "$uri" -qc 'insert into kept select 0'; do sleep 0.1; done"#,
+        ..ENGINES[0]
+    },
+    Engine {
+        name: "several-redis",
+        spec: "engine: Redis, version: '7', replicas: 3",
+        ask: r#"until redis-cli -u "$uri" --no-auth-warning -e set asked 1; do sleep 0.1; done"#,
+        ..ENGINES[1]
+    },
+];
 
-/// Who runs them.
+/// Who runs those of Postgres.
 const SERVERS: &str = "clusters.postgresql.cnpg.io";
 
 /// What is done to the server that takes writes, of several.
@@ -110,24 +118,26 @@ pub(super) fn run(name: Name, runs: u32) -> Result<()> {
             );
             table(&EVENTS, &times);
         }
-        if client.get(&["crd", SERVERS]).is_err() {
+        for engine in &SEVERAL {
+            if engine.image == ENGINES[0].image && client.get(&["crd", SERVERS]).is_err() {
+                println!(
+                    "several servers of Postgres are not measured: this cluster has no CloudNativePG, that of the tests (--cluster test) has"
+                );
+                continue;
+            }
+            let times = take_over(name, &client, engine, runs)?;
+            println!("{}, {ROWS} rows or keys:\n", engine.spec);
             println!(
-                "several servers are not measured: this cluster has no CloudNativePG, that of the tests (--cluster test) has"
+                "| what happens | seconds until one takes writes, mean (least to most) |\n|---|---|"
             );
-            return Ok(());
+            table(&TAKEOVERS, &times);
         }
-        let times = take_over(name, &client, runs)?;
-        println!("two servers of postgres, {ROWS} rows:\n");
-        println!(
-            "| what happens | seconds until one takes writes, mean (least to most) |\n|---|---|"
-        );
-        table(&TAKEOVERS, &times);
         Ok(())
     });
     for database in ENGINES
         .iter()
         .flat_map(|it| [it.name.to_owned(), format!("{}-new", it.name)])
-        .chain([SEVERAL.name.to_owned()])
+        .chain(SEVERAL.iter().map(|it| it.name.to_owned()))
     {
         confirm(&client, &database)?;
     }
@@ -150,27 +160,32 @@ fn table(events: &[&str], times: &[Vec<f64>]) {
 }
 
 /// Seconds of each takeover.
-fn take_over(name: Name, client: &Client, runs: u32) -> Result<[Vec<f64>; TAKEOVERS.len()]> {
-    let object = format!("databases.trackbed.dev/{}", SEVERAL.name);
-    apply(client, &SEVERAL, SEVERAL.name, "")?;
+fn take_over(
+    name: Name,
+    client: &Client,
+    engine: &Engine,
+    runs: u32,
+) -> Result<[Vec<f64>; TAKEOVERS.len()]> {
+    let object = format!("databases.trackbed.dev/{}", engine.name);
+    apply(client, engine, engine.name, "")?;
     wait(client, &object)?;
-    let pod = start_client(name, client, &SEVERAL)?;
-    exec(client, &pod, SEVERAL.fill)?;
+    let pod = start_client(name, client, engine)?;
+    exec(client, &pod, engine.fill)?;
     let mut times = <[Vec<f64>; TAKEOVERS.len()]>::default();
     for _ in 0..runs {
         for (event, times) in times.iter_mut().enumerate() {
             wait_for(client, &object, "condition=Replicated")?;
-            let get = ["databases.trackbed.dev", SEVERAL.name];
+            let get = ["databases.trackbed.dev", engine.name];
             let database = client.get(&[&get[..], &["--namespace", NAMESPACE]].concat())?;
             let primary = database["status"]["replication"]["primary"].as_str();
             let primary = primary.unwrap_or_default().to_owned();
-            let mut writer = writer(client, &pod, &SEVERAL)?;
+            let mut writer = writer(client, &pod, engine)?;
             let begun = Instant::now();
             match event {
                 0 => kill(client, &primary)?,
                 _ => delete(client, &primary, "--wait=false")?,
             }
-            exec(client, &pod, SEVERAL.ask)?;
+            exec(client, &pod, engine.ask)?;
             times.push(begun.elapsed().as_secs_f64());
             // It ends with its server.
             let _ended = writer.wait();
