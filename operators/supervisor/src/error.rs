@@ -50,6 +50,11 @@ pub enum Error {
     /// The SQL that a database is to begin with is not there, or does not run.
     #[error("the database does not begin: {0}. Correct the ConfigMap of init: it is tried again")]
     Init(String),
+    /// What several servers are to show each other is taken by none of them.
+    #[error(
+        "the certificate is of no use between servers: {0}. It has to be signed by ca.crt of its Secret, for the address of the Database"
+    )]
+    Certificate(String),
     /// A credential has characters that cannot be.
     #[error("{0} of the credentials must be one line of text")]
     Credential(String),
@@ -140,6 +145,7 @@ impl Error {
                 Backup::NotReachable { .. } | Backup::Full { .. } | Backup::Source(_)
             ),
             Self::StorageFull { .. }
+            | Self::Certificate(_)
             | Self::Credential(_)
             | Self::Init(_)
             | Self::Program { .. }
@@ -156,6 +162,7 @@ impl Error {
             Self::DataMissing | Self::NobodyTakesOver => "DataMissing",
             Self::MajorVersionMismatch { .. } => "MajorVersionMismatch",
             Self::StorageFull { .. } => "StorageFull",
+            Self::Certificate(_) => "SecretInvalid",
             Self::Credential(_) => "CredentialsMissing",
             Self::Init(_) => "InitFailed",
             Self::DataPresent(_) => "RestoreFailed",

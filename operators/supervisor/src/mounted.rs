@@ -23,6 +23,12 @@ impl Options {
         PAIR.map(|name| self.tls.join(name))
     }
 
+    /// Whether clients encrypt. The links to these files stay while what they lead to is replaced.
+    pub(crate) fn encrypts(&self) -> bool {
+        let [certificate, _] = self.certificate_files();
+        fs::symlink_metadata(certificate).is_ok()
+    }
+
     /// What is in these files, if clients may encrypt. A pod has them from its first moment to its
     /// last, or never.
     pub(crate) fn certificate(&self) -> Option<Pair> {

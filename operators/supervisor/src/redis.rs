@@ -135,8 +135,11 @@ async fn serve(
         aside(move || introduce(&entrance, &applications))
     };
     let show = |_| {
-        let (entrance, files) = (entrance.clone(), options.certificate_files());
-        aside(move || show(&entrance, &files))
+        let (entrance, [certificate, key]) = (entrance.clone(), options.certificate_files());
+        aside(move || {
+            let files = [("tls-cert-file", &*certificate), ("tls-key-file", &key)];
+            show(&entrance, &files)
+        })
     };
     let (users, every) = (|| Applications::read(options).ok(), mounted::EVERY);
     let (known, look) = (Some(applications), || options.certificate());
@@ -182,6 +185,11 @@ fn outside(options: &Options) -> String {
         return format!("port {port}\n");
     }
     let [certificate, key] = options.certificate_files();
+    encrypted(port, [&certificate, &key])
+}
+
+/// The lines of a configuration by which everybody is encrypted.
+fn encrypted(port: u16, [certificate, key]: [&Path; 2]) -> String {
     format!(
         "port 0\ntls-port {port}\ntls-auth-clients no\ntls-cert-file \"{}\"\ntls-key-file \"{}\"\ntls-protocols \"TLSv1.2 TLSv1.3\"\n",
         certificate.display(),
@@ -202,10 +210,13 @@ fn introduce(entrance: &Entrance, applications: &Applications) -> Result<(), Err
 
 /// Has a server that runs read its certificate and key again: both at once, as one alone would not
 /// suit the other. Connections that are there stay.
-fn show(entrance: &Entrance, [certificate, key]: &[PathBuf; 2]) -> Result<(), Error> {
-    let (certificate, key) = (certificate.to_string_lossy(), key.to_string_lossy());
-    let files = ["tls-cert-file", &certificate, "tls-key-file", &key];
-    let words = [&["CONFIG", "SET"], &files[..]].concat();
+fn show(entrance: &Entrance, files: &[(&str, &Path)]) -> Result<(), Error> {
+    let files = files
+        .iter()
+        .map(|(name, path)| (*name, path.to_string_lossy()));
+    let files: Vec<_> = files.collect();
+    let mut words = vec!["CONFIG", "SET"];
+    words.extend(files.iter().flat_map(|(name, path)| [*name, &**path]));
     entrance.enter()?.say(&words, "+OK")
 }
 

@@ -3,7 +3,6 @@
 
 use std::{
     io::{BufRead, BufReader, Error as Io, ErrorKind, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -72,16 +71,9 @@ impl Client {
     /// Enters a server or Sentinel of another pod that answers at once, or not at all.
     ///
     /// # Errors
-    /// That it does not, or does not let the user in.
-    pub(super) fn reach(host: &str, port: u16, login: &Login) -> Result<Self, Error> {
-        let connect = || {
-            let mut addresses = (host, port).to_socket_addrs()?;
-            let address = addresses.next().ok_or(ErrorKind::NotFound)?;
-            let stream = TcpStream::connect_timeout(&address, SOON)?;
-            stream.wait(SOON)?;
-            Ok(stream)
-        };
-        Self::over(Box::new(connect().map_err(asking)?), login)
+    /// That it does not, is not who it is to be, or does not let the user in.
+    pub(super) fn reach(server: &Server, login: &Login) -> Result<Self, Error> {
+        Self::over(server.reach(SOON).map_err(asking)?, login)
     }
 
     fn over(stream: Box<dyn Stream>, login: &Login) -> Result<Self, Error> {

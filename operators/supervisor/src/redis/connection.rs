@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{ErrorKind, Read, Result, Write},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs},
     os::unix::net::UnixStream,
     path::Path,
     sync::Arc,
@@ -13,8 +13,9 @@ use std::{
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use crate::{Error, Options};
@@ -58,8 +59,10 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
 pub(super) struct Server {
     host: String,
     port: u16,
-    /// How it encrypts, if it does, and whom it has to be.
+    /// How it encrypts, if it does, and whom it has to be of.
     tls: Option<Arc<ClientConfig>>,
+    /// Name that its certificate has to have.
+    name: String,
 }
 
 impl Server {
@@ -73,10 +76,33 @@ impl Server {
             true => Some(Arc::new(trust(&options.credentials.join(AUTHORITY))?)),
             false => None,
         };
+        let host = options.credential("host")?;
         Ok(Self {
-            host: options.credential("host")?,
+            name: host.clone(),
+            host,
             port,
             tls,
+        })
+    }
+
+    /// One of several servers, or its Sentinel. `tls`: the name in their certificates, and the
+    /// authorities that they are of, in PEM, if they encrypt.
+    ///
+    /// # Errors
+    /// That the authorities are none.
+    pub(super) fn peer(
+        host: &str,
+        port: u16,
+        tls: Option<(&str, &str)>,
+    ) -> std::result::Result<Self, Error> {
+        let (name, authorities) = tls.unzip();
+        let config = |text: &str| config(roots(text.as_bytes())?);
+        let tls = authorities.map(config).transpose();
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            tls: tls.map_err(Error::Certificate)?.map(Arc::new),
+            name: name.unwrap_or(host).to_owned(),
         })
     }
 
@@ -85,12 +111,28 @@ impl Server {
     /// # Errors
     /// That nobody answers, or somebody else does.
     pub(super) fn connect(&self, patience: Duration) -> Result<Box<dyn Stream>> {
-        let mut stream = TcpStream::connect((self.host.as_str(), self.port))?;
+        self.speak(
+            TcpStream::connect((self.host.as_str(), self.port))?,
+            patience,
+        )
+    }
+
+    /// The same with one that answers at once, or not at all.
+    ///
+    /// # Errors
+    /// That it does not, or somebody else does.
+    pub(super) fn reach(&self, patience: Duration) -> Result<Box<dyn Stream>> {
+        let mut addresses = (self.host.as_str(), self.port).to_socket_addrs()?;
+        let address = addresses.next().ok_or(ErrorKind::NotFound)?;
+        self.speak(TcpStream::connect_timeout(&address, patience)?, patience)
+    }
+
+    fn speak(&self, mut stream: TcpStream, patience: Duration) -> Result<Box<dyn Stream>> {
         stream.wait(patience)?;
         let Some(tls) = &self.tls else {
             return Ok(Box::new(stream));
         };
-        let name = ServerName::try_from(self.host.clone());
+        let name = ServerName::try_from(self.name.clone());
         let name = name.map_err(|error| std::io::Error::new(ErrorKind::InvalidInput, error))?;
         let connection = ClientConnection::new(Arc::clone(tls), name);
         let mut connection = connection.map_err(std::io::Error::other)?;
@@ -105,36 +147,68 @@ impl Server {
 /// Whom a server has to be, to go by the authority in a file, or without it by those that everybody
 /// trusts: the images of servers have no certificates of their own.
 fn trust(authority: &Path) -> std::result::Result<ClientConfig, Error> {
-    let wrong = |why: &dyn ToString| {
-        let why = why.to_string();
+    let wrong = |why: String| {
         Error::NoAnswer(format!(
             "{AUTHORITY} of the credentials is of no use: {why}"
         ))
     };
-    let mut roots = RootCertStore::empty();
-    match fs::read(authority) {
-        Ok(text) => {
-            for certificate in CertificateDer::pem_slice_iter(&text) {
-                let certificate = certificate.map_err(|error| wrong(&error))?;
-                roots.add(certificate).map_err(|error| wrong(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong(&"it has no certificate in PEM"));
-            }
-        }
+    let roots = match fs::read(authority) {
+        Ok(text) => roots(&text).map_err(wrong)?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut roots = RootCertStore::empty();
             let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
             roots.add_parsable_certificates(public.cloned());
+            roots
         }
         Err(error) => {
             return Err(Error::io(format!("reading {}", authority.display()), error));
         }
+    };
+    config(roots).map_err(wrong)
+}
+
+/// Authorities in PEM. An error says what is wrong with them.
+fn roots(text: &[u8]) -> std::result::Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
     }
+    match roots.is_empty() {
+        true => Err("it has no certificate in PEM".to_owned()),
+        false => Ok(roots),
+    }
+}
+
+fn config(roots: RootCertStore) -> std::result::Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
     let config =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| wrong(&error))?;
+    let config = config.map_err(|error| error.to_string())?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Whether a certificate, in PEM, would be taken that is shown under this name to somebody who trusts
+/// these authorities.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(shown: &str, authorities: &str, name: &str) -> std::result::Result<(), Error> {
+    let check = || {
+        let said = |error: &dyn ToString| error.to_string();
+        let chain: std::result::Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(shown.as_bytes()).collect();
+        let chain = chain.map_err(|it| said(&it))?;
+        let (first, rest) = chain.split_first().ok_or("there is none in PEM")?;
+        let roots = roots(authorities.as_bytes()).map_err(|it| format!("{AUTHORITY}: {it}"))?;
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier.build().map_err(|it| said(&it))?;
+        let name = ServerName::try_from(name).map_err(|it| said(&it))?;
+        let taken = verifier.verify_server_cert(first, rest, &name, &[], UnixTime::now());
+        taken.map(|_| ()).map_err(|it| said(&it))
+    };
+    check().map_err(Error::Certificate)
 }
 
 #[cfg(test)]
@@ -145,6 +219,7 @@ impl Server {
             host: address.ip().to_string(),
             port: address.port(),
             tls: None,
+            name: address.ip().to_string(),
         }
     }
 }

@@ -14,11 +14,14 @@ mod handover;
 mod pass;
 mod sentinel;
 mod serve;
+mod shown;
 
 use std::{fs, path::PathBuf};
 
-use super::{client::Client, client::fields, socket, users};
+use super::{client::Client, client::fields, connection::Server, socket, users};
 use crate::{Error, Options, login::Login, mounted::snapshot};
+
+use shown::Tls;
 
 pub(crate) use sentinel::watch;
 pub(super) use serve::run;
@@ -47,6 +50,8 @@ struct Servers {
     first: bool,
     /// The password by which they enter each other.
     password: String,
+    /// How they encrypt, if they do.
+    tls: Option<Tls>,
 }
 
 impl Servers {
@@ -58,16 +63,16 @@ impl Servers {
         let path = snapshot(&options.state).join(SERVERS);
         let text = fs::read_to_string(&path);
         let text = text.map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
-        let wrong = |what: &str| Error::NoAnswer(format!("{what} of the servers is wrong"));
-        let count: usize = text.trim().parse().map_err(|_| wrong("the number"))?;
-        let pod = options.pod.as_deref().unwrap_or_default();
-        let (name, ordinal) = pod.rsplit_once('-').ok_or_else(|| wrong("the name"))?;
+        let wrong = || Error::NoAnswer("the number of the servers is wrong".to_owned());
+        let count: usize = text.trim().parse().map_err(|_| wrong())?;
+        let (name, ordinal) = name(options)?;
         let host = |ordinal: &str| format!("{name}-{ordinal}.{}", options.domain);
         Ok(Self {
             own: host(ordinal),
             all: (0..count).map(|it| host(&it.to_string())).collect(),
             first: ordinal == "0",
             password: options.peers()?,
+            tls: Tls::read(options)?,
         })
     }
 
@@ -88,6 +93,32 @@ impl Servers {
             password: self.password.clone(),
         }
     }
+
+    /// Enters one of them, or its Sentinel, as Sentinels do.
+    ///
+    /// # Errors
+    /// That it does not answer at once, is not one of them, or does not let them in.
+    fn enter(&self, host: &str, port: u16) -> Result<Client, Error> {
+        let tls = self.tls.as_ref();
+        let tls = tls.map(|it| (it.name.as_str(), it.trusted.as_str()));
+        Client::reach(&Server::peer(host, port, tls)?, &self.watcher())
+    }
+}
+
+/// The Database's name and the server's number in the name of a pod.
+fn name(options: &Options) -> Result<(&str, &str), Error> {
+    let pod = options.pod.as_deref().unwrap_or_default();
+    let wrong = || Error::NoAnswer("the name of the servers is wrong".to_owned());
+    pod.rsplit_once('-').ok_or_else(wrong)
+}
+
+/// The name by which clients know all of them: the domain is that of their own names.
+fn address(options: &Options) -> Result<String, Error> {
+    let (name, _) = name(options)?;
+    Ok(match options.domain.split_once('.') {
+        Some((_, rest)) => format!("{name}.{rest}"),
+        None => name.to_owned(),
+    })
 }
 
 fn primary_file(options: &Options) -> PathBuf {
@@ -182,6 +213,7 @@ impl Servers {
             all: (0..3).map(host).collect(),
             first: true,
             password: "secret".to_owned(),
+            tls: None,
         }
     }
 }
@@ -201,6 +233,7 @@ mod tests {
                 standby: folder.path().to_owned(),
                 pod: Some(pod.to_owned()),
                 domain: "db-headless".to_owned(),
+                tls: folder.path().join("tls"),
                 ..Options::test()
             })
         };

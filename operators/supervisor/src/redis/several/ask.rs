@@ -3,10 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{GROUP, SENTINEL, Servers};
-use crate::{
-    Error,
-    redis::client::{Client, aside},
-};
+use crate::{Error, redis::client::aside};
 
 /// A primary, as Sentinels know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +70,7 @@ pub(super) async fn own(servers: Servers) -> Result<Option<Primary>, Error> {
 pub(super) async fn counts_another(servers: &Servers) -> bool {
     let servers = servers.clone();
     let look = move || {
-        let mut client = Client::reach("127.0.0.1", SENTINEL, &servers.watcher())?;
+        let mut client = servers.enter("127.0.0.1", SENTINEL)?;
         let said = client.list(&["SENTINEL", "SENTINELS", GROUP])?;
         let mut others = strangers(&said, &servers);
         Ok(others.any(|host| one(host, &servers).is_err()))
@@ -89,7 +86,7 @@ fn strangers<'a>(said: &'a [String], servers: &'a Servers) -> impl Iterator<Item
 }
 
 fn one(host: &str, servers: &Servers) -> Result<Option<Primary>, Error> {
-    let mut client = Client::reach(host, SENTINEL, &servers.watcher())?;
+    let mut client = servers.enter(host, SENTINEL)?;
     let said = client.list(&["SENTINEL", "MASTERS"])?;
     // Of one that it does not know it would say an error, in other words in each version.
     if said.is_empty() {

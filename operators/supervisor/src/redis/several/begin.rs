@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     Servers, ask,
     decide::{Step, Volume, decide},
+    shown,
 };
 use crate::{
     Engine, Error, Options, State,
@@ -97,6 +98,8 @@ async fn agree(
 ) -> Result<Option<Step>, Error> {
     let (mut said, mut since) = (None, None);
     loop {
+        // The own Sentinel waits for it as well.
+        shown::show(options)?;
         let servers = Servers::read(options)?;
         let heard = tokio::select! {
             heard = ask::all(&servers) => heard,

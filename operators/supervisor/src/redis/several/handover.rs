@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{GROUP, SENTINEL, Servers, ask, standing};
 use crate::{
     Error, Options,
-    redis::client::{Client, Entrance, aside},
+    redis::client::{Entrance, aside},
 };
 
 /// Longest time that it may take. Applications that write wait as long.
@@ -82,9 +82,9 @@ async fn attempt(options: &Options, entrance: &Entrance) -> Result<(), Error> {
 async fn ask_for_another(servers: &Servers) -> Result<(), Error> {
     let mut failed = Error::NoAnswer("no Sentinel answers".to_owned());
     for host in servers.others().chain([&servers.own]) {
-        let (host, login) = (host.clone(), servers.watcher());
+        let (host, servers) = (host.clone(), servers.clone());
         let words = ["SENTINEL", "FAILOVER", GROUP];
-        let asked = move || Client::reach(&host, SENTINEL, &login)?.say(&words, "+OK");
+        let asked = move || servers.enter(&host, SENTINEL)?.say(&words, "+OK");
         match aside(asked).await {
             Ok(()) => return Ok(()),
             Err(error) => failed = error,

@@ -22,14 +22,11 @@ use tokio::{
 use super::{
     SERVER, Servers,
     ask::{self, Primary},
-    standing,
+    shown, standing,
 };
 use crate::{
     Engine, Error, Options, held, process,
-    redis::{
-        self,
-        client::{Client, aside},
-    },
+    redis::{self, client::aside},
 };
 
 /// Folder of the volume.
@@ -71,13 +68,20 @@ async fn watches(engine: Engine, options: &Options, folder: &Path) -> Result<u8,
     let caught = |error| Error::io("catching signals", error);
     let mut terminate = signal(SignalKind::terminate()).map_err(caught)?;
     let path = folder.join(FILE);
+    tokio::select! {
+        () = shown::is_there(options) => {}
+        _ = terminate.recv() => return Ok(0),
+    }
     let mut learnt = None;
     loop {
         let servers = Servers::read(options)?;
         let text = fs::read_to_string(&path).unwrap_or_default();
         let known = settings::Known::read(&text, &servers, learnt.take());
         let watches = known.is_some();
-        save(&path, &settings::text(&servers, folder, known.as_ref()))?;
+        save(
+            &path,
+            &settings::text(&servers, (folder, &options.run), known.as_ref()),
+        )?;
         let mut child = start(engine, options, &path)?;
         let stop = tokio::select! {
             ended = child.wait() => Stop::Ended(ended),
@@ -123,8 +127,8 @@ async fn ends(terminate: &mut unix::Signal) {
     let _late = timeout(STAYS, gone).await;
 }
 
-/// Waits for something that the Sentinel is to be told: another number of servers, another password,
-/// or who is the primary, if it does not know.
+/// Waits for something that the Sentinel is to be told: another number of servers, another password
+/// or certificate, which it only reads when it starts, or who is the primary, if it does not know.
 async fn news(options: &Options, before: &Servers, watches: bool) -> Option<Primary> {
     let mut turn = 0_u32;
     loop {
@@ -134,7 +138,10 @@ async fn news(options: &Options, before: &Servers, watches: bool) -> Option<Prim
             continue;
         };
         if servers != *before {
-            println!("trackbed: there are {} servers now", servers.all.len());
+            match servers.tls == before.tls {
+                true => println!("trackbed: there are {} servers now", servers.all.len()),
+                false => println!("trackbed: the certificate changed, the Sentinel starts anew"),
+            }
             return None;
         }
         if watches {
@@ -157,8 +164,8 @@ async fn news(options: &Options, before: &Servers, watches: bool) -> Option<Prim
 
 /// The own server, if it is the primary: it knows that it has data.
 async fn first(servers: &Servers) -> Option<Primary> {
-    let (login, host) = (servers.watcher(), servers.own.clone());
-    let asked = aside(move || standing(&mut Client::reach("127.0.0.1", SERVER, &login)?)).await;
+    let (host, servers) = (servers.own.clone(), servers.clone());
+    let asked = aside(move || standing(&mut servers.enter("127.0.0.1", SERVER)?)).await;
     asked
         .ok()
         .filter(|it| it.is_primary)

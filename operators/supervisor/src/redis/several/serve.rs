@@ -13,7 +13,7 @@ use super::{
     SERVER, Servers,
     begin::{Begun, FILES, begin},
     follow::{self, MAY, MAY_NOT, Own},
-    handover, pass,
+    handover, pass, shown,
 };
 use crate::{
     Engine, Error, Options, held,
@@ -46,10 +46,11 @@ pub(in crate::redis) fn run(engine: Engine, options: &Options) -> Result<u8, Err
 
 async fn serve(engine: Engine, options: &Options, begun: Begun) -> Result<ExitStatus, Error> {
     let applications = Applications::read(options)?;
+    let papers = shown::show(options)?;
     let servers = Servers::read(options)?;
     let admin = users::admin();
     let settings = options.run.join("server.conf");
-    let outside = lines(&servers, &begun);
+    let outside = lines(&servers, &begun, &options.run);
     let at = (begun.folder.as_path(), outside.as_str());
     write_secret(
         &settings,
@@ -80,6 +81,7 @@ async fn serve(engine: Engine, options: &Options, begun: Begun) -> Result<ExitSt
         never = mounted::follow("who may do what", EVERY, Some(applications), users, tell) => match never {},
         never = follow::primary(options, tells) => match never {},
         never = own.follow() => match never {},
+        never = shown::follow(options, &entrance, papers) => match never {},
         never = pass::pass(clients, SERVER, told) => match never {},
     }
 }
@@ -129,13 +131,14 @@ fn introduce(entrance: &Entrance, applications: &Applications) -> Result<(), Err
 
 /// The lines of a configuration that say where it listens for other pods, whom it follows, and that it
 /// takes no writes alone: others may have another primary by then.
-fn lines(servers: &Servers, begun: &Begun) -> String {
+fn lines(servers: &Servers, begun: &Begun, run: &Path) -> String {
     let priority = match begun.follows {
         None => MAY,
         Some(_) => MAY_NOT,
     };
     let mut text = format!(
-        "port {SERVER}\nappenddirname {FILES}\nreplica-announce-ip {}\nreplica-announce-port {SERVER}\nmasteruser {}\nmasterauth {}\nreplica-priority {priority}\nreplica-read-only yes\nrepl-diskless-load disabled\nmin-replicas-to-write 1\nmin-replicas-max-lag 10\n",
+        "{}appenddirname {FILES}\nreplica-announce-ip {}\nreplica-announce-port {SERVER}\nmasteruser {}\nmasterauth {}\nreplica-priority {priority}\nreplica-read-only yes\nrepl-diskless-load disabled\nmin-replicas-to-write 1\nmin-replicas-max-lag 10\n",
+        shown::listens(SERVER, servers.tls.as_ref(), run),
         servers.own,
         users::REPLICATION,
         users::quoted(&servers.password),
@@ -157,6 +160,7 @@ mod tests {
             whole: None,
             follows: follows.map(str::to_owned),
         };
+        let text = |begun: &Begun| lines(&Servers::test(), begun, Path::new("/run"));
         expect_test::expect![[r#"
             port 6380
             appenddirname appendonlydir
@@ -170,7 +174,7 @@ mod tests {
             min-replicas-to-write 1
             min-replicas-max-lag 10
         "#]]
-        .assert_eq(&lines(&Servers::test(), &begun(None)));
+        .assert_eq(&text(&begun(None)));
         expect_test::expect![[r#"
             port 6380
             appenddirname appendonlydir
@@ -185,6 +189,6 @@ mod tests {
             min-replicas-max-lag 10
             replicaof db-2 6380
         "#]]
-        .assert_eq(&lines(&Servers::test(), &begun(Some("db-2"))));
+        .assert_eq(&text(&begun(Some("db-2"))));
     }
 }

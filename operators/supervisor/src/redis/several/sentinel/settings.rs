@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use super::super::{GROUP, SENTINEL, SERVER, Servers, ask::Primary};
+use super::super::{GROUP, SENTINEL, SERVER, Servers, ask::Primary, shown};
 use crate::redis::users;
 
 /// After so long without an answer a server counts as away, in milliseconds.
@@ -60,12 +60,17 @@ impl Known {
 }
 
 /// The whole file. All servers are in it, so that Sentinels find each other without the primary.
-pub(super) fn text(servers: &Servers, folder: &Path, known: Option<&Known>) -> String {
+pub(super) fn text(
+    servers: &Servers,
+    (folder, run): (&Path, &Path),
+    known: Option<&Known>,
+) -> String {
     let (login, own) = (servers.watcher(), &servers.own);
     let password = users::quoted(&login.password);
     let user = users::SENTINEL;
     let mut text = format!(
-        "port {SENTINEL}\nprotected-mode no\ndaemonize no\ndir \"{}\"\n{}sentinel sentinel-user {user}\nsentinel sentinel-pass {password}\nsentinel resolve-hostnames yes\nsentinel announce-hostnames yes\nsentinel announce-ip {own}\nsentinel announce-port {SENTINEL}\nsentinel deny-scripts-reconfig yes\n",
+        "{}protected-mode no\ndaemonize no\ndir \"{}\"\n{}sentinel sentinel-user {user}\nsentinel sentinel-pass {password}\nsentinel resolve-hostnames yes\nsentinel announce-hostnames yes\nsentinel announce-ip {own}\nsentinel announce-port {SENTINEL}\nsentinel deny-scripts-reconfig yes\n",
+        shown::listens(SENTINEL, servers.tls.as_ref(), run),
         folder.display(),
         users::sentinel(&login),
     );
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn what_it_knows_stays_and_what_it_is_told_is_new() {
         let servers = Servers::test();
-        let folder = Path::new("/data/sentinel");
+        let folder = (Path::new("/data/sentinel"), Path::new("/run"));
         let nothing = text(&servers, folder, Known::read("", &servers, None).as_ref());
         expect_test::expect![[r#"
             port 26379
