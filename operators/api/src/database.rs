@@ -49,7 +49,6 @@ use crate::{
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres' || self.tls.mode == 'Require'").message("tls of Redis and Valkey is for all clients or for none, as they have one port: write tls: {mode: Require}, or remove it"),
     validation = Rule::new("!has(self.deniedCommands) || size(self.deniedCommands) == 0 || self.engine != 'Postgres'").message("deniedCommands are of Redis and Valkey: remove them, and say by GRANT and REVOKE what users of Postgres may"),
     validation = Rule::new("self.replicas == 1 || self.replicas >= 3 || self.engine == 'Postgres'").message("replicas of Redis and Valkey are 1, or 3 to 9: a majority of them decides who takes over"),
-    validation = Rule::new("self.replicas == 1 || self.engine == 'Postgres' || !has(self.tls)").message("tls is not there yet for Redis and Valkey with several replicas: remove it, or write replicas: 1"),
     validation = Rule::new("(self.replicas > 1) == (oldSelf.replicas > 1)").message("replicas cannot change between 1 and more: create another Database with as many as you want, and have it restore.from.database this one"),
     validation = Rule::new("self.replicas == 1 || self.engine != 'Postgres' || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
     validation = Rule::new("!has(self.archive) || (self.engine == 'Postgres' && self.replicas > 1)").message("archive is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or use backup"),
@@ -93,7 +92,9 @@ pub struct DatabaseSpec {
     /// The application's user and password.
     #[serde(default)]
     pub credentials: Credentials,
-    /// Encrypted connections. Default: none; they stay within the namespace.
+    /// Encrypted connections. Default: none; they stay within the namespace. Of several servers of
+    /// Redis and Valkey those among them are encrypted as well, and another `tls` restarts all of
+    /// them at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// When a newer minor version is taken up. Default: never; the server stays with the image that

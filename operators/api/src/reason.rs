@@ -140,7 +140,7 @@ reasons! {
             help = "Only in the condition `CommitStatusPosted` of a Service: the forge does not take what `source.git.statuses` has it told. Give a token that may write commit statuses, and name the forge in `source.git.statuses.forge` where its host's name does not say it.";
         /// A Secret that the operator needs is missing or has not the keys it must have.
         SecretInvalid: retryable = true, again = Yes,
-            help = "A Secret is missing, or lacks a key. The message names both.";
+            help = "A Secret is missing, lacks a key, or has a certificate that is of no use. The message says which.";
     }
     Build "Build" {
         /// The folder of `source.git.path` is not in the commit.

@@ -16,8 +16,9 @@ pub struct Tls {
     /// Secret in this namespace with the server's certificate and key, as cert-manager writes it:
     /// `tls.crt`, `tls.key`, and `ca.crt` for clients. Its names are those of the Database: `db`,
     /// `db.NAMESPACE`, `db.NAMESPACE.svc`, and `host` of the binding Secret, which backups of Redis
-    /// and Valkey check it for. A renewed one is taken up without a restart. Default: an authority
-    /// of the Database's own, whose certificate is `ca.crt` of the binding Secret.
+    /// and Valkey check it for, and several servers each other; these need `ca.crt`. A renewed one
+    /// is taken up without a restart. Default: an authority of the Database's own, whose certificate
+    /// is `ca.crt` of the binding Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 }

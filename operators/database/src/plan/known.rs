@@ -168,7 +168,8 @@ impl Known {
         }
         let set = server::desired(place, seen, settings, self.transport.as_ref());
         let restart = restart::of(place, &set, seen, self.logins.waits);
-        let health = match (&restart, health) {
+        let ends = sentinels::ends(place, &set, seen);
+        let health = match (&restart, ends.unwrap_or(health)) {
             // It will not be for long. Of several others serve.
             (Some(restart), Health::Ready(_)) if !place.object.spec.has_sentinels() => {
                 let what = health::server(&place.object.spec);

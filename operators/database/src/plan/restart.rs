@@ -45,7 +45,8 @@ pub fn of(
     seen: &Seen,
     waits: Option<Wait>,
 ) -> Option<Restart> {
-    if place.object.spec.suspend {
+    let count = set.spec.as_ref().and_then(|it| it.replicas);
+    if count == Some(0) {
         return None;
     }
     let live = seen.set.as_deref()?;

@@ -6,6 +6,7 @@ use std::{cmp::Reverse, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
+        apps::v1::StatefulSet,
         core::v1::{
             Affinity, Container, EnvVar, EnvVarSource, ObjectFieldSelector, PersistentVolumeClaim,
             Pod, PodAffinityTerm, PodAntiAffinity, PodDNSConfig, PodDNSConfigOption, PodSpec,
@@ -24,7 +25,10 @@ use trackbed_api::{
 };
 use trackbed_kit::{Fact, Health, claim, conditions::find, meta};
 
-use super::{Place, health, pod};
+use super::{
+    Place, health, pod, server, settings,
+    tls::{self, Transport},
+};
 use crate::observe::Seen;
 
 /// Where servers and Sentinels listen for each other.
@@ -42,10 +46,13 @@ pub(super) fn count(place: &Place<'_>, seen: &Seen) -> i32 {
     let wanted = place.object.spec.replicas;
     let spec = seen.set.as_deref().and_then(|it| it.spec.as_ref());
     match spec.and_then(|it| it.replicas) {
-        Some(live) if live > wanted => match are_ready(live, seen) && seen.primary.is_some() {
-            true => live - 1,
-            false => live,
-        },
+        // The primary may be among those that were too many when all ended.
+        Some(0) => wanted.max(settings::servers(seen)),
+        Some(live) if live > wanted => {
+            let calm = are_ready(live, seen) && seen.primary.is_some();
+            let stay = !place.object.spec.suspend && !all_end(place, seen);
+            live - i32::from(calm && stay)
+        }
         Some(_) | None => wanted,
     }
 }
@@ -53,6 +60,14 @@ pub(super) fn count(place: &Place<'_>, seen: &Seen) -> i32 {
 /// Whether all servers that there are to be are up.
 pub(super) fn are_all_ready(place: &Place<'_>, seen: &Seen) -> bool {
     are_ready(place.object.spec.replicas, seen)
+}
+
+/// Whether all have to end before one begins: those that encrypt and those that do not, or that have
+/// another certificate, would turn each other away.
+pub(super) fn all_end(place: &Place<'_>, seen: &Seen) -> bool {
+    let secret = tls::secret(place.object);
+    let of = |pod: &Pod| server::certificate(pod.spec.as_ref()) != secret.as_deref();
+    seen.pods.iter().any(|it| of(it))
 }
 
 fn are_ready(count: i32, seen: &Seen) -> bool {
@@ -84,6 +99,19 @@ pub(super) fn in_turn<'a>(place: &Place<'_>, seen: &'a Seen) -> Vec<&'a Arc<Pod>
 
 fn ordinal(pod: &Pod) -> Option<u32> {
     pod.metadata.name.as_ref()?.rsplit_once('-')?.1.parse().ok()
+}
+
+/// Health while all of them end, to begin anew. `set`: as it is to be.
+pub(super) fn ends(place: &Place<'_>, set: &StatefulSet, seen: &Seen) -> Option<Health> {
+    let spec = &place.object.spec;
+    let none = set.spec.as_ref().and_then(|it| it.replicas) == Some(0);
+    let ends = spec.has_sentinels() && none && !spec.suspend && !seen.pods.is_empty();
+    ends.then(|| {
+        let what = health::server(spec);
+        Health::Progressing(format!(
+            "{what} is restarted for tls: all servers end first, as those with it and those without would turn each other away"
+        ))
+    })
 }
 
 /// Health.
@@ -232,7 +260,7 @@ fn env() -> EnvVar {
 }
 
 /// Makes a single server's pod one of several.
-pub(super) fn among(place: &Place<'_>, mut pod: PodSpec) -> PodSpec {
+pub(super) fn among(place: &Place<'_>, mut pod: PodSpec, transport: Option<&Transport>) -> PodSpec {
     let word = word(place);
     if let Some(server) = pod.containers.first_mut() {
         server.env = Some(vec![env()]);
@@ -247,7 +275,7 @@ pub(super) fn among(place: &Place<'_>, mut pod: PodSpec) -> PodSpec {
             exec.command.get_or_insert_default().push(word.clone());
         }
     }
-    pod.containers.push(sentinel(place, word));
+    pod.containers.push(sentinel(place, word, transport));
     // The volume of each is its own, by the StatefulSet's template.
     pod.volumes
         .get_or_insert_default()
@@ -272,25 +300,29 @@ fn option(name: &str, value: &str) -> PodDNSConfigOption {
     }
 }
 
-fn sentinel(place: &Place<'_>, word: String) -> Container {
+fn sentinel(place: &Place<'_>, word: String, transport: Option<&Transport>) -> Container {
     let spec = &place.object.spec;
     let engine = spec.engine.as_str().to_lowercase();
     let version = format!("--version={}", spec.version);
     let mut command = pod::command(&["sentinel", &engine, &version]);
     command.push(word);
+    let mut mounts = vec![
+        pod::mount("data", "/data", false),
+        pod::mount("standby", "/etc/trackbed/standby", true),
+        pod::mount("settings", "/etc/trackbed/state", true),
+        pod::mount("tmp", "/tmp", false),
+        pod::mount("bin", "/opt/trackbed/bin", true),
+    ];
+    // It shows what the server shows, whose supervisor leaves it there.
+    mounts.extend(transport.map(|_| pod::mount("run", "/run/trackbed", true)));
+    mounts.extend(transport.map(|_| server::shown()));
     Container {
         name: CONTAINER.to_owned(),
         image: Some(place.image.clone()),
         command: Some(command),
         env: Some(vec![env()]),
         resources: Some(Resources::default().with_defaults(RESOURCES)),
-        volume_mounts: Some(vec![
-            pod::mount("data", "/data", false),
-            pod::mount("standby", "/etc/trackbed/standby", true),
-            pod::mount("settings", "/etc/trackbed/state", true),
-            pod::mount("tmp", "/tmp", false),
-            pod::mount("bin", "/opt/trackbed/bin", true),
-        ]),
+        volume_mounts: Some(mounts),
         liveness_probe: Some(Probe {
             tcp_socket: Some(TCPSocketAction {
                 port: IntOrString::Int(PORTS[1]),

@@ -49,6 +49,7 @@ pub fn desired(
 ) -> StatefulSet {
     let several = place.object.spec.has_sentinels();
     let count = match several {
+        true if sentinels::all_end(place, seen) => 0,
         true => sentinels::count(place, seen),
         false => 1,
     };
@@ -123,16 +124,9 @@ fn asked(place: &Place<'_>, transport: Option<&Transport>) -> String {
     names::hash(text.as_bytes())[..16].to_owned()
 }
 
-/// Name of the Secret with the certificate that the server shows.
-pub(super) fn certificate(set: &StatefulSet) -> Option<&str> {
-    let volumes = set
-        .spec
-        .as_ref()?
-        .template
-        .spec
-        .as_ref()?
-        .volumes
-        .as_ref()?;
+/// Name of the Secret with the certificate that the server of a pod shows.
+pub(super) fn certificate(pod: Option<&PodSpec>) -> Option<&str> {
+    let volumes = pod?.volumes.as_ref()?;
     let volume = volumes.iter().find(|it| it.name == CERTIFICATE)?;
     volume.secret.as_ref()?.secret_name.as_deref()
 }
@@ -160,7 +154,7 @@ fn pod_spec(place: &Place<'_>, transport: Option<&Transport>) -> PodSpec {
         ..PodSpec::default()
     };
     match place.object.spec.has_sentinels() {
-        true => sentinels::among(place, pod),
+        true => sentinels::among(place, pod, transport),
         false => pod,
     }
 }
@@ -221,10 +215,15 @@ fn mounts(place: &Place<'_>, transport: Option<&Transport>) -> Vec<VolumeMount> 
         pod::mount("tmp", "/tmp", false),
         pod::mount("bin", "/opt/trackbed/bin", true),
     ];
-    mounts.extend(transport.map(|_| pod::mount(CERTIFICATE, tls::FOLDER, true)));
+    mounts.extend(transport.map(|_| shown()));
     let init = place.object.spec.init.as_ref();
     mounts.extend(init.map(|_| pod::mount("init", BEGINNING, true)));
     mounts
+}
+
+/// Where a container finds the certificate.
+pub(super) fn shown() -> VolumeMount {
+    pod::mount(CERTIFICATE, tls::FOLDER, true)
 }
 
 fn port(name: &str, number: i32) -> ContainerPort {
@@ -246,7 +245,8 @@ fn volumes(place: &Place<'_>, transport: Option<&Transport>) -> Vec<Volume> {
         pod::empty("tmp", None),
         pod::empty("bin", None),
     ];
-    volumes.extend(transport.map(|it| pod::files(CERTIFICATE, &it.secret, &tls::FILES)));
+    let files = tls::files(place);
+    volumes.extend(transport.map(|it| pod::files(CERTIFICATE, &it.secret, files)));
     let init = place.object.spec.init.as_ref();
     volumes.extend(init.map(|it| beginning(&it.config_map_key_ref)));
     volumes

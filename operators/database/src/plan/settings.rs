@@ -19,6 +19,7 @@ use super::{
     queries, secret,
     tls::{self, Transport},
 };
+use crate::observe::Seen;
 
 /// Share of the memory limit for Postgres' own cache, in percent.
 const SHARED_BUFFERS: i128 = 25;
@@ -94,6 +95,13 @@ impl Backups {
             .filter_map(|(name, value, what)| Some((name, value?, what)))
             .collect()
     }
+}
+
+/// How many servers supervisors were told that there are. 0: nobody was told.
+pub(super) fn servers(seen: &Seen) -> i32 {
+    let data = seen.settings.as_ref().and_then(|it| it.data.as_ref());
+    let told = data.and_then(|it| it.get(SERVERS)?.parse().ok());
+    told.unwrap_or_default()
 }
 
 /// Name of the ConfigMap.

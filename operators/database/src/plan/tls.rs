@@ -25,6 +25,8 @@ const KEY: &str = "tls.key";
 const AUTHORITY_KEY: &str = "ca.key";
 /// What the server's pod is given of the Secret.
 pub const FILES: [&str; 2] = [CERTIFICATE, KEY];
+/// The same where servers check each other.
+const AMONG: [&str; 3] = [CERTIFICATE, KEY, AUTHORITY];
 /// Where it finds them.
 pub const FOLDER: &str = "/etc/trackbed/tls";
 /// Annotation: when the certificate is to be renewed.
@@ -57,6 +59,14 @@ pub fn secret(object: &Database) -> Option<String> {
     Some(reference.map_or_else(own, |it| it.name.to_string()))
 }
 
+/// What a server's pod is given of the Secret.
+pub(super) fn files(place: &Place<'_>) -> &'static [&'static str] {
+    match place.object.spec.has_sentinels() {
+        true => &AMONG,
+        false => &FILES,
+    }
+}
+
 /// How they are. `None`: not at all.
 ///
 /// # Errors
@@ -80,10 +90,16 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
                 )));
             }
         }
+        // Of authorities that everybody trusts, cert-manager may leave it empty.
+        let authority = value(secret, AUTHORITY).filter(|it| !it.trim().is_empty());
+        if authority.is_none() && place.object.spec.has_sentinels() {
+            return Err(wants(format!(
+                "tls.secretRef: the Secret {name} has no {AUTHORITY}, by which several servers check each other"
+            )));
+        }
         return Ok(Some(Transport {
             mode: tls.mode,
-            // Of authorities that everybody trusts, cert-manager may leave it empty.
-            authority: value(secret, AUTHORITY).filter(|it| !it.trim().is_empty()),
+            authority,
             secret: name,
             own: None,
         }));
@@ -103,7 +119,8 @@ pub fn of(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Result<Option<Trans
 /// How they are while the certificate that is asked for is waited for: as the server was started, and
 /// its clients were told.
 pub fn standing(seen: &Seen) -> Option<Transport> {
-    let single = seen.set.as_deref().and_then(server::certificate);
+    let set = seen.set.as_deref().and_then(|it| it.spec.as_ref());
+    let single = set.and_then(|it| server::certificate(it.template.spec.as_ref()));
     let several = || {
         let certificates = seen.cluster.as_deref()?.spec.certificates.as_ref()?;
         Some(certificates.server_tls_secret.as_str())

@@ -13,6 +13,7 @@ mod replicas;
 mod restart;
 mod restore;
 mod sentinels;
+mod sentinels_tls;
 mod settings;
 mod several;
 mod storage;

@@ -15,14 +15,15 @@ use super::{
     children, database, decide,
     health::health,
     restart::{OLD, made, written},
+    tls::with_keys,
 };
 
-const UP: &str = "{conditions: [{type: Ready, status: 'True'}]}";
+pub(crate) const UP: &str = "{conditions: [{type: Ready, status: 'True'}]}";
 const DOWN: &str = "{conditions: [{type: Ready, status: 'False'}]}";
 const STUCK: &str = "{containerStatuses: [{name: redis, image: x, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ImagePullBackOff, message: no answer}}}]}";
 const REFUSES: &str = r#"{containerStatuses: [{name: redis, image: i, imageID: i, ready: false, restartCount: 2, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1, message: '{"reason": "DataMissing", "message": "the volume is empty"}'}}}]}"#;
 
-fn redis(replicas: u8, more: &str) -> Database {
+pub(crate) fn redis(replicas: u8, more: &str) -> Database {
     database(&format!(
         "{{engine: Redis, version: '7', replicas: {replicas}, storage: {{size: 1Gi, className: fast}}{more}}}"
     ))
@@ -32,13 +33,13 @@ fn seen() -> Seen {
     let mut seen = super::seen();
     seen.fresh = Fresh {
         peers: "fresh-peers".to_owned(),
-        ..seen.fresh
+        ..with_keys().fresh
     };
     seen
 }
 
 /// Servers whose pods have these statuses, the primary by its number.
-fn serving(object: &Database, statuses: &[&str], primary: Option<usize>) -> Seen {
+pub(crate) fn serving(object: &Database, statuses: &[&str], primary: Option<usize>) -> Seen {
     let seen = seen();
     let mut seen = written(&seen, &children(object, &seen));
     let pod = |(ordinal, status): (usize, &&str)| {

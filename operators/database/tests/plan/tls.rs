@@ -20,7 +20,7 @@ fn encrypted(tls: &str) -> Database {
     database(&format!("{{{POSTGRES}, tls: {{{tls}}}}}"))
 }
 
-fn with_keys() -> Seen {
+pub(crate) fn with_keys() -> Seen {
     let key = || rcgen::KeyPair::generate().expect("a key").serialize_pem();
     let mut seen = seen();
     seen.fresh.keys = Keys {
