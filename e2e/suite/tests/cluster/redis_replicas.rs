@@ -1,5 +1,7 @@
 //! Several servers of Redis and of Valkey: one takes over from another, an emptied volume costs
 //! nothing, and credentials, restarts, backups, suspension and deletion work as with one.
+//!
+//! Those of Redis encrypt. Of Valkey there is no build here that can.
 
 use std::collections::BTreeSet;
 
@@ -63,11 +65,14 @@ fn primary(cluster: &Cluster, name: &str, count: usize) -> String {
     })
 }
 
+/// How a client in its pod is to enter the server.
+const ENTERS: &str = r#"export REDISCLI_AUTH="$password"; case $uri in rediss:*) tls="--tls --cacert /binding/ca.crt";; esac; ask() { redis-cli -h "$host" $tls --user "$username" -e "$@"; };"#;
+
 /// A client that goes on where it was when nobody answered, and prints each number that was
 /// acknowledged, until there is a key `stop`.
 fn goes_on(set: &str) -> String {
     format!(
-        r#"export REDISCLI_AUTH="$password"; ask() {{ redis-cli -h "$host" --user "$username" -e "$@"; }}; i=1; until [ "$(ask exists stop-{set} 2>&1)" = 1 ]; do ask sadd {set} $i >/dev/null 2>&1 && echo $i && i=$((i + 1)); done"#
+        r#"{ENTERS} i=1; until [ "$(ask exists stop-{set} 2>&1)" = 1 ]; do ask sadd {set} $i >/dev/null 2>&1 && echo $i && i=$((i + 1)); done"#
     )
 }
 
@@ -76,9 +81,7 @@ fn goes_on(set: &str) -> String {
 fn another_takes_over(cluster: &Cluster, client: &Client, name: &str) {
     for round in ["killed", "deleted"] {
         let before = primary(cluster, name, 3);
-        let write = format!(
-            r#"export REDISCLI_AUTH="$password"; while redis-cli -h "$host" --user "$username" -e rpush {round} $((i += 1)); do :; done"#
-        );
+        let write = format!(r#"{ENTERS} while ask rpush {round} $((i += 1)); do :; done"#);
         let mut writes = client.write(&write);
         writes.acknowledged(200);
         match round {
@@ -178,6 +181,68 @@ fn more_and_fewer(cluster: &Cluster, client: &Client) {
     assert_eq!(eventually(60, || client.ask("dbsize")), written);
 }
 
+/// Who does not encrypt is told nothing: neither at the address nor by servers and Sentinels, which
+/// would ask for a password.
+fn nobody_is_answered_in_the_clear(cluster: &Cluster) {
+    let runs = |pod: &str, container: &str, script: &str| {
+        let exec = ["exec", "-n", NAMESPACE, pod, "-c", container, "--"];
+        let output = cluster.kubectl(&[&exec[..], &["sh", "-c", script]].concat(), "");
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    let clear = r#"exec redis-cli -u "redis://${uri#rediss://}" --no-auth-warning ping"#;
+    let said = runs("client", "client", clear);
+    assert!(!said.contains("PONG"), "{said}");
+    for port in [6380, 26379] {
+        let asks = |how: &str| {
+            let script = format!("exec redis-cli -p {port} {how} ping");
+            runs("db-0", "redis", &script).contains("NOAUTH")
+        };
+        assert!(asks("--tls --insecure"), "{port} asks who it is");
+        assert!(!asks(""), "{port} is open to whoever does not encrypt");
+    }
+}
+
+/// Has the operator make another certificate, as it does when one is about to end, the next time
+/// that it looks.
+fn renew(cluster: &Cluster) {
+    let ends = "trackbed.dev/renew=2000-01-01T00:00:00Z";
+    let words = ["annotate", "secret", "db-tls", "-n", NAMESPACE];
+    cluster.run(&[&words[..], &["--overwrite", ends]].concat(), "");
+}
+
+/// It is shown by servers and Sentinels, and no server is restarted for it.
+fn another_certificate_is_shown(cluster: &Cluster) {
+    // The kubelet brings it to a pod when it looks at it: by itself, within two minutes.
+    let look = ["annotate", "pods", "db-0", "db-1", "-n", NAMESPACE];
+    cluster.run(&[&look[..], &["e2e=look"]].concat(), "");
+    for pod in ["db-0", "db-1"] {
+        for (container, says) in [
+            ("redis", "certificate changed, and the server knows"),
+            ("sentinel", "certificate changed, the Sentinel starts anew"),
+        ] {
+            let logs = ["logs", pod, "-c", container, "-n", NAMESPACE];
+            eventually(180, || {
+                let said = cluster.run(&logs, "");
+                let shown = said.contains(says);
+                shown.then_some(()).ok_or(said)
+            });
+        }
+    }
+    primary(cluster, "db", 3);
+}
+
+/// Without encryption from now on: those that encrypt and those that do not would turn each other
+/// away, so all end, and begin with what they had.
+fn in_the_clear(cluster: &Cluster, client: &Client) -> Client {
+    let written = client.ask("dbsize").expect("a number");
+    patch(cluster, "db", r#"{"tls": null}"#);
+    primary(cluster, "db", 3);
+    let clear = cluster.client(NAMESPACE, "db", "clear");
+    assert_eq!(clear.ask("dbsize"), Ok(written));
+    clear
+}
+
 /// Other credentials, while those of before go on.
 fn credentials_change(cluster: &Cluster, old: &Client) {
     patch(cluster, "db", r#"{"credentials": {"rotate": "first"}}"#);
@@ -243,15 +308,18 @@ fn several_servers_of_redis_keep_what_one_would() {
     let cluster = Cluster::connect();
     let _project = cluster.project("redis-replicas");
     // Side by side: the second has a project of the first.
-    cluster.apply(&manifest("db", "Redis", "version: '7'"));
+    let encrypts = "version: '7', tls: {mode: Require}";
+    cluster.apply(&manifest("db", "Redis", encrypts));
     cluster.apply(&manifest("valkey", "Valkey", "version: '9'"));
     primary(&cluster, "db", 3);
     let client = cluster.client(NAMESPACE, "db", "client");
     another_takes_over(&cluster, &client, "db");
     emptied(&cluster, &client, "db", "redis");
-    sleeps_and_wakes(&cluster, &client, "db");
+    nobody_is_answered_in_the_clear(&cluster);
     restarts_lose_nothing(&cluster, &client);
+    renew(&cluster);
     more_and_fewer(&cluster, &client);
+    another_certificate_is_shown(&cluster);
     primary(&cluster, "valkey", 3);
     let valkey = cluster.client(NAMESPACE, "valkey", "client-valkey");
     another_takes_over(&cluster, &valkey, "valkey");
@@ -261,5 +329,6 @@ fn several_servers_of_redis_keep_what_one_would() {
     credentials_change(&cluster, &client);
     let written = client.ask("dbsize").expect("a number");
     backup_comes_back(&cluster, &written);
+    let client = in_the_clear(&cluster, &client);
     data_stay_and_go(&cluster, &client);
 }

@@ -59,10 +59,6 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
         "a majority of them decides",
     ),
     (
-        "{engine: Valkey, version: '9', replicas: 3, tls: {mode: Require}}",
-        "tls is not there yet",
-    ),
-    (
         "{engine: Redis, version: '7', replicas: 3, archive: {s3: {bucket: acme, secretRef: {name: a}}}}",
         "archive is of Postgres",
     ),
