@@ -266,6 +266,8 @@ fn backup_comes_back(cluster: &Cluster, written: &str) {
     let heir = cluster.client(NAMESPACE, "heir", "heir-client");
     assert_eq!(heir.ask("dbsize").as_deref(), Ok(written));
     cluster.delete("pod", NAMESPACE, "heir-client");
+    // Three servers that nobody asks any more.
+    cluster.delete("database", NAMESPACE, "heir");
 }
 
 /// Gone under the policy Retain, and taken up again; and two acts take them.
