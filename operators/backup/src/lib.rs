@@ -6,6 +6,8 @@
 //! bytes the data have and what their checksum is, and nothing is read back without both being
 //! compared.
 //!
+//! A server with several databases has a backup that others belong to: see [`Part`].
+//!
 //! The data are compressed by zstd. With a key they are encrypted after that, as the tool `age` does
 //! it, so that `age -d -i key.txt data.zst | zstd -d` reads them where there is no Trackbed. The
 //! manifest is never encrypted.
@@ -18,6 +20,7 @@ mod key;
 mod list;
 mod manifest;
 mod pack;
+mod parts;
 mod read;
 mod retention;
 mod s3;
@@ -32,6 +35,7 @@ pub use error::Error;
 pub use key::Key;
 pub use list::{Survey, Unusable};
 pub use manifest::{Encryption, FORMAT, FORMAT_ENCRYPTED, Manifest, check_identity, check_name};
+pub use parts::{Part, part_identity};
 pub use read::Reading;
 pub use retention::{Keep, surplus};
 pub use s3::S3;

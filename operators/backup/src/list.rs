@@ -73,12 +73,18 @@ impl Destination {
         Ok(survey)
     }
 
-    /// Removes a backup, the manifest first: half removed it is none. It is no error if there is
-    /// none.
+    /// Removes a backup, the manifest first: half removed it is none. Its parts go last. It is no error
+    /// if there is none.
     ///
     /// # Errors
     /// What the destination says.
     pub async fn remove(&self, identity: &str, name: &str) -> Result<(), Error> {
+        self.remove_one(identity, name).await?;
+        self.remove_parts(identity, name).await
+    }
+
+    /// Removes a backup and not its parts.
+    pub(crate) async fn remove_one(&self, identity: &str, name: &str) -> Result<(), Error> {
         check_identity(identity)?;
         check_name(name)?;
         self.delete(&self.manifest_path(identity, name)).await?;
@@ -102,16 +108,29 @@ impl Destination {
     pub async fn sweep(&self, identity: &str, older_than: Timestamp) -> Result<Vec<String>, Error> {
         let mut swept = Vec::new();
         for name in self.names(identity).await? {
-            let mut found = self.sweep_data(identity, &name, older_than).await?;
-            if let Some(volume) = &self.volume {
-                let unstaged = volume.unstage(identity, &name, Some(older_than)).await;
-                found |= unstaged.map_err(|error| self.label.explain_io(error))?;
-            }
-            if found {
+            if self.sweep_one(identity, &name, older_than).await? {
                 swept.push(name);
             }
         }
+        let parts = self.sweep_parts(identity, older_than).await?;
+        swept.extend(parts);
+        swept.sort();
+        swept.dedup();
         Ok(swept)
+    }
+
+    pub(crate) async fn sweep_one(
+        &self,
+        identity: &str,
+        name: &str,
+        older_than: Timestamp,
+    ) -> Result<bool, Error> {
+        let mut found = self.sweep_data(identity, name, older_than).await?;
+        if let Some(volume) = &self.volume {
+            let unstaged = volume.unstage(identity, name, Some(older_than)).await;
+            found |= unstaged.map_err(|error| self.label.explain_io(error))?;
+        }
+        Ok(found)
     }
 
     async fn sweep_data(
@@ -148,11 +167,17 @@ impl Destination {
     }
 
     /// Whose backups may be here: the folders that have the names of identities, in the alphabet's
-    /// order.
+    /// order. Those of parts are none.
     ///
     /// # Errors
     /// What the destination says.
     pub async fn identities(&self) -> Result<Vec<String>, Error> {
+        let all = self.folders().await?;
+        Ok(all.into_iter().filter(|it| !it.contains('.')).collect())
+    }
+
+    /// The same with those of parts.
+    pub(crate) async fn folders(&self) -> Result<Vec<String>, Error> {
         if let Some(volume) = &self.volume {
             let present = volume.present().await;
             present.map_err(|error| self.label.explain_io(error))?;
@@ -169,7 +194,7 @@ impl Destination {
     }
 
     /// What lies beside each other under an identity and has the name of a backup.
-    async fn names(&self, identity: &str) -> Result<Vec<String>, Error> {
+    pub(crate) async fn names(&self, identity: &str) -> Result<Vec<String>, Error> {
         check_identity(identity)?;
         if let Some(volume) = &self.volume {
             let present = volume.present().await;

@@ -6,7 +6,7 @@ use age::x25519::Recipient;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Key, failure::line};
+use crate::{Error, Key, Part, failure::line};
 
 /// The format of what is not encrypted.
 pub const FORMAT: u32 = 1;
@@ -14,6 +14,10 @@ pub const FORMAT: u32 = 1;
 /// The format of what is encrypted: a version that knows the other one only refuses it by its number,
 /// and does not take it for spoilt.
 pub const FORMAT_ENCRYPTED: u32 = 2;
+
+/// What these become where others belong to a backup: who does not know of them must not take it for
+/// the whole.
+pub(crate) const WITH_PARTS: u32 = 2;
 
 /// The only encryption that there is.
 const AGE: &str = "age";
@@ -26,7 +30,7 @@ const LONGEST: usize = 63;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Of this and of the data: [`FORMAT`] or [`FORMAT_ENCRYPTED`].
+    /// Of this and of the data: [`FORMAT`] or [`FORMAT_ENCRYPTED`], and 2 more with parts.
     pub format: u32,
     /// The backup's name, unique among those of its identity.
     pub name: String,
@@ -55,6 +59,12 @@ pub struct Manifest {
     /// How many rows or keys there are, by table or database.
     #[serde(default)]
     pub counts: BTreeMap<String, u64>,
+    /// What has to be created before the data by somebody who may: they do not do it themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
+    /// The backups that belong to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 /// How data are encrypted.
@@ -103,9 +113,9 @@ impl Manifest {
         };
         let outline: Outline =
             serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string()))?;
-        if ![FORMAT, FORMAT_ENCRYPTED]
+        if !(FORMAT..=FORMAT_ENCRYPTED + WITH_PARTS)
             .map(u64::from)
-            .contains(&outline.format)
+            .any(|known| known == outline.format)
         {
             return Err(Error::UnknownFormat {
                 name: name.to_owned(),
@@ -123,7 +133,11 @@ impl Manifest {
         if manifest.name != name {
             return Err(unreadable(&format!("it is of {}", manifest.name)));
         }
-        match (manifest.format, &manifest.encryption) {
+        let format = match manifest.parts.is_empty() {
+            true => manifest.format,
+            false => manifest.format.saturating_sub(WITH_PARTS),
+        };
+        match (format, &manifest.encryption) {
             (FORMAT, None) => {}
             (FORMAT_ENCRYPTED, Some(encryption)) if encryption.is_known() => {}
             (FORMAT_ENCRYPTED, Some(_)) => return Err(unreadable("its encryption is not known")),
@@ -160,10 +174,15 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 /// Whether data may have this identity. It becomes part of a path.
 ///
 /// # Errors
-/// That it is not `[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?`, or longer than 63 characters.
+/// That it is not `[A-Za-z0-9]([-_A-Za-z0-9]*[A-Za-z0-9])?`, or longer than 63 characters. A database's
+/// part of it may follow, after a dot.
 pub fn check_identity(identity: &str) -> Result<(), Error> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    check("the identity", identity, inner)
+    match identity.split_once('.') {
+        Some((whole, database)) => check("the identity", whole, inner)
+            .and_then(|()| check("the database", database, inner)),
+        None => check("the identity", identity, inner),
+    }
 }
 
 fn check(what: &'static str, name: &str, inner: fn(u8) -> bool) -> Result<(), Error> {
@@ -201,6 +220,8 @@ mod tests {
             stored_bytes: 5,
             sha256: "a".repeat(64),
             counts: BTreeMap::from([("public.orders".to_owned(), 3)]),
+            extensions: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -237,9 +258,9 @@ mod tests {
             "BackupForeign"
         );
         assert_eq!(with(|_| ()), "read");
-        let later = Manifest::parse("ours", "daily", br#"{"format": 3, "name": []}"#);
+        let later = Manifest::parse("ours", "daily", br#"{"format": 5, "name": []}"#);
         assert!(
-            matches!(later, Err(Error::UnknownFormat { found: 3, .. })),
+            matches!(later, Err(Error::UnknownFormat { found: 5, .. })),
             "{later:?}"
         );
     }
@@ -277,6 +298,30 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_told_by_a_format_of_their_own() {
+        let read = |format, parts: &[Part]| {
+            let manifest = Manifest {
+                format,
+                parts: parts.to_vec(),
+                ..manifest()
+            };
+            let text = manifest.text().expect("JSON");
+            let read = Manifest::parse("ours", "daily", &text);
+            read.map(|it| it.parts.len()).map_err(|it| it.reason())
+        };
+        let part = Part::of(&manifest(), "web");
+        assert_eq!(part.database, "shop");
+        let no = Err("BackupUnreadable");
+        assert_eq!(read(FORMAT, &[]), Ok(0));
+        assert_eq!(
+            read(FORMAT + WITH_PARTS, std::slice::from_ref(&part)),
+            Ok(1)
+        );
+        assert_eq!(read(FORMAT, &[part]), no, "others would not read it all");
+        assert_eq!(read(FORMAT + WITH_PARTS, &[]), no);
+    }
+
+    #[test]
     fn fields_of_a_later_version_are_passed_over() {
         let mut value = serde_json::to_value(manifest()).expect("JSON");
         value["later"] = true.into();
@@ -297,10 +342,17 @@ mod tests {
         ] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
-        for good in ["aB3xY9", "9b1d4a7e-0000-4000-8000-000000000000", "a_b"] {
+        for good in [
+            "aB3xY9",
+            "9b1d4a7e-0000-4000-8000-000000000000",
+            "a_b",
+            "a.b_c",
+        ] {
             assert!(check_identity(good).is_ok(), "{good}");
         }
-        for bad in ["", "..", "a/b", "_a", "a.b", &longer] {
+        for bad in [
+            "", "..", "a/b", "_a", "a.", ".a", "a..b", "a.b.c", "a./b", &longer,
+        ] {
             assert!(check_identity(bad).is_err(), "{bad}");
         }
     }

@@ -61,6 +61,8 @@ mod tests {
             stored_bytes: 1,
             sha256: "0".repeat(64),
             counts: BTreeMap::new(),
+            extensions: Vec::new(),
+            parts: Vec::new(),
         }
     }
 

@@ -9,9 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::bytes::Bytes;
 
 use crate::{
-    Destination, Encryption, Error, FORMAT, FORMAT_ENCRYPTED, Key, Manifest, check_identity,
+    Destination, Encryption, Error, FORMAT, FORMAT_ENCRYPTED, Key, Manifest, Part, check_identity,
     check_name,
     failure::is_absent,
+    manifest::WITH_PARTS,
     pack::{BLOCK, Packer},
     seal::Sealer,
     stored::hexadecimal,
@@ -177,6 +178,17 @@ impl Written {
         &self.manifest
     }
 
+    /// What has to be created before the data, and what else belongs to them.
+    #[must_use = "it is said in the manifest"]
+    pub fn with(mut self, extensions: Vec<String>, parts: Vec<Part>) -> Self {
+        if !parts.is_empty() && self.manifest.parts.is_empty() {
+            self.manifest.format += WITH_PARTS;
+        }
+        self.manifest.extensions = extensions;
+        self.manifest.parts = parts;
+        self
+    }
+
     /// Makes a backup of the data, by writing the manifest.
     ///
     /// # Errors
@@ -191,7 +203,7 @@ impl Written {
         let put = destination.store.put(&path, manifest.text()?.into()).await;
         if let Err(error) = put {
             // Whether it came to be there is not known, so both go.
-            let _left = destination.remove(identity, name).await;
+            let _left = destination.remove_one(identity, name).await;
             return Err(destination.explain(&error));
         }
         Ok(manifest)
@@ -225,5 +237,7 @@ fn manifest(draft: Draft, amounts: Amounts, key: Option<&Key>) -> Manifest {
         stored_bytes: amounts.stored_bytes,
         sha256: amounts.sha256,
         counts: BTreeMap::new(),
+        extensions: Vec::new(),
+        parts: Vec::new(),
     }
 }

@@ -169,7 +169,7 @@ fn told(backups: &[Manifest], removed: &[String], left: Option<String>) -> Taken
         .map(|it| Entry {
             name: it.name.clone(),
             taken_at: it.taken_at,
-            stored_bytes: it.stored_bytes,
+            stored_bytes: it.stored_bytes + it.parts.iter().map(|it| it.stored_bytes).sum::<u64>(),
         })
         .collect();
     Taken {
@@ -197,16 +197,18 @@ pub(crate) fn prove(engine: Engine, options: &Options, at: &At) -> Result<Loaded
         let proven = proven.await;
         // The room is its pod's, which may be tried again.
         let _left = fs::remove_dir_all(&draft);
-        proven.map(|()| loaded(&manifest))
+        proven?;
+        Ok(loaded(&manifest, &destination.parts(&manifest).await?))
     })
 }
 
-fn loaded(manifest: &Manifest) -> Loaded {
+fn loaded(manifest: &Manifest, parts: &[Manifest]) -> Loaded {
+    let counts = || [manifest].into_iter().chain(parts).map(|it| &it.counts);
     Loaded {
         name: manifest.name.clone(),
         taken_at: manifest.taken_at,
-        tables: manifest.counts.len(),
-        rows: manifest.counts.values().sum(),
+        tables: counts().map(|it| it.len()).sum(),
+        rows: counts().flat_map(|it| it.values()).sum(),
     }
 }
 
@@ -231,6 +233,8 @@ mod tests {
             stored_bytes: 5,
             sha256: String::new(),
             counts: BTreeMap::from([("public.a".to_owned(), 3), ("public.b".to_owned(), 4)]),
+            extensions: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -258,7 +262,7 @@ mod tests {
             text.contains(r#""takenAt":"2026-03-01T02:00:00Z","storedBytes":5"#),
             "{text}"
         );
-        let loaded = loaded(&backups[0]);
-        assert_eq!((loaded.tables, loaded.rows), (2, 7));
+        let loaded = loaded(&backups[0], &backups[1..2]);
+        assert_eq!((loaded.tables, loaded.rows), (4, 14));
     }
 }

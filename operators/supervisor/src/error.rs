@@ -106,6 +106,28 @@ pub enum Error {
         /// Which table, and its rows.
         how: String,
     },
+    /// A backup needs an extension that the server cannot have.
+    #[error(
+        "the backup {name} needs the extension {extension}, and the server cannot have it: {why}"
+    )]
+    Unextended {
+        /// Of the backup.
+        name: String,
+        /// Which one.
+        extension: String,
+        /// In the server's words.
+        why: String,
+    },
+    /// A backup has more databases than what it was to be restored into can take.
+    #[error(
+        "the backup {name} has further databases ({databases}), which several servers do not have yet: nothing was written. Restore it into a Database with replicas: 1"
+    )]
+    Further {
+        /// Of the backup.
+        name: String,
+        /// Their names.
+        databases: String,
+    },
     /// Something about a backup or its destination.
     #[error(transparent)]
     Backup(#[from] trackbed_backup::Error),
@@ -128,6 +150,28 @@ impl Error {
         }
     }
 
+    /// The same, with the name of the database that it is about.
+    pub(crate) fn of(self, database: &str) -> Self {
+        let named = |name: String| format!("{name} of the database {database}");
+        match self {
+            Self::Backup(error) => Self::Backup(error.of(database)),
+            Self::Differs { name, how } => Self::Differs {
+                name: named(name),
+                how,
+            },
+            Self::Unextended {
+                name,
+                extension,
+                why,
+            } => Self::Unextended {
+                name: named(name),
+                extension,
+                why,
+            },
+            other => other,
+        }
+    }
+
     /// Whether the same thing tried again would end like this again.
     pub fn is_lasting(&self) -> bool {
         use trackbed_backup::Error as Backup;
@@ -139,6 +183,7 @@ impl Error {
             | Self::MajorVersionMismatch { .. }
             | Self::Unsuited { .. }
             | Self::OtherVersion { .. }
+            | Self::Further { .. }
             | Self::Differs { .. } => true,
             Self::Backup(error) => !matches!(
                 error,
@@ -148,6 +193,7 @@ impl Error {
             | Self::Certificate(_)
             | Self::Credential(_)
             | Self::Init(_)
+            | Self::Unextended { .. }
             | Self::Program { .. }
             | Self::NoAnswer(_)
             | Self::InUse
@@ -165,7 +211,9 @@ impl Error {
             Self::Certificate(_) => "SecretInvalid",
             Self::Credential(_) => "CredentialsMissing",
             Self::Init(_) => "InitFailed",
-            Self::DataPresent(_) => "RestoreFailed",
+            Self::DataPresent(_) | Self::Further { .. } | Self::Unextended { .. } => {
+                "RestoreFailed"
+            }
             Self::Unsuited { .. } => "BackupUnreadable",
             Self::OtherVersion { .. } => "UpdateFailed",
             Self::Differs { .. } => "BackupTampered",

@@ -1,17 +1,16 @@
 //! Whom the server lets in: the user that applications are told of and the one in reserve, as two
 //! mounted Secrets say.
 
-use std::{convert::Infallible, fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use crate::{
-    Error, Options,
-    mounted::{self, snapshot},
-};
+use serde::Deserialize;
+
+use crate::{Error, Options, mounted::snapshot};
 
 /// A user and its password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Login {
     /// User.
     pub(crate) username: String,
@@ -76,24 +75,17 @@ fn text(folder: &Path, name: &str) -> Result<String, Error> {
     let path = folder.join(name);
     let text = fs::read_to_string(&path)
         .map_err(|e| Error::io(format!("reading {}", path.display()), e))?;
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(Error::Credential(name.to_owned()));
-    }
+    one_line(&text, name)?;
     Ok(text)
 }
 
-/// Looks at the files `every` so often and tells the server of each change, for ever.
-pub(crate) async fn follow<F>(
-    options: &Options,
-    known: Vec<Login>,
-    every: Duration,
-    tell: impl Fn(Vec<Login>) -> F,
-) -> Infallible
-where
-    F: Future<Output = Result<(), Error>>,
-{
-    let look = || options.logins().ok();
-    mounted::follow("the credentials", every, Some(known), look, tell).await
+/// # Errors
+/// That a text could not stand in a line of SQL or of a configuration.
+pub(crate) fn one_line(text: &str, name: &str) -> Result<(), Error> {
+    match text.is_empty() || text.chars().any(char::is_control) {
+        true => Err(Error::Credential(name.to_owned())),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -141,32 +133,5 @@ mod tests {
             (login.username.as_str(), login.password.as_str()),
             ("app_2", "two")
         );
-    }
-
-    #[tokio::test]
-    async fn the_server_is_told_of_each_change_until_it_has_heard() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let options = Options {
-            credentials: folder.path().to_owned(),
-            standby: folder.path().join("standby"),
-            tls: folder.path().join("tls"),
-            ..Options::test()
-        };
-        write(folder.path(), "app", "one");
-        let known = options.logins().expect("logins");
-        write(folder.path(), "app", "two");
-        let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let tell = |logins: Vec<Login>| {
-            let _open = said.send(logins[0].password.clone());
-            async { Err(Error::NoAnswer("busy".to_owned())) }
-        };
-        let listens = async {
-            assert_eq!(heard.recv().await.as_deref(), Some("two"));
-            assert_eq!(heard.recv().await.as_deref(), Some("two"), "it was busy");
-        };
-        tokio::select! {
-            never = follow(&options, known, Duration::ZERO, tell) => match never {},
-            () = listens => {}
-        }
     }
 }

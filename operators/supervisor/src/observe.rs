@@ -1,6 +1,7 @@
 //! How the server, its volume and its backups are: metrics for Prometheus and the controller.
 
 pub mod backups;
+pub mod databases;
 
 use std::{
     future::Future,
@@ -80,6 +81,7 @@ struct Gauges {
     /// Those of [`GROUP`], where there are several.
     group: Option<[Number; 2]>,
     backups: Known,
+    databases: databases::Known,
     /// Version of the server, if it says one.
     version: Option<String>,
 }
@@ -106,6 +108,7 @@ impl Gauges {
             registry.register("server", "The server", Info::new(labels));
         }
         registry.register_collector(Box::new(self.backups.clone()));
+        registry.register_collector(Box::new(self.databases.clone()));
         registry
     }
 
@@ -141,13 +144,18 @@ impl Gauges {
 
 /// Looks at the server, its volume and its backups again and again, and tells who asks. That nobody
 /// can ask is said and stops no server.
-pub(crate) async fn observe<F>(engine: Engine, options: Options, load: impl Fn() -> F)
-where
+pub(crate) async fn observe<F>(
+    engine: Engine,
+    options: Options,
+    databases: databases::Known,
+    load: impl Fn() -> F,
+) where
     F: Future<Output = Result<Load, Error>>,
 {
     let gauges = Gauges {
         version: said(engine, &options).await,
         group: options.pod.as_ref().map(|_| <[Number; 2]>::default()),
+        databases,
         ..Gauges::default()
     };
     gauges.look_at_volume(&options).await;

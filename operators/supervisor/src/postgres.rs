@@ -2,6 +2,8 @@
 
 mod begin;
 mod dump;
+mod further;
+mod owners;
 mod peer;
 mod psql;
 mod refill;
@@ -16,15 +18,16 @@ use std::{
     time::Duration,
 };
 
+use further::Listed;
 use rustix::process::{Pid, Signal, kill_process};
 use trackbed_backup::{Destination, Manifest};
 
 use crate::{
     Engine, Error, Options, Use, held,
-    login::{self, Login},
+    login::Login,
     marker::{self, Decision},
     mounted::{self, Pair},
-    observe::{Load, observe},
+    observe::{Load, databases, observe},
     process, write_secret,
 };
 
@@ -90,7 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
             initialise(options, &folder, &state.identity)?;
         }
     }
-    let logins = options.logins()?;
+    let users = Users::read(options)?;
     let known = readable(options);
     let status = process::runtime()?.block_on(async {
         let child = tokio::process::Command::from(server(options, &folder))
@@ -99,23 +102,30 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
         let id = child.id();
         let guarded = process::guard(child, Signal::INT);
         tokio::pin!(guarded);
-        let asked = options.clone();
-        tokio::spawn(observe(Engine::Postgres, options.clone(), move || {
-            busy(asked.clone())
-        }));
+        let (asked, told) = (options.clone(), databases::Known::default());
+        let shown = told.clone();
+        tokio::spawn(observe(
+            Engine::Postgres,
+            options.clone(),
+            shown,
+            move || busy(asked.clone()),
+        ));
         // Settings need the server; a server that ends before them needs no settings.
-        tokio::select! {
+        let heard = tokio::select! {
             ended = &mut guarded => return ended,
-            done = configure(options, &folder, &logins) => done?,
-        }
+            done = configure(options, &folder, &users, &told) => done?,
+        };
         println!("trackbed: roles and database are there");
-        let tell = |logins: Vec<Login>| async move { introduce(options, &logins).await };
+        let told = &told;
+        let tell = |users: Users| async move { introduce(options, &users, told).await };
+        let mounted = || Users::read(options).ok();
+        let users = Some(users).filter(|_| heard);
         let (files, every) = ("settings or certificate", mounted::EVERY);
         let (look, reload) = (|| readable(options), |_| async { reload(id) });
         tokio::select! {
             ended = guarded => ended,
             never = mounted::follow(files, every, known, look, reload) => match never {},
-            never = login::follow(options, logins, every, tell) => match never {},
+            never = mounted::follow("the credentials", every, users, mounted, tell) => match never {},
         }
     })?;
     Ok(process::code(status))
@@ -231,11 +241,25 @@ fn port(options: &Options) -> u16 {
     }
 }
 
-/// Waits for the server, tells it of its users and their database, and what that begins with.
-async fn configure(options: &Options, folder: &Path, logins: &[Login]) -> Result<(), Error> {
+/// Waits for the server, tells it of its users and their databases, and what the application's begins
+/// with. Says whether it has all of them: that one of the others cannot be made keeps nobody from the
+/// application's.
+async fn configure(
+    options: &Options,
+    folder: &Path,
+    users: &Users,
+    told: &databases::Known,
+) -> Result<bool, Error> {
     answers(options).await;
-    introduce(options, logins).await?;
-    begin::run(options, folder, logins).await
+    application_users(options, &users.logins).await?;
+    let further = further_users(options, users, told).await;
+    if let Err(error) = &further {
+        eprintln!("trackbed: not all databases are there yet: {error}");
+    }
+    // From now on the kubelet is told that it serves.
+    write_secret(&password_file(options), &sql::passwords(&users.logins))?;
+    begin::run(options, folder, &users.logins).await?;
+    Ok(further.is_ok())
 }
 
 /// Waits for the server. A recovery may take long; the kubelet's start-up probe says how long.
@@ -255,12 +279,47 @@ async fn answers(options: &Options) {
     }
 }
 
-/// Gives the roles their passwords and the database.
-async fn introduce(options: &Options, logins: &[Login]) -> Result<(), Error> {
+/// Whom the server lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Users {
+    /// The application's.
+    logins: Vec<Login>,
+    /// Further databases and their owners, if it was ever told of any.
+    further: Option<Listed>,
+}
+
+impl Users {
+    fn read(options: &Options) -> Result<Self, Error> {
+        Ok(Self {
+            logins: options.logins()?,
+            further: Listed::read(options)?,
+        })
+    }
+}
+
+/// Tells the server of users and databases that are others than before.
+async fn introduce(options: &Options, users: &Users, told: &databases::Known) -> Result<(), Error> {
+    write_secret(&password_file(options), &sql::passwords(&users.logins))?;
+    application_users(options, &users.logins).await?;
+    further_users(options, users, told).await
+}
+
+/// Gives the application's roles their passwords and the database.
+async fn application_users(options: &Options, logins: &[Login]) -> Result<(), Error> {
     let database = options.credential("database")?;
-    write_secret(&password_file(options), &sql::passwords(logins))?;
     psql::submit(options, "postgres", &sql::roles(&database, logins)).await?;
     psql::submit(options, &database, &sql::ownership(&database, logins)).await
+}
+
+async fn further_users(
+    options: &Options,
+    users: &Users,
+    told: &databases::Known,
+) -> Result<(), Error> {
+    if let Some(listed) = &users.further {
+        told.set(Some(further::settle(options, listed).await?));
+    }
+    Ok(())
 }
 
 fn password_file(options: &Options) -> PathBuf {

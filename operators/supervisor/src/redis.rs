@@ -24,7 +24,7 @@ use crate::{
     login::Login,
     marker::{self, Decision},
     mounted::{self, Pair},
-    observe::{Load, observe},
+    observe::{Load, databases, observe},
     process, write_secret,
 };
 
@@ -126,7 +126,8 @@ async fn serve(
         .spawn()
         .map_err(|error| Error::io("starting the server", error))?;
     let asked = entrance.clone();
-    tokio::spawn(observe(engine, options.clone(), move || {
+    let none = databases::Known::default();
+    tokio::spawn(observe(engine, options.clone(), none, move || {
         let entrance = asked.clone();
         aside(move || busy(&entrance))
     }));

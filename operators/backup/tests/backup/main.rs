@@ -3,6 +3,7 @@
 mod damage;
 mod encryption;
 mod leftovers;
+mod parts;
 mod round_trip;
 
 use std::{

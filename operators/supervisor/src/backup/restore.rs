@@ -47,6 +47,7 @@ pub(crate) fn restore(
         let state = options.state()?;
         let destination = at.open()?;
         let manifest = asked.find(&destination).await?;
+        let parts = destination.parts(&manifest).await?;
         let folder = engine.folder(options);
         let _held = held::hold(&options.data)?;
         match marker::look(&folder)? {
@@ -54,7 +55,7 @@ pub(crate) fn restore(
             marker::Found::Nothing => {}
             marker::Found::Marked(found) if found.identity == state.identity => {
                 println!("trackbed: the data are there already");
-                return Ok(loaded(&manifest));
+                return Ok(loaded(&manifest, &parts));
             }
             _ => return Err(Error::DataPresent("volume")),
         }
@@ -67,7 +68,7 @@ pub(crate) fn restore(
             return Err(error);
         }
         marker::publish(&draft, &folder, &options.marker(&state.identity))?;
-        Ok(loaded(&manifest))
+        Ok(loaded(&manifest, &parts))
     })
 }
 
@@ -94,7 +95,7 @@ pub(crate) fn refill(
         let destination = at.open()?;
         let manifest = asked.find(&destination).await?;
         postgres::refill(options, host, &destination, &manifest).await?;
-        Ok(loaded(&manifest))
+        Ok(loaded(&manifest, &[]))
     })
 }
 

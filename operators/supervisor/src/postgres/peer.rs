@@ -2,8 +2,8 @@
 
 use std::{ffi::OsString, process::Command};
 
-use super::{password_file, sql};
-use crate::{Error, Options, write_secret};
+use super::{further::Listed, password_file, sql};
+use crate::{Error, Options, login::Login, write_secret};
 
 /// A database, and the way to it.
 pub(super) struct Peer {
@@ -18,10 +18,10 @@ pub(super) struct Peer {
 
 impl Peer {
     /// The server in this pod that lets in whoever reaches its socket, as the owner of a database.
-    pub(super) fn scratch(options: &Options, database: &str) -> Self {
+    pub(super) fn scratch(options: &Options, owner: &str, database: &str) -> Self {
         Self {
             host: options.run.clone().into(),
-            user: database.to_owned(),
+            user: owner.to_owned(),
             database: database.to_owned(),
             told: Vec::new(),
         }
@@ -37,17 +37,33 @@ impl Peer {
         name: &'static str,
     ) -> Result<Self, Error> {
         let logins = options.logins()?;
-        let passwords = password_file(options);
-        write_secret(&passwords, &sql::passwords(&logins))?;
         Ok(Self {
             host: host.into(),
             user: options.credential("username")?,
             database: options.credential("database")?,
-            told: vec![
-                ("PGPASSFILE", passwords.into()),
-                ("PGCONNECT_TIMEOUT", "10".into()),
-                ("PGAPPNAME", name.into()),
-            ],
+            told: told(options, &logins, name)?,
+        })
+    }
+
+    /// Another database of it, as the user who takes backups.
+    ///
+    /// # Errors
+    /// The same, and that there is no such user.
+    pub(super) fn further(
+        options: &Options,
+        host: &str,
+        database: &str,
+        name: &'static str,
+    ) -> Result<Self, Error> {
+        let listed = Listed::read(options)?;
+        let backup = listed.ok_or_else(|| Error::Credential("databases".to_owned()))?;
+        let backup = backup.backup;
+        let told = told(options, std::slice::from_ref(&backup), name)?;
+        Ok(Self {
+            host: host.into(),
+            user: backup.username,
+            database: database.to_owned(),
+            told,
         })
     }
 
@@ -66,6 +82,20 @@ impl Peer {
             .envs(self.told.iter().map(|(name, value)| (name, value)));
         command
     }
+}
+
+fn told(
+    options: &Options,
+    logins: &[Login],
+    name: &'static str,
+) -> Result<Vec<(&'static str, OsString)>, Error> {
+    let passwords = password_file(options);
+    write_secret(&passwords, &sql::passwords(logins))?;
+    Ok(vec![
+        ("PGPASSFILE", passwords.into()),
+        ("PGCONNECT_TIMEOUT", "10".into()),
+        ("PGAPPNAME", name.into()),
+    ])
 }
 
 #[cfg(test)]
@@ -110,9 +140,10 @@ mod tests {
     fn the_server_in_the_pod_is_asked_without_a_password() {
         let folder = tempfile::tempdir().expect("a folder");
         let options = options(&folder);
-        let command = Peer::scratch(&options, "theirs").connect(Command::new("psql"));
+        let command = Peer::scratch(&options, "theirs", "shop").connect(Command::new("psql"));
         let told = format!("{command:?}");
         assert!(told.ends_with(r#""--username" "theirs""#), "{told}");
+        assert!(told.contains(r#"PGDATABASE="shop""#), "{told}");
         assert!(!told.contains("PGPASSFILE"), "{told}");
         assert!(!password_file(&options).exists());
     }

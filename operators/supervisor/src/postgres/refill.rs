@@ -25,6 +25,13 @@ pub(crate) async fn refill(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     suits(manifest, Engine::Postgres, dump::CONTENT, &options.version)?;
+    if !manifest.parts.is_empty() {
+        let names: Vec<_> = manifest.parts.iter().map(|it| &*it.database).collect();
+        return Err(Error::Further {
+            name: manifest.name.clone(),
+            databases: names.join(", "),
+        });
+    }
     let peer = Peer::network(options, host, "trackbed-restore")?;
     let mut session = session(options, &peer).await?;
     match contents(&mut session).await? {

@@ -13,7 +13,9 @@ use rustix::process::Signal;
 use tokio::process::Child;
 use trackbed_backup::{Destination, Manifest};
 
-use super::{answers, dump, peer::Peer, port, program, psql, psql::Session, sql};
+use super::{
+    ADMIN, answers, dump, further, owners, peer::Peer, port, program, psql, psql::Session, sql,
+};
 use crate::{
     Engine, Error, Options,
     backup::{Use, suits},
@@ -37,9 +39,19 @@ pub(super) async fn load(
     purpose: Use,
 ) -> Result<(), Error> {
     suits(manifest, Engine::Postgres, dump::CONTENT, &options.version)?;
-    let database = manifest.database.as_deref().unwrap_or_default();
+    let parts = parts(destination, manifest).await?;
     let server = start(options, folder, purpose)?;
-    let work = fill(options, destination, manifest, database);
+    let work = async {
+        answers(options).await;
+        fill(options, destination, manifest).await?;
+        for (owner, part) in &parts {
+            let database = part.database.as_deref().unwrap_or_default();
+            println!("trackbed: and its database {database}");
+            let filled = fill_part(options, destination, owner, part).await;
+            filled.map_err(|error| error.of(database))?;
+        }
+        Ok(())
+    };
     process::beside(server, Signal::INT, work).await
 }
 
@@ -77,12 +89,74 @@ async fn fill(
     options: &Options,
     destination: &Destination,
     manifest: &Manifest,
-    database: &str,
 ) -> Result<(), Error> {
-    answers(options).await;
+    let database = manifest.database.as_deref().unwrap_or_default();
     psql::submit(options, "postgres", &sql::owner(database)).await?;
-    let peer = Peer::scratch(options, database);
-    restore(options, &peer, destination, manifest).await?;
+    let peer = Peer::scratch(options, database, database);
+    pour(options, &peer, destination, manifest).await
+}
+
+/// The same of a further database. Its owner is let in by nobody else afterwards, until it is listed.
+async fn fill_part(
+    options: &Options,
+    destination: &Destination,
+    owner: &str,
+    part: &Manifest,
+) -> Result<(), Error> {
+    suits(part, Engine::Postgres, dump::CONTENT, &options.version)?;
+    let database = part.database.as_deref().unwrap_or_default();
+    psql::submit(options, "postgres", &owners::restored(database, owner)).await?;
+    let peer = Peer::scratch(options, owner, database);
+    pour(options, &peer, destination, part).await?;
+    psql::submit(options, "postgres", &owners::forget(owner)).await
+}
+
+/// What belongs to a backup, and whom each was of. Manifests may come from anywhere, and nobody is to
+/// be the server's own user, or the application's.
+async fn parts(
+    destination: &Destination,
+    manifest: &Manifest,
+) -> Result<Vec<(String, Manifest)>, Error> {
+    let own = |name: &str| {
+        let begins = |of: &&str| name.starts_with(*of);
+        ["pg_", "trackbed_", "template"].iter().any(begins)
+            || name == ADMIN
+            || Some(name) == manifest.database.as_deref()
+    };
+    let mut parts = manifest.parts.iter();
+    if let Some(part) = parts.find(|it| own(&it.owner) || own(&it.database)) {
+        let error = trackbed_backup::Error::Unreadable {
+            name: manifest.name.clone(),
+            why: "no user may have that".to_owned(),
+        };
+        return Err(error.of(&part.database).into());
+    }
+    let found = destination.parts(manifest).await?;
+    let owners = manifest.parts.iter().map(|it| it.owner.clone());
+    Ok(owners.zip(found).collect())
+}
+
+/// Hands a backup to its database, and counts.
+async fn pour(
+    options: &Options,
+    peer: &Peer,
+    destination: &Destination,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let database = peer.database();
+    for extension in &manifest.extensions {
+        if let Err(why) = further::extend(options, database, extension).await? {
+            return Err(Error::Unextended {
+                name: manifest.name.clone(),
+                extension: extension.clone(),
+                why,
+            });
+        }
+    }
+    if !manifest.extensions.is_empty() {
+        further::uncomment(options, database).await?;
+    }
+    restore(options, peer, destination, manifest).await?;
     // What it holds decides how its first questions are answered. As the super-user, since the
     // application's is told of each catalogue that it may not look at.
     let mut admin = Session::start(psql::admin(options, database))?;

@@ -77,20 +77,30 @@ pub(super) fn address(database: &str) -> String {
 /// SQL that may run again and again. What the users make belongs to one role that is called like the
 /// database, whoever of them makes it: that user itself, and the others act as it.
 pub(super) fn roles(database: &str, logins: &[Login]) -> String {
-    let owner = identifier(database);
-    let mut sql = format!(
-        r"set log_statement = 'none';
-set log_min_error_statement = 'panic';
-{}select {} where not exists (select from pg_database where datname = {}) \gexec
-alter database {owner} owner to {owner};
+    let role = missing_role(database);
+    let made = missing_database(database, database, "");
+    format!("{QUIET}{role}{made}{}", users(database, logins))
+}
+
+/// A database that is its owner's.
+pub(super) fn missing_database(name: &str, owner: &str, more: &str) -> String {
+    let (database, role) = (identifier(name), identifier(owner));
+    format!(
+        "select {} where not exists (select from pg_database where datname = {}) \\gexec
+alter database {database} owner to {role};
 ",
-        missing_role(database),
-        literal(&format!("create database {owner} owner {owner}")),
-        literal(database),
-    );
+        literal(&format!("create database {database} owner {role}{more}")),
+        literal(name),
+    )
+}
+
+/// The users of an owner's role, which is there, with their passwords.
+pub(super) fn users(name: &str, logins: &[Login]) -> String {
+    let owner = identifier(name);
+    let mut sql = String::new();
     for Login { username, password } in logins {
         let role = identifier(username);
-        if username != database {
+        if username != name {
             sql += &missing_role(username);
         }
         sql += &format!(
@@ -98,7 +108,7 @@ alter database {owner} owner to {owner};
 ",
             literal(password)
         );
-        if username != database {
+        if username != name {
             sql += &format!(
                 "grant {owner} to {role};
 alter role {role} set role to {owner};
@@ -109,7 +119,11 @@ alter role {role} set role to {owner};
     sql
 }
 
-fn missing_role(name: &str) -> String {
+/// What follows has passwords in it.
+pub(super) const QUIET: &str =
+    "set log_statement = 'none';\nset log_min_error_statement = 'panic';\n";
+
+pub(super) fn missing_role(name: &str) -> String {
     format!(
         "select {} where not exists (select from pg_roles where rolname = {}) \\gexec\n",
         literal(&format!("create role {}", identifier(name))),

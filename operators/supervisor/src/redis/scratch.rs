@@ -231,6 +231,8 @@ mod tests {
             stored_bytes: 0,
             sha256: String::new(),
             counts: BTreeMap::from(counts),
+            extensions: Vec::new(),
+            parts: Vec::new(),
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Engine, Error, Options, held,
     mounted::{self, EVERY},
-    observe::{Group, Load, observe},
+    observe::{Group, Load, databases, observe},
     process, redis,
     redis::{
         client::{Entrance, aside},
@@ -62,7 +62,8 @@ async fn serve(engine: Engine, options: &Options, begun: Begun) -> Result<ExitSt
     };
     let clients = pass::listen(redis::port(options)).await?;
     let child = start(engine, options, &settings)?;
-    tokio::spawn(observe(engine, options.clone(), load(options, &entrance)));
+    let (none, load) = (databases::Known::default(), load(options, &entrance));
+    tokio::spawn(observe(engine, options.clone(), none, load));
     let own = Own {
         entrance: entrance.clone(),
         begun,
