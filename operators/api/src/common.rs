@@ -145,6 +145,8 @@ pub mod condition {
     pub const BACKUP_READY: &str = "BackupReady";
     /// Database: its log goes into its archive, and there is a copy of all data that it goes with.
     pub const ARCHIVED: &str = "Archived";
+    /// Database: the databases that it lists are there, with their users and extensions.
+    pub const DATABASES_READY: &str = "DatabasesReady";
     /// Database: its image is the newest of its major version, or was when it was looked for.
     pub const UP_TO_DATE: &str = "UpToDate";
     /// Build: ended well (True), ended badly (False), not ended (Unknown).

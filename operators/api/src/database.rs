@@ -10,6 +10,7 @@ use crate::{
     archive::{Archive, ArchiveStatus},
     backup::{Backup, BackupStatus, Restore},
     common::{Resources, conditions_schema},
+    databases::{DatabaseEntry, ListedDatabase},
     denied::DeniedCommand,
     init::Init,
     labels,
@@ -53,6 +54,8 @@ use crate::{
     validation = Rule::new("self.replicas == 1 || self.engine != 'Postgres' || quantity(string(self.storage.size)).compareTo(quantity('512Mi')) >= 0").message("storage.size must be at least 512Mi with several replicas: each keeps the log by which others catch up"),
     validation = Rule::new("!has(self.archive) || (self.engine == 'Postgres' && self.replicas > 1)").message("archive is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or use backup"),
     validation = Rule::new("!has(self.restore) || !has(self.restore.time) || (self.engine == 'Postgres' && self.replicas > 1)").message("restore.time is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or restore a backup"),
+    validation = Rule::new("!has(self.databases) || size(self.databases) == 0 || self.engine == 'Postgres'").message("databases are of Postgres: remove them; those of Redis and Valkey have numbers and are there already"),
+    validation = Rule::new("!has(self.databases) || size(self.databases) == 0 || self.replicas == 1").message("databases is not there yet with several replicas: remove it and create a Database for each, or write replicas: 1"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),
@@ -114,6 +117,11 @@ pub struct DatabaseSpec {
     /// SQL that it begins with. Of a Database that has data it changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
+    /// Further databases in the server, each with a user of its own. One that is taken out of the list
+    /// stays with its data, and its user is not let in until it is listed again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub databases: Vec<ListedDatabase>,
     /// Run no pod; data are kept.
     #[serde(default)]
     pub suspend: bool,
@@ -261,6 +269,9 @@ pub struct DatabaseStatus {
     /// The binding Secret (Service Binding for Kubernetes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
+    /// The databases of `databases`, with a binding Secret each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseEntry>,
     /// How the credentials are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<CredentialsStatus>,

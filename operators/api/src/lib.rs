@@ -18,6 +18,7 @@ pub mod build;
 pub mod common;
 pub mod cron;
 pub mod database;
+pub mod databases;
 pub mod denied;
 pub mod deployment;
 pub mod environment;

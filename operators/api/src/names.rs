@@ -3,6 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::databases::MAIN;
+
 /// Longest DNS label (RFC 1123).
 const LABEL_MAX: usize = 63;
 
@@ -149,6 +151,15 @@ pub fn credentials(database: &str) -> String {
     format!("{database}-credentials")
 }
 
+/// The binding Secret of one of the databases in a Database's server. The dot keeps it apart from those
+/// of other Databases, whose names have none.
+pub fn database_credentials(database: &str, inner: &str) -> String {
+    match inner {
+        MAIN => credentials(database),
+        _ => format!("{database}.{}-credentials", inner.replace('_', "-")),
+    }
+}
+
 /// The Secret with the user and password that a Database's server knows besides.
 pub fn standby(database: &str) -> String {
     format!("{database}-standby")
@@ -209,6 +220,16 @@ mod tests {
         let other = shorten(&"a".repeat(71), 63);
         assert_eq!(one.len(), 63);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_database_in_a_server_is_no_other_database() {
+        assert_eq!(database_credentials("db", "app"), "db-credentials");
+        assert_eq!(
+            database_credentials("db", "web_shop"),
+            "db.web-shop-credentials"
+        );
+        assert_ne!(database_credentials("db", "a"), credentials("db-a"));
     }
 
     #[test]

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     common::Resources,
+    names,
     project::DeletionPolicy,
-    scalar::{Duration, HttpPath, Label, MountPath, ObjectName, Quantity, VariableName},
+    scalar::{
+        DatabaseName, Duration, HttpPath, Label, MountPath, ObjectName, Quantity, VariableName,
+    },
 };
 
 /// How the application's container is run.
@@ -90,6 +93,24 @@ impl RunSpec {
 pub struct Binding {
     /// Name of the Database, and of the folder.
     pub name: Label,
+    /// Which of its databases, of Postgres. Default: the one that is always there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseName>,
+}
+
+impl Binding {
+    /// Name of the Secret.
+    pub fn secret(&self) -> String {
+        binding(&self.name, self.database.as_ref())
+    }
+}
+
+/// The binding Secret of a Database, or of one of the databases in its server.
+fn binding(name: &Label, database: Option<&DatabaseName>) -> String {
+    match database {
+        Some(database) => names::database_credentials(name, database),
+        None => names::credentials(name),
+    }
 }
 
 /// Protocols of an application
@@ -191,9 +212,19 @@ pub struct KeyReference {
 pub struct DatabaseReference {
     /// Name of the Database.
     pub name: Label,
+    /// Which of its databases, of Postgres. Default: the one that is always there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseName>,
     /// Which part.
     #[serde(default)]
     pub key: BindingKey,
+}
+
+impl DatabaseReference {
+    /// Name of the Secret.
+    pub fn secret(&self) -> String {
+        binding(&self.name, self.database.as_ref())
+    }
 }
 
 /// Keys of a binding Secret that an application may ask for.

@@ -61,6 +61,16 @@ text!(
      "must be lower-case letters, digits and '-', start with a letter and end with a letter or digit, like 'web'"),
 );
 text!(
+    /// The name of a database in a Postgres server, or of a user of it.
+    DatabaseName, max = 31,
+    ("self.matches('^[a-z]([a-z0-9_]*[a-z0-9])?$')", "must be lower-case letters, digits and '_', start with a letter and end with a letter or digit, like 'analytics'"),
+);
+text!(
+    /// The name of an extension of Postgres.
+    ExtensionName, max = 63,
+    ("self.matches('^[a-z][a-z0-9_-]*$')", "must be the name of an extension as CREATE EXTENSION takes it, like 'pg_trgm'"),
+);
+text!(
     /// Where a git repository is, without password.
     GitUrl, max = 2048,
     ("self.matches('^(https?://[^-/@?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f][^/@?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f]*|ssh://([A-Za-z0-9_.][-A-Za-z0-9_.]*@)?[A-Za-z0-9\\\\[][-A-Za-z0-9_.:\\\\[\\\\]]*)/[^?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f]+$') || self.matches('^[A-Za-z0-9_.][-A-Za-z0-9_.]*@[A-Za-z0-9][-A-Za-z0-9_.]*:[^?#\\\\\\\\\\\\s\\\\x00-\\\\x1f\\\\x7f]+$')",

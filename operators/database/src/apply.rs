@@ -50,6 +50,8 @@ pub(crate) async fn apply(
     let Children {
         secret,
         standby,
+        bindings,
+        gone,
         certificate,
         claim,
         claims,
@@ -70,6 +72,10 @@ pub(crate) async fn apply(
         context,
         namespace: object.namespace().unwrap_or_default(),
     };
+    // Before nobody remembers them.
+    for secret in &gone {
+        to.keep(None, Some(secret), Fence::None).await?;
+    }
     // The reserve first: between the two, both hold what the applications use now, and the plan
     // sees that. Onto what was seen: a password that somebody restored at this moment is not
     // overwritten.
@@ -77,6 +83,11 @@ pub(crate) async fn apply(
         .await?;
     to.put(&secret, seen.secret.as_ref(), Fence::Observed)
         .await?;
+    for binding in &bindings {
+        let named = |it: &&Secret| it.name_any() == binding.name_any();
+        let live = seen.bindings.iter().find(named);
+        to.put(binding, live, Fence::None).await?;
+    }
     if let Some(certificate) = certificate {
         to.put(&certificate, seen.certificate.as_ref(), Fence::Observed)
             .await?;

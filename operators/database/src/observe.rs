@@ -76,6 +76,8 @@ pub struct Fresh {
     pub standby: String,
     /// An identity.
     pub identity: String,
+    /// What passwords of the owners of further databases are made of.
+    pub owners: String,
     /// A password for servers among themselves.
     pub peers: String,
     /// Of certificates.
@@ -130,6 +132,8 @@ pub struct Seen {
     pub secret: Option<Secret>,
     /// The Secret with the user and password in reserve.
     pub standby: Option<Secret>,
+    /// The Secrets of the databases that are listed, or were.
+    pub bindings: Vec<Secret>,
     /// The server's settings.
     pub settings: Option<ConfigMap>,
     /// The Secret with the server's certificate.
@@ -166,6 +170,8 @@ pub struct Seen {
     pub primary: Option<String>,
     /// Version that its supervisor tells.
     pub version: Option<String>,
+    /// What its supervisor says of further databases.
+    pub told: Option<plan::databases::Told>,
     /// What looks for newer images by a schedule.
     pub looks: Option<Arc<CronJob>>,
     /// Its backups, and the Jobs that look for images.
@@ -197,6 +203,7 @@ pub async fn observe(
     let servers = servers::look(stores, volumes, object, &namespace, &name);
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     let several = several(context, stores, object, &namespace, &name).await?;
+    let standby = get(&secrets, &names::standby(&name)).await?;
     Ok(Seen {
         project,
         archive: archive(stores, &secrets, object, &namespace, &name).await?,
@@ -204,7 +211,8 @@ pub async fn observe(
         instances: several.pods,
         volumes: several.volumes,
         secret: get(&secrets, &names::credentials(&name)).await?,
-        standby: get(&secrets, &names::standby(&name)).await?,
+        bindings: bindings(&secrets, object, standby.as_ref()).await?,
+        standby,
         settings: get(&maps, &plan::settings::name(&name)).await?,
         certificate: match plan::tls::secret(object) {
             Some(secret) => get(&secrets, &secret).await?,
@@ -225,11 +233,13 @@ pub async fn observe(
         pods: servers.pods,
         volume: servers.volume,
         version: servers.version,
+        told: servers.told,
         looks: stores.crons.get(&namespace, &names::updates(&name)),
         backups: backups(stores, object, &namespace, &name),
         fresh: Fresh {
             password: random(32),
             standby: random(32),
+            owners: random(32),
             identity: random(16),
             peers: random(32),
             keys: match object.spec.tls.as_ref() {
@@ -308,6 +318,18 @@ async fn archive(
         bucket: keys_of(secrets, archive).await?,
         origin_bucket: keys_of(secrets, origin).await?,
     })
+}
+
+async fn bindings(
+    secrets: &Api<Secret>,
+    object: &Database,
+    standby: Option<&Secret>,
+) -> Result<Vec<Secret>, Error> {
+    let mut found = Vec::new();
+    for name in plan::databases::secrets(object, standby) {
+        found.extend(get(secrets, &name).await?);
+    }
+    Ok(found)
 }
 
 async fn keys_of(secrets: &Api<Secret>, bucket: Option<&Bucket>) -> Result<Option<Secret>, Error> {

@@ -7,6 +7,7 @@ pub mod backup;
 mod begin;
 pub mod claim;
 pub(crate) mod cluster;
+pub mod databases;
 pub mod deletion;
 pub mod destination;
 pub mod health;
@@ -75,6 +76,10 @@ pub struct Children {
     pub secret: Secret,
     /// Those in reserve.
     pub standby: Secret,
+    /// Those of the databases that it lists.
+    pub bindings: Vec<Secret>,
+    /// Those of databases that it listed before.
+    pub gone: Vec<Secret>,
     /// The certificate, where it is of the Database's own authority.
     pub certificate: Option<Secret>,
     /// The volume of a single server.
@@ -195,6 +200,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let replicated = replicas::fact(&place, seen, &before);
     let replicated = replicated.or_else(|| sentinels::fact(&place, seen, &before, now));
     let archived = known.archived(&place, seen, &before);
+    let listed = known.databases(&place, seen, &before);
     let (settings, health) = match known.settings(&place, seen, archived.as_ref(), health) {
         Ok(settings) => settings,
         Err(health) => return of(before, health, None, None),
@@ -207,6 +213,7 @@ pub fn plan(object: &Database, seen: &Seen, config: &Config, now: Timestamp) -> 
     let status = known.status(&place, seen, before);
     let mut plan = of(status, health, Some(children), Some(again));
     let facts = facts.into_iter().chain(replicated).chain(archived);
+    let facts = facts.chain(listed);
     plan.outcome.facts = facts.chain(proven).chain(newest).collect();
     plan
 }
@@ -234,7 +241,10 @@ fn children(
 ) -> Children {
     let spec = &place.object.spec;
     let (single, several) = (!spec.is_replicated(), spec.has_sentinels());
+    let bindings = known.bindings(place);
     Children {
+        gone: databases::gone(place, seen, &bindings),
+        bindings,
         secret: known.secret(place, seen),
         certificate: known.transport.as_ref().and_then(|it| it.own.clone()),
         standby: rotation::standby(place, seen, &known.logins),

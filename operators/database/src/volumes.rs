@@ -19,7 +19,7 @@ use crate::plan::{server::METRICS, storage::Report};
 
 /// Until a volume is asked for again.
 const EVERY: Duration = Duration::from_secs(60);
-/// The same of one of several servers: who is the primary changes.
+/// The same of one of several servers, whose primary changes, or of one with further databases.
 const SOONER: Duration = Duration::from_secs(10);
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -148,9 +148,8 @@ impl Volumes {
                 }
             }
             let next = match &answer {
-                Some(Report {
-                    primary: Some(_), ..
-                }) => SOONER,
+                // Somebody waits for what becomes of a list, too.
+                Some(it) if it.primary.is_some() || it.databases.is_some() => SOONER,
                 Some(_) => EVERY,
                 None => pause,
             };

@@ -9,7 +9,7 @@ use trackbed_kit::meta;
 
 use super::Stores;
 use crate::{
-    plan::{self, storage::Volume},
+    plan::{self, databases::Told, storage::Volume},
     volumes::Volumes,
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Servers {
     pub(super) primary: Option<String>,
     pub(super) volume: Option<Volume>,
     pub(super) version: Option<String>,
+    pub(super) told: Option<Told>,
 }
 
 /// Looks at them, and has their supervisors asked.
@@ -68,6 +69,7 @@ pub(super) fn look(
             several && named && meta::label(it, labels::DATABASE) == Some(name)
         }),
         volume: Volume::fullest(reports.iter().map(|(_, it)| it.volume)),
+        told: reports.iter().find_map(|(_, it)| it.databases.clone()),
         version: reports.iter().find_map(|(_, it)| it.version.clone()),
         pods: if several { pods } else { Vec::new() },
         primary,

@@ -16,7 +16,7 @@ use super::{
     archive::{self, Archives, Fate},
     archived, attempt, begin, claim,
     cluster::{self, Begins},
-    health, image, parameters,
+    databases, health, image, parameters,
     recovery::{self, Origin},
     replicas,
     restart::{self, Restart},
@@ -284,6 +284,22 @@ impl Known {
         secret
     }
 
+    /// The Secrets of the databases that are listed.
+    pub(super) fn bindings(&self, place: &Place<'_>) -> Vec<Secret> {
+        let held = self.logins.held.as_ref();
+        databases::bindings(place, held, self.transport.as_ref())
+    }
+
+    /// Whether these are there.
+    pub(super) fn databases(
+        &self,
+        place: &Place<'_>,
+        seen: &Seen,
+        before: &DatabaseStatus,
+    ) -> Option<Fact> {
+        databases::fact(place, seen, self.logins.held.as_ref(), before)
+    }
+
     /// What keeps the log.
     pub(super) fn archives(&self, place: &Place<'_>, seen: &Seen) -> Archives {
         let origin = self.origin.as_ref().ok().and_then(Option::as_ref);
@@ -315,6 +331,7 @@ impl Known {
             binding: Some(Binding {
                 name: names::credentials(&place.name),
             }),
+            databases: databases::status(place),
             credentials: Some(self.logins.status(place)),
             host: Some(place.host()),
             port: Some(place.object.spec.engine.port()),

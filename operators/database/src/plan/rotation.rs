@@ -16,7 +16,9 @@ use trackbed_api::{database::CredentialsStatus, names};
 use trackbed_kit::meta;
 
 use super::{
-    Place, health, replicas,
+    Place,
+    databases::{self, Held},
+    health, replicas,
     secret::{self, Login},
     sentinels,
 };
@@ -48,6 +50,8 @@ pub struct Logins {
     pub rotated: Option<Timestamp>,
     /// The other one.
     pub reserve: Reserve,
+    /// The same of the owners of further databases, where there are any.
+    pub held: Option<Held>,
     /// What keeps a change that is wanted.
     pub waits: Option<Wait>,
     /// When to look again at the latest.
@@ -104,6 +108,7 @@ pub fn logins(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Logins {
     let mut logins = Logins {
         reserve: reserve(&current, seen, now),
         current,
+        held: databases::held(place, seen, keep(place), rotate.as_deref(), now),
         rotate,
         rotated,
         waits: None,
@@ -116,7 +121,8 @@ pub fn logins(place: &Place<'_>, seen: &Seen, now: Timestamp) -> Logins {
         logins.reserve = fresh(&logins.current, seen, now);
     }
     if wanted {
-        logins.waits = waits(place, seen, &logins.reserve, ends, now);
+        let wait = waits(place, seen, &logins.reserve, ends, now);
+        logins.waits = wait.or_else(|| owners(place, seen, logins.held.as_ref(), now));
         if logins.waits.is_none() {
             exchange(&mut logins, spec.rotate.clone(), now);
         }
@@ -129,6 +135,9 @@ fn exchange(logins: &mut Logins, rotate: Option<String>, now: Timestamp) {
     std::mem::swap(&mut logins.current, &mut logins.reserve.login);
     logins.reserve.since = now;
     logins.reserve.retired = true;
+    if let Some(held) = &mut logins.held {
+        held.exchange(rotate.as_deref(), now);
+    }
     logins.rotate = rotate;
     logins.rotated = Some(now);
 }
@@ -151,9 +160,16 @@ fn waits(
         None => Some(Wait::Server),
         Some(pod) if !super::server::knows_two(place, pod) => Some(Wait::Restart),
         Some(_) if reserve.retired => Some(Wait::Previous(ends)),
-        Some(pod) if !heard(pod, reserve, now) => Some(Wait::Settling),
+        Some(pod) if !heard(pod, reserve.since, now) => Some(Wait::Settling),
         Some(_) => None,
     }
+}
+
+/// What the owners of further databases wait for, whose credentials change in the same step.
+fn owners(place: &Place<'_>, seen: &Seen, held: Option<&Held>, now: Timestamp) -> Option<Wait> {
+    let (held, pod) = (held?, seen.pod.as_deref()?);
+    let rotate = place.object.spec.credentials.rotate.as_deref();
+    held.waits(keep(place), rotate, |since| heard(pod, since, now))
 }
 
 /// The same of several servers, of which CloudNativePG says what they know.
@@ -184,24 +200,31 @@ fn among_all(
     if reserve.retired {
         return Some(Wait::Previous(ends));
     }
-    let all = seen.pods.iter().all(|pod| heard(pod, reserve, now));
+    let all = seen.pods.iter().all(|pod| heard(pod, reserve.since, now));
     (!all).then_some(Wait::Settling)
 }
 
-/// Whether the server knows the reserve: its pod was made later, or kubelet has brought the file.
-fn heard(pod: &Pod, reserve: &Reserve, now: Timestamp) -> bool {
+/// Whether the server knows what was written then: its pod was made later, or kubelet has brought the
+/// file.
+fn heard(pod: &Pod, since: Timestamp, now: Timestamp) -> bool {
     let made = pod.metadata.creation_timestamp.as_ref();
-    made.is_some_and(|made| made.0 > reserve.since) || later(reserve.since, SETTLES) <= now
+    made.is_some_and(|made| made.0 > since) || later(since, SETTLES) <= now
 }
 
 /// When time alone changes something.
 fn again(place: &Place<'_>, logins: &Logins, now: Timestamp) -> Option<Duration> {
     let reserve = &logins.reserve;
+    let held = logins.held.as_ref();
     let at = match (reserve.retired, logins.waits) {
-        (true, _) => later(reserve.since, keep(place)),
-        (false, Some(Wait::Settling)) => later(reserve.since, SETTLES),
-        (false, _) => return None,
+        (true, _) => Some(later(reserve.since, keep(place))),
+        (false, Some(Wait::Settling)) => {
+            let newest = held.and_then(Held::newest).unwrap_or(reserve.since);
+            Some(later(newest.max(reserve.since), SETTLES))
+        }
+        (false, _) => None,
     };
+    let owners = held.and_then(|it| it.ends(keep(place)));
+    let at = at.into_iter().chain(owners).min()?;
     let left = at.duration_since(now).max(SignedDuration::from_secs(1));
     Duration::try_from(left).ok()
 }
@@ -232,7 +255,7 @@ fn fresh(current: &Login, seen: &Seen, now: Timestamp) -> Reserve {
     }
 }
 
-fn other(username: &str) -> String {
+pub(super) fn other(username: &str) -> String {
     match username.strip_suffix(SECOND) {
         Some(first) => first.to_owned(),
         None => format!("{username}{SECOND}"),
@@ -304,6 +327,9 @@ pub fn standby(place: &Place<'_>, seen: &Seen, logins: &Logins) -> Secret {
     ]);
     if place.object.spec.has_sentinels() {
         data.insert(PEERS.to_owned(), text(&peers(seen)));
+    }
+    if let Some(held) = &logins.held {
+        data.insert(databases::FILE.to_owned(), text(&held.text()));
     }
     Secret {
         metadata,

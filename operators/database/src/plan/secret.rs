@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use serde::{Deserialize, Serialize};
 use trackbed_api::{database::Engine, labels, names, reason::Reason, tls::TlsMode};
 use trackbed_kit::{Health, meta};
 
@@ -25,7 +26,7 @@ const REDISS: &str = "rediss://";
 const APPLICATION: &str = "app";
 
 /// A user and its password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// User.
     pub username: String,
@@ -117,14 +118,25 @@ pub fn desired(
     initialised: bool,
     transport: Option<&Transport>,
 ) -> Secret {
-    let engine = place.object.spec.engine;
     let mut metadata = place.retained(&names::credentials(&place.name));
     let annotations = &mut metadata.annotations;
     meta::insert(annotations, labels::IDENTITY, identity(seen));
     meta::insert(annotations, INITIALISED, initialised.to_string());
     follow(place, &mut metadata);
+    binding(place, metadata, login, &database(place, seen), transport)
+}
+
+/// A binding Secret.
+pub(super) fn binding(
+    place: &Place<'_>,
+    metadata: ObjectMeta,
+    login: &Login,
+    database: &str,
+    transport: Option<&Transport>,
+) -> Secret {
+    let engine = place.object.spec.engine;
     let kind = kind(engine);
-    let mut data = keys(place, login, &database(place, seen));
+    let mut data = keys(place, login, database);
     if let Some(transport) = transport {
         encrypted(&mut data, engine, transport);
     }

@@ -5,7 +5,7 @@ use trackbed_api::{
 };
 use trackbed_kit::{Fact, Health};
 
-use super::said;
+use super::{databases::Told, said};
 
 /// Part of the volume that may be taken before it is warned of, in percent.
 const AMPLE: u64 = 85;
@@ -26,6 +26,8 @@ pub struct Report {
     pub version: Option<String>,
     /// Whether that is the primary, of several that Sentinels watch.
     pub primary: Option<bool>,
+    /// Of further databases in it.
+    pub databases: Option<Told>,
 }
 
 impl Report {
@@ -43,13 +45,14 @@ impl Report {
                 let value = line.strip_prefix("trackbed_database_primary ")?;
                 Some(value.trim() == "1")
             }),
+            databases: Told::read(metrics),
         })
     }
 
     /// Whether the difference is worth a look.
     pub fn differs(&self, other: &Self) -> bool {
         let same = self.version == other.version && self.primary == other.primary;
-        !same || self.volume.differs(&other.volume)
+        !same || self.databases != other.databases || self.volume.differs(&other.volume)
     }
 }
 

@@ -4,6 +4,7 @@ mod archive;
 mod attempt;
 mod backup;
 mod begin;
+mod databases;
 mod deletion;
 mod encryption;
 mod health;
@@ -53,6 +54,7 @@ fn seen() -> Seen {
         fresh: Fresh {
             password: "fresh-password".to_owned(),
             standby: "fresh-standby".to_owned(),
+            owners: "fresh-owners".to_owned(),
             identity: "fresh-identity".to_owned(),
             ..Fresh::default()
         },
