@@ -15,6 +15,7 @@ use k8s_openapi::api::{
 use kube::{Api, ResourceExt, api::LogParams};
 use trackbed_api::{
     Database, Deployment, Project, Service,
+    databases::MAIN,
     labels::{self, role},
     names,
     run::Volume,
@@ -350,11 +351,19 @@ async fn lack(
             None => Some(Lack::Object),
             Some(found) => (!found.spec.listens()).then_some(Lack::Address),
         },
-        Reference::Database(name, key) => match stores.databases.get(namespace, name) {
-            None => Some(Lack::Object),
-            Some(_) => keyed(contents.secret(&names::credentials(name)).await?, Some(key))
-                .map(|_| Lack::Credentials),
-        },
+        Reference::Database(name, inner, key) => {
+            let inner = inner.as_deref();
+            match stores.databases.get(namespace, name) {
+                None => Some(Lack::Object),
+                Some(it) if inner.is_some_and(|inner| !it.spec.has_database(inner)) => {
+                    Some(Lack::Unlisted)
+                }
+                Some(_) => {
+                    let secret = names::database_credentials(name, inner.unwrap_or(MAIN));
+                    keyed(contents.secret(&secret).await?, Some(key)).map(|_| Lack::Credentials)
+                }
+            }
+        }
     })
 }
 

@@ -2,10 +2,7 @@
 //! <https://servicebinding.io/spec/core/1.1.0/#workload-projection>.
 
 use k8s_openapi::api::core::v1::{SecretVolumeSource, Volume, VolumeMount};
-use trackbed_api::{
-    names,
-    run::{Binding, RunSpec},
-};
+use trackbed_api::run::{Binding, RunSpec};
 
 /// Variable that says where the files are.
 pub const ROOT: &str = "SERVICE_BINDING_ROOT";
@@ -17,7 +14,7 @@ pub fn of_pod(run: &RunSpec) -> impl Iterator<Item = Volume> {
     run.bindings.iter().map(|binding| Volume {
         name: volume(binding),
         secret: Some(SecretVolumeSource {
-            secret_name: Some(names::credentials(&binding.name)),
+            secret_name: Some(binding.secret()),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()

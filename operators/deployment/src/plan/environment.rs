@@ -22,8 +22,8 @@ pub enum Reference {
     Secret(String, Option<String>),
     /// A ConfigMap and a key in it.
     ConfigMap(String, String),
-    /// A Database, and a key of its binding Secret.
-    Database(String, String),
+    /// A Database, one of its databases, and a key of the binding Secret.
+    Database(String, Option<String>, String),
     /// A Service.
     Service(String),
 }
@@ -57,6 +57,8 @@ pub enum Lack {
     Key,
     /// The Database is there, its credentials are not.
     Credentials,
+    /// The Database is there, and does not list the database.
+    Unlisted,
     /// The Service is there, and answers no requests.
     Address,
 }
@@ -77,7 +79,11 @@ pub fn references(object: &Deployment) -> Vec<Needed> {
     });
     let bindings = object.spec.run.bindings.iter().map(|it| Needed {
         // The one key that each of them has.
-        reference: Reference::Database(it.name.to_string(), "type".to_owned()),
+        reference: Reference::Database(
+            it.name.to_string(),
+            it.database.as_ref().map(ToString::to_string),
+            "type".to_owned(),
+        ),
         copied: false,
         way_out: format!("remove {} from run.bindings", it.name),
     });
@@ -106,11 +112,22 @@ fn reference(from: &ValueFrom) -> Option<Reference> {
     if let Some(database) = &from.database_ref {
         return Some(Reference::Database(
             database.name.to_string(),
+            database.database.as_ref().map(ToString::to_string),
             database.key.as_str().to_owned(),
         ));
     }
     let service = from.service_ref.as_ref()?;
     Some(Reference::Service(service.name.to_string()))
+}
+
+impl Reference {
+    /// The database in a Database's server.
+    fn database(&self) -> Option<&str> {
+        match self {
+            Self::Database(_, database, _) => database.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 impl Needed {
@@ -120,7 +137,7 @@ impl Needed {
         let (kind, name, key) = match &self.reference {
             Reference::Secret(name, key) => ("Secret", name, key.as_deref()),
             Reference::ConfigMap(name, key) => ("ConfigMap", name, Some(key.as_str())),
-            Reference::Database(name, key) => ("Database", name, Some(key.as_str())),
+            Reference::Database(name, _, key) => ("Database", name, Some(key.as_str())),
             Reference::Service(name) => ("Service", name, None),
         };
         let sentence = match lack {
@@ -134,13 +151,17 @@ impl Needed {
             Lack::Address => format!(
                 "{kind} {name} in namespace {namespace} answers no requests (it has run.worker, or cron), so there is no address to refer to: {out}"
             ),
+            Lack::Unlisted => format!(
+                "Database {name} in namespace {namespace} has no database {}: add it to spec.databases of the Database, or {out}",
+                self.reference.database().unwrap_or_default()
+            ),
             Lack::Credentials => format!(
                 "Database {name} in namespace {namespace} has no credentials yet: see its own status"
             ),
         };
         Missing {
             sentence,
-            watched: matches!(lack, Lack::Object | Lack::Address)
+            watched: matches!(lack, Lack::Object | Lack::Unlisted | Lack::Address)
                 && matches!(
                     self.reference,
                     Reference::Database(..) | Reference::Service(_)
@@ -199,10 +220,7 @@ pub fn variables(
 fn resolved(name: String, from: &ValueFrom, namespace: &str, config: &Config) -> EnvVar {
     match (&from.service_ref, &from.database_ref) {
         (Some(service), _) => plain(name, &address(service, namespace, &config.cluster_domain)),
-        (None, Some(database)) => {
-            let credentials = names::credentials(&database.name);
-            from_secret(name, credentials, database.key.as_str())
-        }
+        (None, Some(database)) => from_secret(name, database.secret(), database.key.as_str()),
         // The schema refuses it.
         (None, None) => plain(name, ""),
     }
