@@ -21,6 +21,21 @@ impl Cluster {
     /// Starts a client of the Database, in a pod of that name.
     #[track_caller]
     pub fn client(&self, namespace: &str, database: &str, pod: &str) -> Client {
+        self.client_by(namespace, database, &format!("{database}-credentials"), pod)
+    }
+
+    /// The same of one of its databases.
+    #[track_caller]
+    pub fn client_of(&self, namespace: &str, database: &str, inner: &str, pod: &str) -> Client {
+        let secret = match inner {
+            "app" => format!("{database}-credentials"),
+            _ => format!("{database}.{inner}-credentials"),
+        };
+        self.client_by(namespace, database, &secret, pod)
+    }
+
+    #[track_caller]
+    fn client_by(&self, namespace: &str, database: &str, secret: &str, pod: &str) -> Client {
         let spec = &self.get("database", namespace, database)["spec"];
         let text = |field: &str| spec[field].as_str().unwrap_or_default().to_lowercase();
         let (engine, version) = (text("engine"), text("version"));
@@ -43,9 +58,9 @@ spec:
       command: [sleep, "86400"]
       # Without it, a namespace's default, which is a twentieth of the node.
       resources: {{requests: {{cpu: 5m}}}}
-      envFrom: [{{secretRef: {{name: {database}-credentials}}}}]
+      envFrom: [{{secretRef: {{name: {secret}}}}}]
       volumeMounts: [{{name: binding, mountPath: /binding}}]
-  volumes: [{{name: binding, secret: {{secretName: {database}-credentials}}}}]
+  volumes: [{{name: binding, secret: {{secretName: {secret}}}}}]
 "#
         ));
         self.wait("pod", namespace, pod, "condition=Ready", 120);

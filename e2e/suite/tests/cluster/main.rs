@@ -11,6 +11,7 @@ mod build_isolation;
 mod build_refusals;
 mod configuration;
 mod data;
+mod databases;
 mod defaults;
 mod deletion;
 mod denied;

@@ -43,6 +43,38 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
         "a Database that begins empty",
     ),
     (
+        "{engine: Redis, version: '7', databases: [{name: shop}]}",
+        "databases are of Postgres",
+    ),
+    (
+        "{engine: Postgres, version: '17', replicas: 2, databases: [{name: shop}]}",
+        "not there yet with several replicas",
+    ),
+    (
+        "{engine: Postgres, version: '17', databases: [{name: web-shop}]}",
+        "like 'analytics'",
+    ),
+    (
+        "{engine: Postgres, version: '17', databases: [{name: template1}]}",
+        "the server's own",
+    ),
+    (
+        "{engine: Postgres, version: '17', databases: [{name: app, owner: web}]}",
+        "always there",
+    ),
+    (
+        "{engine: Postgres, version: '17', databases: [{name: shop, owner: app_2}]}",
+        "second user",
+    ),
+    (
+        "{engine: Postgres, version: '17', databases: [{name: pg_shop}]}",
+        "a user of its own",
+    ),
+    (
+        "{engine: Postgres, version: '17', databases: [{name: shop, extensions: [PostGIS]}]}",
+        "CREATE EXTENSION",
+    ),
+    (
         "{engine: Postgres, version: '17', updates: {timeZone: Europe/Berlin}}",
         "updates must say when",
     ),
