@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
     match marker::decide(&found, &state, &options.version)? {
         Decision::Start => {
             println!("trackbed: starts on the data that are there");
-            forget_process(&folder)?;
+            forget_process(options, &folder)?;
         }
         Decision::Initialise => {
             println!("trackbed: the volume is empty, makes a new database");
@@ -172,17 +172,21 @@ fn reload(server: Option<u32>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what a server that was killed left: the number of its process, which another process of
-/// this pod may have by now. Postgres would take that for a server and not start. That there is none
-/// the volume's lock has shown.
-fn forget_process(folder: &Path) -> Result<(), Error> {
-    let path = folder.join("postmaster.pid");
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::io(format!("removing {}", path.display()), error))
+/// Removes what a server that was killed left: the number of its process, beside its data and beside
+/// its socket, which outlives a container. Another process may have it by now, a probe for one, and
+/// Postgres would take that for a server and not start. That there is none the volume's lock has
+/// shown.
+fn forget_process(options: &Options, folder: &Path) -> Result<(), Error> {
+    let lock = format!(".s.PGSQL.{}.lock", port(options));
+    for path in [folder.join("postmaster.pid"), options.run.join(lock)] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io(format!("removing {}", path.display()), error));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn initialise(options: &Options, folder: &Path, identity: &str) -> Result<(), Error> {
@@ -347,4 +351,31 @@ pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
         .env("PGCONNECT_TIMEOUT", "3")
         .args(["--command", "select 1"]);
     process::check(&mut command).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_killed_leaves_no_number() {
+        let (folder, run) = (tempfile::tempdir(), tempfile::tempdir());
+        let (folder, run) = (folder.expect("a folder"), run.expect("a folder"));
+        let options = Options {
+            run: run.path().to_owned(),
+            ..Options::test()
+        };
+        let left = [
+            folder.path().join("postmaster.pid"),
+            run.path().join(format!(".s.PGSQL.{}.lock", port(&options))),
+        ];
+        for path in &left {
+            fs::write(path, "8\n").expect("it is written");
+        }
+        let kept = folder.path().join("PG_VERSION");
+        fs::write(&kept, "17\n").expect("it is written");
+        forget_process(&options, folder.path()).expect("they go");
+        assert!(left.iter().all(|path| !path.exists()) && kept.exists());
+        forget_process(&options, folder.path()).expect("there is nothing to do");
+    }
 }

@@ -4,10 +4,11 @@ use suite::{Cluster, eventually};
 
 const NAMESPACE: &str = "killed-at-once-production";
 
-/// Kills the server, and has what it left name each of the first processes of the next container.
+/// Kills the server, and has what it left, beside its data and beside its socket, name each of the
+/// first processes of the next container.
 const KILL: &str = r#"set -e
 server=$(head -1 /data/pgdata/postmaster.pid)
-sed -i "1s/.*/$0/" /data/pgdata/postmaster.pid
+sed -i "1s/.*/$0/" /data/pgdata/postmaster.pid /run/trackbed/.s.PGSQL.5432.lock
 kill -9 "$server""#;
 
 #[test]
