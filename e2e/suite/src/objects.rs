@@ -82,13 +82,17 @@ async fn connect(
     Ok((client, kinds))
 }
 
-/// A connection that was kept may have ended with the server that it was to: the next one is new.
+/// A connection that was kept may have ended with the server that it was to, and a pod that is
+/// replaced is not there for a moment: both are looked at again for half a minute.
 fn answered<T>(read: impl FnMut() -> kube::Result<T>) -> kube::Result<T> {
     let every = ConstantBuilder::default()
         .with_delay(Duration::from_millis(500))
-        .with_max_times(5);
-    let is_broken = |error: &kube::Error| !matches!(error, kube::Error::Api(_));
-    read.retry(every).when(is_broken).call()
+        .with_max_times(60);
+    let passes = |error: &kube::Error| match error {
+        kube::Error::Api(status) => status.is_not_found(),
+        _ => true,
+    };
+    read.retry(every).when(passes).call()
 }
 
 fn value(object: &DynamicObject) -> Value {
@@ -104,7 +108,7 @@ impl Cluster {
     /// An object as it is.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If it is not there, nor will be soon.
     #[track_caller]
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
         let reader = self.reader();
