@@ -158,6 +158,7 @@ fn builds_that_take_too_much() {
     let says = ["more than build.diskLimit", "administrators"];
     let expected = Failure {
         exit: build["status"]["failure"]["exitCode"].as_i64(),
+        log: None,
         ..step("DiskFull", &says)
     };
     cluster.fails(&namespace, "fill", 60, &expected);
