@@ -40,11 +40,6 @@ impl ListedDatabase {
     pub fn owner(&self) -> &str {
         self.owner.as_deref().unwrap_or(&self.name)
     }
-
-    /// Whether it is the one that is always there.
-    pub fn is_main(&self) -> bool {
-        self.name.as_str() == MAIN
-    }
 }
 
 impl DatabaseSpec {

@@ -172,48 +172,19 @@ impl Error {
 
     /// The same, with the name of the database whose part of a backup it is about.
     #[must_use = "it is another error"]
-    pub fn of(self, database: &str) -> Self {
-        let of = |name: String| format!("{name} of the database {database}");
-        match self {
-            Self::Missing { name, what } => Self::Missing {
-                name: of(name),
-                what,
-            },
-            Self::Foreign { name, found } => Self::Foreign {
-                name: of(name),
-                found,
-            },
-            Self::Truncated {
-                name,
-                expected,
-                found,
-            } => Self::Truncated {
-                name: of(name),
-                expected,
-                found,
-            },
-            Self::Tampered { name, why } => Self::Tampered {
-                name: of(name),
-                why,
-            },
-            Self::Sealed { name, recipient } => Self::Sealed {
-                name: of(name),
-                recipient,
-            },
-            Self::WrongKey { name, recipient } => Self::WrongKey {
-                name: of(name),
-                recipient,
-            },
-            Self::Unreadable { name, why } => Self::Unreadable {
-                name: of(name),
-                why,
-            },
-            Self::UnknownFormat { name, found } => Self::UnknownFormat {
-                name: of(name),
-                found,
-            },
-            other => other,
+    pub fn of(mut self, database: &str) -> Self {
+        if let Self::Missing { name, .. }
+        | Self::Foreign { name, .. }
+        | Self::Truncated { name, .. }
+        | Self::Tampered { name, .. }
+        | Self::Sealed { name, .. }
+        | Self::WrongKey { name, .. }
+        | Self::Unreadable { name, .. }
+        | Self::UnknownFormat { name, .. } = &mut self
+        {
+            *name += &format!(" of the database {database}");
         }
+        self
     }
 
     /// That the data of a backup are not those that were written.

@@ -151,23 +151,12 @@ impl Error {
     }
 
     /// The same, with the name of the database that it is about.
-    pub(crate) fn of(self, database: &str) -> Self {
-        let named = |name: String| format!("{name} of the database {database}");
+    pub(crate) fn of(mut self, database: &str) -> Self {
+        if let Self::Differs { name, .. } | Self::Unextended { name, .. } = &mut self {
+            *name += &format!(" of the database {database}");
+        }
         match self {
             Self::Backup(error) => Self::Backup(error.of(database)),
-            Self::Differs { name, how } => Self::Differs {
-                name: named(name),
-                how,
-            },
-            Self::Unextended {
-                name,
-                extension,
-                why,
-            } => Self::Unextended {
-                name: named(name),
-                extension,
-                why,
-            },
             other => other,
         }
     }

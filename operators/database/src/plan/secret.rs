@@ -7,7 +7,9 @@ use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::{Deserialize, Serialize};
-use trackbed_api::{database::Engine, labels, names, reason::Reason, tls::TlsMode};
+use trackbed_api::{
+    database::Engine, databases::MAIN, labels, names, reason::Reason, tls::TlsMode,
+};
 use trackbed_kit::{Health, meta};
 
 use super::{
@@ -22,8 +24,6 @@ const INITIALISED: &str = "trackbed.dev/initialised";
 const SSL_MODE: &str = "sslmode";
 /// What the address of a Redis or Valkey begins with that encrypts.
 const REDISS: &str = "rediss://";
-/// User and database of the application.
-const APPLICATION: &str = "app";
 
 /// A user and its password.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ pub(super) fn value(secret: &Secret, key: &str) -> Option<String> {
 pub fn current(seen: &Seen) -> Login {
     let live = |key: &str| value(seen.secret.as_ref()?, key);
     Login {
-        username: live("username").unwrap_or_else(|| APPLICATION.to_owned()),
+        username: live("username").unwrap_or_else(|| MAIN.to_owned()),
         password: live("password").unwrap_or_else(|| seen.fresh.password.clone()),
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn database(place: &Place<'_>, seen: &Seen) -> String {
         .as_ref()
         .and_then(|secret| value(secret, "database"));
     live.unwrap_or_else(|| match place.object.spec.engine {
-        Engine::Postgres => APPLICATION.to_owned(),
+        Engine::Postgres => MAIN.to_owned(),
         Engine::Redis | Engine::Valkey => "0".to_owned(),
     })
 }

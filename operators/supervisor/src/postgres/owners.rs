@@ -53,16 +53,16 @@ pub(super) fn extension(name: &str) -> String {
     )
 }
 
-/// Everything about owners and their databases. What belongs to others stays as it is. `there` is what
-/// there was before: whatever is in no list has an owner who is not let in.
+/// Everything about owners and their databases. What belongs to others, whom somebody made by hand,
+/// stays as it is; those whom a backup brought are not let in since then. `there` is what there was
+/// before.
 pub(super) fn sql(
     main: &str,
     listed: &Listed,
     there: &[There],
     differing: &[(String, String)],
 ) -> String {
-    let mut sql = format!("{QUIET}{}", closed(main));
-    let known = |name: &str| listed.owners.iter().any(|it| it.name == name);
+    let mut sql = QUIET.to_owned();
     let others = there
         .iter()
         .filter(|it| it.name != main && it.owner != main && !it.superuser);
@@ -76,19 +76,16 @@ pub(super) fn sql(
             sql += &users(&owner.name, &owner.logins());
         }
     }
-    for other in others.clone().filter(|it| !known(&it.owner)) {
-        sql += &shut(&other.owner);
-    }
     let mine = |name: &str| !differing.iter().any(|(it, _)| it == name);
     let further = listed.databases.iter().filter(|it| it.name != main);
-    for database in further.clone().filter(|it| mine(&it.name)) {
+    let mut further = further.peekable();
+    // Alone it has nobody of ours to keep out.
+    if further.peek().is_some() {
+        sql += &closed(main);
+    }
+    for database in further.filter(|it| mine(&it.name)) {
         sql += &missing_database(&database.name, &database.owner, APART);
         sql += &closed(&database.name);
-    }
-    for other in others.clone() {
-        if !further.clone().any(|it| it.name == other.name) {
-            sql += &closed(&other.name);
-        }
     }
     sql += &backup(listed, others);
     sql
@@ -208,7 +205,6 @@ mod tests {
         expect![[r#"
             set log_statement = 'none';
             set log_min_error_statement = 'panic';
-            revoke connect, temporary on database "app" from public;
             select E'create role "web"' where not exists (select from pg_roles where rolname = E'web') \gexec
             select E'create role "web_2"' where not exists (select from pg_roles where rolname = E'web_2') \gexec
             alter role "web_2" with login nosuperuser nocreatedb nocreaterole password E'two';
@@ -217,12 +213,10 @@ mod tests {
             alter role "web" with login nosuperuser nocreatedb nocreaterole password E'one';
             select E'alter role "gone_2" nologin' where exists (select from pg_roles where rolname = E'gone_2' and rolcanlogin) \gexec
             select E'alter role "gone" nologin' where exists (select from pg_roles where rolname = E'gone' and rolcanlogin) \gexec
-            select E'alter role "unlisted" nologin' where exists (select from pg_roles where rolname = E'unlisted' and rolcanlogin) \gexec
-            select E'alter role "somebody" nologin' where exists (select from pg_roles where rolname = E'somebody' and rolcanlogin) \gexec
+            revoke connect, temporary on database "app" from public;
             select E'create database "shop" owner "web" template template0' where not exists (select from pg_database where datname = E'shop') \gexec
             alter database "shop" owner to "web";
             revoke connect, temporary on database "shop" from public;
-            revoke connect, temporary on database "old" from public;
             select E'create role "trackbed_backup"' where not exists (select from pg_roles where rolname = E'trackbed_backup') \gexec
             alter role "trackbed_backup" with login nosuperuser nocreatedb nocreaterole password E'three';
             grant "somebody" to "trackbed_backup";
