@@ -126,9 +126,13 @@ fn a_build_survives_a_power_cut() {
         writes
     });
     let doomed = doomed(&cluster);
-    let killed = Command::new("kill").arg("-KILL").args(&doomed).status();
-    // Some of them end before their turn, by the others' death.
-    assert!(killed.is_ok(), "kill {doomed:?}");
+    // A signal goes to one after another. So that none lives to see another's death, all stop before
+    // the first of them dies.
+    for signal in ["-STOP", "-KILL"] {
+        let sent = Command::new("kill").arg(signal).args(&doomed).status();
+        // Some of them end by themselves meanwhile.
+        assert!(sent.is_ok(), "kill {signal} {doomed:?}");
+    }
     eventually(180, || {
         let build = cluster.get("build", &namespace, "cut");
         match build["status"]["attempts"].as_i64() {
