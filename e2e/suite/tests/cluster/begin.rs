@@ -87,6 +87,5 @@ fn a_database_begins_with_its_sql_once() {
         Ok("0")
     );
     cluster.run(&["delete", "pod", "db-0", "-n", NAMESPACE], "");
-    cluster.ready("database", NAMESPACE, "db", 180);
-    assert_eq!(rows().as_deref(), Ok("1|it's \\! here|app"));
+    assert_eq!(eventually(180, rows), "1|it's \\! here|app");
 }

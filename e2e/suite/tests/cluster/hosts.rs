@@ -157,7 +157,7 @@ fn an_issuer_that_fails_is_named_until_it_is_mended() {
     );
     let mended = r#"{"spec":{"tls":{"issuer":"cluster-ca"}}}"#;
     patch(&cluster, &["projects.trackbed.dev", "tls-fails"], mended);
-    cluster.ready("service", &namespace, "web", 120);
+    cluster.wait("service", &namespace, "web", "condition=Ready", 120);
     let host = cluster.host("web", "tls-fails");
     secure(&cluster, &host);
 
@@ -192,7 +192,8 @@ fn the_second_who_asks_for_a_host_is_refused_until_the_first_gives_it_up() {
     cluster.answers(host, "/passwd", 60, |answer| answer.status == 200);
 
     service(&cluster, &first, "");
-    cluster.ready("service", &second, "web", 60);
+    // It is refused until that is seen.
+    cluster.wait("service", &second, "web", "condition=Ready", 60);
     cluster.answers("api.claimed.example.org", "/passwd", 60, |answer| {
         answer.status == 200
     });

@@ -64,8 +64,11 @@ fn clients_without_http_reach_a_port_that_is_exposed() {
     let patch = ["patch", "services", &balanced[0], "-n", &namespace];
     let how = ["--subresource=status", "--type=merge", "-p", given];
     cluster.run(&[&patch[..], &how].concat(), "");
+    eventually(60, || match status()["hosts"][0] == "192.0.2.7" {
+        true => Ok(()),
+        false => Err(status().to_string()),
+    });
     cluster.ready("service", &namespace, "echo", 60);
-    assert_eq!(status()["hosts"][0], "192.0.2.7");
     assert_eq!(status()["port"], 7777);
 
     service(&cluster, &namespace, "");
