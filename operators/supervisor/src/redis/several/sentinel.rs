@@ -73,8 +73,12 @@ async fn watches(engine: Engine, options: &Options, folder: &Path) -> Result<u8,
         _ = terminate.recv() => return Ok(0),
     }
     let mut learnt = None;
+    let mut before: Option<Servers> = None;
     loop {
         let servers = Servers::read(options)?;
+        if let Some(before) = &before {
+            tell(before, &servers);
+        }
         let text = fs::read_to_string(&path).unwrap_or_default();
         let known = settings::Known::read(&text, &servers, learnt.take());
         let watches = known.is_some();
@@ -88,6 +92,7 @@ async fn watches(engine: Engine, options: &Options, folder: &Path) -> Result<u8,
             () = ends(&mut terminate) => Stop::Asked,
             primary = news(options, &servers, watches) => Stop::Tell(primary),
         };
+        before = Some(servers);
         match stop {
             Stop::Ended(ended) => {
                 let ended = ended.map_err(|e| Error::io("waiting for the Sentinel", e))?;
@@ -127,6 +132,16 @@ async fn ends(terminate: &mut unix::Signal) {
     let _late = timeout(STAYS, gone).await;
 }
 
+/// Says with what else it starts: more may have changed until it had ended than it was stopped for.
+fn tell(before: &Servers, servers: &Servers) {
+    if servers.all != before.all {
+        println!("trackbed: there are {} servers now", servers.all.len());
+    }
+    if servers.tls != before.tls {
+        println!("trackbed: the certificate changed, the Sentinel starts anew");
+    }
+}
+
 /// Waits for something that the Sentinel is to be told: another number of servers, another password
 /// or certificate, which it only reads when it starts, or who is the primary, if it does not know.
 async fn news(options: &Options, before: &Servers, watches: bool) -> Option<Primary> {
@@ -138,10 +153,6 @@ async fn news(options: &Options, before: &Servers, watches: bool) -> Option<Prim
             continue;
         };
         if servers != *before {
-            match servers.tls == before.tls {
-                true => println!("trackbed: there are {} servers now", servers.all.len()),
-                false => println!("trackbed: the certificate changed, the Sentinel starts anew"),
-            }
             return None;
         }
         if watches {
