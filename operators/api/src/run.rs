@@ -78,6 +78,14 @@ impl Default for RunSpec {
 }
 
 impl RunSpec {
+    /// How many pods there can be of it, if so many are wanted: a volume belongs to one.
+    pub fn pods(&self, wanted: i32) -> i32 {
+        match self.volumes.is_empty() {
+            true => wanted,
+            false => wanted.min(1),
+        }
+    }
+
     /// The Databases whose credentials the application gets, some of them perhaps several times.
     pub fn databases(&self) -> impl Iterator<Item = &Label> {
         let references = self.env.iter().filter_map(|variable| {

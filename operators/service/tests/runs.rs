@@ -5,7 +5,9 @@ use std::{fmt::Write, sync::Arc};
 
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
-use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job};
+use k8s_openapi::api::{
+    apps::v1 as appsv1, autoscaling::v2::HorizontalPodAutoscaler, batch::v1::Job,
+};
 use serde::Deserialize;
 use trackbed_api::{Deployment, Service};
 use trackbed_kit::Config;
@@ -21,6 +23,8 @@ struct Case {
     releases: Vec<Deployment>,
     #[serde(default)]
     runs: Vec<Job>,
+    #[serde(default)]
+    workload: Option<appsv1::Deployment>,
     #[serde(default)]
     scaler: Option<HorizontalPodAutoscaler>,
 }
@@ -56,6 +60,7 @@ fn check(yaml: &str, expected: &Expect) {
         }),
         releases: case.releases.into_iter().map(Arc::new).collect(),
         runs: case.runs.into_iter().map(Arc::new).collect(),
+        workload: case.workload.map(Arc::new),
         scaler: case.scaler.map(Arc::new),
         look: Look::Unknown,
         ..Seen::default()
@@ -157,24 +162,26 @@ fn what_the_autoscaler_says_of_itself() {
             "scale: {replicas: 1, max: 4}",
         );
         case("", "").replace(cron, scale)
-            + &format!("scaler: {{status: {{conditions: [{conditions}]}}}}\n")
+            + &format!(
+                "workload: {{status: {{availableReplicas: 1}}}}\nscaler: {{status: {{conditions: [{conditions}]}}}}\n"
+            )
     };
     check(
         &scaled(""),
         &expect![[r#"
-        Available Some(false) NoPods: 0 of 1 pods are available
-        ScalingActive None Unknown: the autoscaler has not looked at the load yet
-        Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
-    "#]],
+            Available Some(true) Ready: 1 of 1 pods are available
+            ScalingActive None Unknown: the autoscaler has not looked at the load yet
+            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 1 of 1 pods
+        "#]],
     );
     check(
         &scaled(
             "{type: AbleToScale, status: 'True'}, {type: ScalingActive, status: 'True', reason: ValidMetricFound}",
         ),
         &expect![[r#"
-            Available Some(false) NoPods: 0 of 1 pods are available
+            Available Some(true) Ready: 1 of 1 pods are available
             ScalingActive Some(true) ScalingActive: between 1 and 4 pods, as the load asks for
-            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
+            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 1 of 1 pods
         "#]],
     );
     check(
@@ -182,9 +189,9 @@ fn what_the_autoscaler_says_of_itself() {
             "{type: ScalingActive, status: 'False', reason: FailedGetResourceMetric, message: no metrics known}",
         ),
         &expect![[r#"
-            Available Some(false) NoPods: 0 of 1 pods are available
+            Available Some(true) Ready: 1 of 1 pods are available
             ScalingActive Some(false) FailedGetResourceMetric: no metrics known
-            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 0 of 1 pods
+            Ready True: Deployment web-1 serves image ghcr.io/acme/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 with 1 of 1 pods
         "#]],
     );
 }

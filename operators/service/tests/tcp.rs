@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as corev1;
+use k8s_openapi::api::{apps::v1 as appsv1, core::v1 as corev1};
 use trackbed_api::{Deployment, Service};
 use trackbed_kit::Config;
 use trackbed_service::{
@@ -24,6 +24,9 @@ fn check(tcp: &str, live: Option<&str>, expected: &Expect) {
         "metadata: {{name: web-1, namespace: shop-production}}\nspec: {{service: web, sequence: 1, image: '{image}', run: {{}}}}\nstatus: {{phase: Active}}\n"
     ))
     .expect("a release");
+    let workload: appsv1::Deployment =
+        serde_saphyr::from_str("metadata: {name: web}\nstatus: {availableReplicas: 1}\n")
+            .expect("a workload");
     let live = live.map(|live| -> corev1::Service {
         serde_saphyr::from_str(live).expect("a Service of Kubernetes' own")
     });
@@ -34,6 +37,7 @@ fn check(tcp: &str, live: Option<&str>, expected: &Expect) {
             environment: "production".to_owned(),
         }),
         releases: vec![Arc::new(release)],
+        workload: Some(Arc::new(workload)),
         tcp: live.map(Arc::new),
         look: Look::Unknown,
         ..Seen::default()
@@ -53,9 +57,9 @@ fn a_node_port_is_named() {
         "{type: NodePort}",
         Some(live),
         &expect![[r#"
-        {"port":31234}
-        True Ready: Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 0 of 1 pods
-    "#]],
+            {"port":31234}
+            True Ready: Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 1 of 1 pods
+        "#]],
     );
 }
 
@@ -65,18 +69,18 @@ fn a_load_balancer_is_waited_for_and_named() {
         "{}",
         None,
         &expect![[r#"
-        null
-        False AddressPending: the cluster has not given it an address for expose.tcp: it needs load balancers, or set expose.tcp.type: NodePort; Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 0 of 1 pods
-    "#]],
+            null
+            False AddressPending: the cluster has not given it an address for expose.tcp: it needs load balancers, or set expose.tcp.type: NodePort; Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 1 of 1 pods
+        "#]],
     );
     let live = "spec: {type: LoadBalancer, ports: [{port: 5000, nodePort: 31234}]}\n";
     check(
         "{port: 5000}",
         Some(live),
         &expect![[r#"
-        null
-        False AddressPending: the cluster has not given it an address for expose.tcp: it needs load balancers, or set expose.tcp.type: NodePort; Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 0 of 1 pods
-    "#]],
+            null
+            False AddressPending: the cluster has not given it an address for expose.tcp: it needs load balancers, or set expose.tcp.type: NodePort; Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 1 of 1 pods
+        "#]],
     );
     let status = "status: {loadBalancer: {ingress: [{ip: 192.0.2.7}, {hostname: lb.example.com, ip: 192.0.2.8}]}}\n";
     let live = format!("{live}{status}");
@@ -84,16 +88,16 @@ fn a_load_balancer_is_waited_for_and_named() {
         "{port: 5000}",
         Some(&live),
         &expect![[r#"
-        {"hosts":["192.0.2.7","lb.example.com"],"port":5000}
-        True Ready: Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 0 of 1 pods
-    "#]],
+            {"hosts":["192.0.2.7","lb.example.com"],"port":5000}
+            True Ready: Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 1 of 1 pods
+        "#]],
     );
     check(
         "{type: NodePort}",
         Some(&live),
         &expect![[r#"
-        null
-        False AddressPending: the cluster has not given it an address for expose.tcp: it needs load balancers, or set expose.tcp.type: NodePort; Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 0 of 1 pods
-    "#]],
+            null
+            False AddressPending: the cluster has not given it an address for expose.tcp: it needs load balancers, or set expose.tcp.type: NodePort; Deployment web-1 serves image ghcr.io/acme/web@sha256:0 with 1 of 1 pods
+        "#]],
     );
 }

@@ -27,11 +27,7 @@ pub fn replicas(object: &Deployment, service: Option<&Service>) -> i32 {
         Some(service) => service.spec.scale.wanted(),
         None => Scale::default().replicas,
     };
-    match object.spec.run.volumes.is_empty() {
-        true => wanted,
-        // A volume belongs to one pod.
-        false => wanted.min(1),
-    }
+    object.spec.run.pods(wanted)
 }
 
 /// One release and what surrounds it.

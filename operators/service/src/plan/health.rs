@@ -179,16 +179,20 @@ fn release(view: &View<'_>, release: &Deployment) -> Health {
         DeploymentPhase::Active if ready.is_none_or(|ready| ready.status == "True") => {
             let of = release.spec.commit.as_deref();
             let of = what(of, Some(&release.spec.image));
-            let (available, wanted) = pods(view);
             if let Some(cron) = &view.object.spec.cron {
                 return Health::Ready(format!(
                     "Deployment {name} runs {of} at '{}' ({})",
                     cron.schedule, cron.time_zone
                 ));
             }
-            Health::Ready(format!(
-                "Deployment {name} serves {of} with {available} of {wanted} pods"
-            ))
+            let (available, wanted) = pods(view);
+            let message =
+                format!("Deployment {name} serves {of} with {available} of {wanted} pods");
+            // What the release says may be of before another number was asked for.
+            match available < wanted {
+                true => Health::Progressing(message),
+                false => Health::Ready(message),
+            }
         }
         DeploymentPhase::Failed | DeploymentPhase::RolledBack => {
             let (reason, message) = match &status.failure {
@@ -356,7 +360,8 @@ fn pods(view: &View<'_>) -> (i32, i32) {
     } else {
         view.object.spec.scale.wanted()
     };
-    (available.unwrap_or(0), wanted)
+    let serving = view.active().map(|it| it.spec.run.pods(wanted));
+    (available.unwrap_or(0), serving.unwrap_or(wanted))
 }
 
 /// A commit or image, as short as people write it.

@@ -254,3 +254,25 @@ fn what_is_promoted_is_released_with_its_commit() {
     assert_eq!(release.commit.as_deref(), Some(COMMIT));
     assert_eq!((release.sequence, release.build), (4, None));
 }
+
+/// While it was suspended the release was well with none, and says so until it is looked at again.
+#[test]
+fn a_service_is_ready_with_all_its_pods() {
+    let case = taken(1, COMMIT, "    scale: {replicas: 2}\n")
+        + "releases:\n"
+        + &release(1, 1, COMMIT, "phase: Active");
+    check(
+        &case,
+        found(COMMIT),
+        &expect![[r#"
+        source: 1 3f2c8a1d5b7e9f0a1b2c3d4e5f60718293a4b5c6
+        active: web-1
+        Ready=False Progressing: Deployment web-1 serves commit 3f2c8a1 with 1 of 2 pods
+        Reconciling=True Progressing: Deployment web-1 serves commit 3f2c8a1 with 1 of 2 pods
+        SourceReady=True Ready: found commit 3f2c8a1 at refs/heads/main
+        BuildSucceeded=Unknown Progressing: no Build yet
+        Available=True Ready: 1 of 2 pods are available
+        HostsReady=True Ready: has web-shop.apps.example.com
+    "#]],
+    );
+}
