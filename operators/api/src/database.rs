@@ -55,7 +55,6 @@ use crate::{
     validation = Rule::new("!has(self.archive) || (self.engine == 'Postgres' && self.replicas > 1)").message("archive is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or use backup"),
     validation = Rule::new("!has(self.restore) || !has(self.restore.time) || (self.engine == 'Postgres' && self.replicas > 1)").message("restore.time is of Postgres, and done by CloudNativePG: write replicas: 2 or more, or restore a backup"),
     validation = Rule::new("!has(self.databases) || size(self.databases) == 0 || self.engine == 'Postgres'").message("databases are of Postgres: remove them; those of Redis and Valkey have numbers and are there already"),
-    validation = Rule::new("!has(self.databases) || size(self.databases) == 0 || self.replicas == 1").message("databases is not there yet with several replicas: remove it and create a Database for each, or write replicas: 1"),
     validation = Rule::new("!has(self.init) || self.engine == 'Postgres'").message("init is SQL: remove it, the other engines begin empty"),
     validation = Rule::new("!has(self.init) || !has(self.restore)").message("init is for a Database that begins empty: remove it, or restore"),
     validation = Rule::new("!has(self.init) || has(oldSelf.init)").message("init says what a new Database begins with: create another Database with it"),

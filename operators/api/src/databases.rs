@@ -17,7 +17,7 @@ pub const MAIN: &str = "app";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.name != 'app' || !has(self.owner)").message("app is the database that is always there, and its owner is app: remove owner"),
-    validation = Rule::new("self.name == 'app' || [has(self.owner) ? self.owner : self.name].all(it, !(it in ['app', 'postgres', 'public', 'none', 'streaming_replica', 'cnpg_pooler_pgbouncer']) && !it.startsWith('pg_') && !it.startsWith('trackbed_') && !it.endsWith('_2'))").message("owner must be a user of its own: none of app, postgres, public and none, nor a name that begins with pg_ or trackbed_, or ends with _2, which is what an owner's second user is called. Without owner it is the database's name"),
+    validation = Rule::new("self.name == 'app' || [has(self.owner) ? self.owner : self.name].all(it, !(it in ['app', 'postgres', 'public', 'none', 'streaming_replica', 'cnpg_pooler_pgbouncer', 'cnpg_metrics_exporter']) && !it.startsWith('pg_') && !it.startsWith('trackbed_') && !it.endsWith('_2'))").message("owner must be a user of its own: none of app, postgres, public and none, nor a name that begins with pg_ or trackbed_, or ends with _2, which is what an owner's second user is called. Without owner it is the database's name"),
     validation = Rule::new("(has(self.owner) ? self.owner : self.name) == (has(oldSelf.owner) ? oldSelf.owner : oldSelf.name)").message("owner cannot be changed: everything in the database belongs to that user. List another database, and move the data")
 )]
 pub struct ListedDatabase {

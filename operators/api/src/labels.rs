@@ -40,6 +40,8 @@ pub mod role {
     pub const RESTORE: &str = "restore";
     /// Runs the SQL that several servers begin with.
     pub const BEGIN: &str = "begin";
+    /// Makes the databases that are listed, and their owners, in one of several servers.
+    pub const DATABASES: &str = "databases";
     /// Looks for a newer image of a database server.
     pub const UPDATE: &str = "update";
 }

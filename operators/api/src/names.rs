@@ -110,6 +110,16 @@ pub fn begin(database: &str, asked: &str) -> String {
     format!("{database}-begin-{}", &hash(asked.as_bytes())[..8])
 }
 
+/// The Job that makes the databases of a list with this checksum, and the users of their owners.
+pub fn databases(database: &str, list: &str) -> String {
+    format!("{database}-databases-{}", &list[..8])
+}
+
+/// The Secret with the super-user of several servers, as CloudNativePG calls it.
+pub fn superuser(database: &str) -> String {
+    format!("{database}-superuser")
+}
+
 /// The claim of a Service's volume.
 pub fn volume_claim(service: &str, volume: &str) -> String {
     format!("{service}-vol-{volume}")

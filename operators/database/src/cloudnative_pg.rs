@@ -47,7 +47,7 @@ pub struct ClusterSpec {
     /// The same of the group.
     #[serde(rename = "postgresGID")]
     pub postgres_gid: i64,
-    /// Whether `postgres` has a password.
+    /// Whether `postgres` has a password, which is in a Secret as long as it has one.
     pub enable_superuser_access: bool,
     /// How long a server waits for clients to leave before it has them leave, in seconds.
     pub smart_shutdown_timeout: i32,
@@ -293,6 +293,8 @@ pub struct ClusterStatus {
     pub phase_reason: String,
     /// How users are.
     pub managed_roles_status: RolesStatus,
+    /// Which Secrets were seen.
+    pub secrets_resource_version: SecretsVersion,
     /// Ready and others.
     pub conditions: Vec<Condition>,
 }
@@ -303,6 +305,14 @@ pub struct ClusterStatus {
 pub struct RolesStatus {
     /// What the servers know, by the user's name.
     pub password_status: BTreeMap<String, Password>,
+}
+
+/// Versions of Secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecretsVersion {
+    /// Of that with the super-user's password, if there is one.
+    pub superuser_secret_version: String,
 }
 
 /// The password that the servers know of a user.

@@ -100,7 +100,7 @@ pub struct Backups {
     pub claim: Option<Arc<PersistentVolumeClaim>>,
     /// What takes those of the schedule.
     pub scheduled: Option<Arc<CronJob>>,
-    /// The Jobs that take and restore them, and those that look for images.
+    /// The Jobs that take and restore them, those that make databases, and those that look for images.
     pub jobs: Vec<Arc<Job>>,
     /// Their pods.
     pub pods: Vec<Arc<Pod>>,
@@ -351,13 +351,14 @@ fn backups(stores: &Stores, object: &Database, namespace: &str, name: &str) -> B
     }
 }
 
-/// Whether something takes or restores a backup of this Database, or looks for its image.
+/// Whether something takes or restores a backup of this Database, makes databases in its servers, or
+/// looks for its image.
 fn is_of<K: kube::Resource>(object: &K, database: &str) -> bool {
     let found = meta::label(object, labels::ROLE);
     meta::label(object, labels::DATABASE) == Some(database)
         && matches!(
             found,
-            Some(role::BACKUP | role::RESTORE | role::BEGIN | role::UPDATE)
+            Some(role::BACKUP | role::RESTORE | role::BEGIN | role::DATABASES | role::UPDATE)
         )
 }
 

@@ -28,6 +28,7 @@ pub(crate) mod sentinels;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub(crate) mod settle;
 pub mod storage;
 pub mod tls;
 pub mod update;
@@ -96,7 +97,7 @@ pub struct Children {
     pub headless: Option<Service>,
     /// Who may connect.
     pub policy: NetworkPolicy,
-    /// About what restores the backup that it begins with.
+    /// About what restores the backup that it begins with, or does something else in its servers.
     pub restore: restore::Act,
     /// The server. `None`: it stays as it is.
     pub set: Option<StatefulSet>,

@@ -213,12 +213,12 @@ fn loaded(manifest: &Manifest, parts: &[Manifest]) -> Loaded {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
 
-    pub(super) fn manifest(name: &str) -> Manifest {
+    pub(crate) fn manifest(name: &str) -> Manifest {
         Manifest {
             format: trackbed_backup::FORMAT,
             name: name.to_owned(),

@@ -118,16 +118,6 @@ pub enum Error {
         /// In the server's words.
         why: String,
     },
-    /// A backup has more databases than what it was to be restored into can take.
-    #[error(
-        "the backup {name} has further databases ({databases}), which several servers do not have yet: nothing was written. Restore it into a Database with replicas: 1"
-    )]
-    Further {
-        /// Of the backup.
-        name: String,
-        /// Their names.
-        databases: String,
-    },
     /// Something about a backup or its destination.
     #[error(transparent)]
     Backup(#[from] trackbed_backup::Error),
@@ -172,7 +162,6 @@ impl Error {
             | Self::MajorVersionMismatch { .. }
             | Self::Unsuited { .. }
             | Self::OtherVersion { .. }
-            | Self::Further { .. }
             | Self::Differs { .. } => true,
             Self::Backup(error) => !matches!(
                 error,
@@ -200,9 +189,7 @@ impl Error {
             Self::Certificate(_) => "SecretInvalid",
             Self::Credential(_) => "CredentialsMissing",
             Self::Init(_) => "InitFailed",
-            Self::DataPresent(_) | Self::Further { .. } | Self::Unextended { .. } => {
-                "RestoreFailed"
-            }
+            Self::DataPresent(_) | Self::Unextended { .. } => "RestoreFailed",
             Self::Unsuited { .. } => "BackupUnreadable",
             Self::OtherVersion { .. } => "UpdateFailed",
             Self::Differs { .. } => "BackupTampered",

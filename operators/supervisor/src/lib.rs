@@ -120,6 +120,19 @@ pub enum Cli {
         #[command(flatten)]
         options: Options,
     },
+    /// Make the databases of a list, and their owners, in a server that runs
+    #[command(disable_version_flag = true)]
+    Databases {
+        /// Name of the Postgres server in the network, which is asked as its super-user
+        #[arg(long, value_name = "HOST")]
+        into: String,
+        /// Checksum of the file with the list: no other one is taken
+        #[arg(long, value_name = "SHA256")]
+        list: String,
+        /// Where things are
+        #[command(flatten)]
+        options: Options,
+    },
     /// Say which version of the server this image has
     #[command(disable_version_flag = true)]
     Look {
@@ -176,6 +189,10 @@ pub struct Options {
     /// The files username and password of the user in reserve, if there is one
     #[arg(long, default_value = "/etc/trackbed/standby", value_name = "DIR")]
     pub standby: PathBuf,
+    /// The files username and password of the super-user of a server in the network, while that lets
+    /// it in
+    #[arg(long, default_value = "/etc/trackbed/superuser", value_name = "DIR")]
+    pub superuser: PathBuf,
     /// The files identity and initialised, perhaps backups.json, and the server's settings
     #[arg(long, default_value = "/etc/trackbed/state", value_name = "DIR")]
     pub state: PathBuf,
@@ -247,6 +264,11 @@ pub fn run(command: Cli) -> ExitCode {
             options,
         } => restore(*engine, into.as_deref(), options, at, asked),
         Cli::Begin { into, options } => postgres::begin_at(options, into).map(|()| 0),
+        Cli::Databases {
+            into,
+            list,
+            options,
+        } => postgres::databases_at(options, into, list).map(|it| tell(&it.shortened())),
         Cli::Look { engine, options } => version::look(*engine, options).map(|it| tell(&it)),
         Cli::Probe { engine, options } => probe::run(*engine, options).map(|()| 0),
     };
@@ -351,6 +373,7 @@ impl Options {
             data: "/data".into(),
             credentials: "/credentials".into(),
             standby: "/standby".into(),
+            superuser: "/superuser".into(),
             tls: "/tls".into(),
             init: None,
             state: "/state".into(),

@@ -54,6 +54,14 @@ impl Options {
         text(&snapshot(&self.standby), "peers")
     }
 
+    /// The super-user of a server in the network.
+    ///
+    /// # Errors
+    /// That a file is missing or could not stand in a line of SQL or of a configuration.
+    pub(crate) fn superuser(&self) -> Result<Login, Error> {
+        read(&self.superuser)
+    }
+
     /// One of the mounted credentials.
     ///
     /// # Errors

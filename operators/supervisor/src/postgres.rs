@@ -19,6 +19,7 @@ use std::{
 };
 
 use further::Listed;
+use peer::Peer;
 use rustix::process::{Pid, Signal, kill_process};
 use trackbed_backup::{Destination, Manifest};
 
@@ -47,6 +48,18 @@ const LOAD: &str = "select count(*), current_setting('max_connections') from pg_
 /// That it is not there, or what the server says to it. Then nothing of it stays.
 pub(crate) fn begin_at(options: &Options, host: &str) -> Result<(), Error> {
     process::runtime()?.block_on(begin::at(options, host))
+}
+
+/// Has a server that is somebody else's make the databases of a list, and their owners.
+///
+/// # Errors
+/// That the list is not the one that is meant, or what the server says.
+pub(crate) fn databases_at(
+    options: &Options,
+    host: &str,
+    list: &str,
+) -> Result<databases::Told, Error> {
+    process::runtime()?.block_on(further::at(options, host, list))
 }
 
 /// A program, where the official image has those of a major version.
@@ -311,8 +324,10 @@ async fn introduce(options: &Options, users: &Users, told: &databases::Known) ->
 /// Gives the application's roles their passwords and the database.
 async fn application_users(options: &Options, logins: &[Login]) -> Result<(), Error> {
     let database = options.credential("database")?;
-    psql::submit(options, "postgres", &sql::roles(&database, logins)).await?;
-    psql::submit(options, &database, &sql::ownership(&database, logins)).await
+    let admin = Peer::admin(options);
+    psql::submit(options, &admin, &sql::roles(&database, logins)).await?;
+    let ownership = sql::ownership(&database, logins);
+    psql::submit(options, &admin.at(&database), &ownership).await
 }
 
 async fn further_users(
@@ -321,7 +336,8 @@ async fn further_users(
     told: &databases::Known,
 ) -> Result<(), Error> {
     if let Some(listed) = &users.further {
-        told.set(Some(further::settle(options, listed).await?));
+        let admin = Peer::admin(options);
+        told.set(Some(further::settle(options, &admin, listed).await?));
     }
     Ok(())
 }

@@ -1,22 +1,32 @@
-//! Several databases in one Postgres: each owner has its own and no other, what cannot be is named,
-//! and nothing of them is lost: neither in a backup nor when one is taken out of the list.
+//! Several databases in one Postgres, and in several servers of it: each owner has its own and no
+//! other, what cannot be is named, and nothing of them is lost: neither in a backup nor when one is
+//! taken out of the list.
 
 use suite::{Client, Cluster, builds::condition, eventually};
 
 const NAMESPACE: &str = "databases-production";
+const SEVERAL: &str = "databases-several-production";
 const STATS: &str = "{name: stats, owner: reporting}";
 const BACKUP: &str = ", backup: {request: all, destination: {volume: {size: 256Mi}}}";
 
 fn database(cluster: &Cluster, name: &str, databases: &str, more: &str) {
+    database_in(cluster, NAMESPACE, name, databases, more);
+}
+
+fn database_in(cluster: &Cluster, namespace: &str, name: &str, databases: &str, more: &str) {
     cluster.apply(&format!(
-        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\nspec: {{engine: Postgres, version: \"17\", storage: {{size: 512Mi}}, databases: [{databases}], resources: {{requests: {{cpu: 20m}}}}{more}}}\n"
+        "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{engine: Postgres, version: \"17\", storage: {{size: 512Mi}}, databases: [{databases}], resources: {{requests: {{cpu: 20m}}}}{more}}}\n"
     ));
 }
 
 /// Waits until the server of a list has said what became of it.
 fn says(cluster: &Cluster, name: &str, reason: &str) -> String {
-    eventually(180, || {
-        let object = cluster.get("database", NAMESPACE, name);
+    says_in(cluster, NAMESPACE, name, reason)
+}
+
+fn says_in(cluster: &Cluster, namespace: &str, name: &str, reason: &str) -> String {
+    eventually(240, || {
+        let object = cluster.get("database", namespace, name);
         let ready = condition(&object, "DatabasesReady");
         let seen = ready["observedGeneration"] == object["metadata"]["generation"];
         match seen && ready["reason"] == reason {
@@ -130,6 +140,85 @@ fn owners_have_their_databases_and_lose_nothing() {
     let more = "insert into kept values ('more') returning word";
     assert_eq!(restored.ask(more).as_deref(), Ok("more"));
     assert_eq!(count(&client("clone", "app")).as_deref(), Ok("10"));
+    let hidden = "select rolcanlogin from pg_roles where rolname = 'shop'";
+    assert_eq!(restored.ask(hidden).as_deref(), Ok("f"), "nobody listed it");
+}
+
+/// Two databases of two owners in two servers, and no more than what is done another way there.
+#[test]
+fn several_servers_have_them_too() {
+    let cluster = Cluster::connect();
+    let _project = cluster.project("databases-several");
+    let apply = |name: &str, databases: &str, more: &str| {
+        let more = format!(", replicas: 2{more}");
+        database_in(&cluster, SEVERAL, name, databases, &more);
+    };
+    let says = |name: &str, reason: &str| says_in(&cluster, SEVERAL, name, reason);
+    let client = |name: &str, inner: &str, pod: &str| {
+        let pod = format!("{name}-{pod}");
+        cluster.client_of(SEVERAL, name, inner, &pod)
+    };
+    // Of a contrib module that its owner may not create.
+    let shop = "{name: shop, extensions: [pg_stat_statements]}";
+    apply("db", &format!("{shop}, {STATS}"), "");
+    says("db", "DatabasesReady");
+    let [app, web, stats] = ["app", "shop", "stats"].map(|it| client("db", it, it));
+    let who = "select current_database(), current_user";
+    assert_eq!(web.ask(who).as_deref(), Ok("shop|shop"));
+    assert_eq!(stats.ask(who).as_deref(), Ok("stats|reporting"));
+    let added = "select extname from pg_extension where extname <> 'plpgsql'";
+    assert_eq!(web.ask(added).as_deref(), Ok("pg_stat_statements"));
+    for (client, other) in [(&app, "shop"), (&web, "stats"), (&stats, "app")] {
+        let said = client.ask(&format!("\\connect {other}"));
+        let said = said.expect_err("another's");
+        assert!(said.contains("permission denied for database"), "{said}");
+    }
+    for (client, rows) in [(&app, 10), (&web, 200), (&stats, 3000)] {
+        fill(client, rows);
+    }
+    // The super-user was there for a while.
+    eventually(60, || {
+        let secret = ["get", "secret", "db-superuser", "-n", SEVERAL];
+        match cluster.kubectl(&secret, "").status.success() {
+            true => Err("its Secret is still there".to_owned()),
+            false => Ok(()),
+        }
+    });
+
+    // What is taken out of the list stays, in the backups too.
+    apply("db", shop, BACKUP);
+    says("db", "DatabasesReady");
+    let said = count(&stats).expect_err("it is not listed");
+    assert!(said.contains("not permitted to log in"), "{said}");
+    let done = "jsonpath={.status.backup.request}=all";
+    cluster.wait("database", SEVERAL, "db", done, 240);
+    let message = condition(&cluster.get("database", SEVERAL, "db"), "BackupReady");
+    let message = message["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("3 tables and 3210 rows"), "{message}");
+
+    // Another one begins with it, while all credentials of this one change.
+    apply("clone", STATS, ", restore: {from: {database: db}}");
+    let rotate = ", credentials: {rotate: first}";
+    apply(
+        "db",
+        &format!("{shop}, {STATS}"),
+        &format!("{BACKUP}{rotate}"),
+    );
+    let done = "jsonpath={.status.credentials.rotate}=first";
+    cluster.wait("database", SEVERAL, "db", done, 180);
+    assert_eq!(
+        count(&stats).as_deref(),
+        Ok("3000"),
+        "the first one is back"
+    );
+    let second = client("db", "shop", "again");
+    let user = "select session_user, current_user";
+    assert_eq!(second.ask(user).as_deref(), Ok("shop_2|shop"));
+    assert_eq!(count(&web).as_deref(), Ok("200"), "those of before go on");
+    says("clone", "DatabasesReady");
+    let restored = client("clone", "stats", "stats");
+    assert_eq!(count(&restored).as_deref(), Ok("3000"));
+    assert_eq!(count(&client("clone", "app", "app")).as_deref(), Ok("10"));
     let hidden = "select rolcanlogin from pg_roles where rolname = 'shop'";
     assert_eq!(restored.ask(hidden).as_deref(), Ok("f"), "nobody listed it");
 }

@@ -227,7 +227,7 @@ pub(super) fn restoring(seen: &Seen) -> bool {
 }
 
 /// What a container said that ended well.
-fn words<T: DeserializeOwned>(pod: &Pod, container: &str) -> Option<T> {
+pub(super) fn words<T: DeserializeOwned>(pod: &Pod, container: &str) -> Option<T> {
     let (_, end) = ends(pod).find(|(name, end)| *name == container && end.exit_code == 0)?;
     serde_json::from_str(end.message.as_deref()?).ok()
 }

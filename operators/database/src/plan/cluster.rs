@@ -49,6 +49,8 @@ pub(super) struct Made<'a> {
     pub(super) transport: Option<&'a Transport>,
     /// How it is now.
     pub(super) live: Option<&'a Cluster>,
+    /// Whether the super-user is let in.
+    pub(super) superuser: bool,
     /// Whether the parameters that are asked for are refused, and those of before stay.
     pub(super) refused: bool,
     /// Who keeps the log.
@@ -89,7 +91,7 @@ pub(super) fn desired(place: &Place<'_>, made: &Made<'_>) -> Cluster {
             image_name: tagged(&place.image, &spec.version),
             postgres_uid: pod::USER,
             postgres_gid: pod::USER,
-            enable_superuser_access: false,
+            enable_superuser_access: made.superuser,
             smart_shutdown_timeout: PATIENCE,
             stop_delay: END,
             primary_update_strategy: "unsupervised".to_owned(),

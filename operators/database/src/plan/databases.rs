@@ -1,6 +1,8 @@
 //! Databases of one Postgres besides the one that is always there, and their owners: what its
 //! supervisor is told of them, what applications are told, and what the supervisor says.
 //!
+//! Several servers are told by a Job instead, see [`super::settle`].
+//!
 //! All that is to be remembered lies in one key of the Secret that stays, which the supervisor reads
 //! too. An owner has two users, like the application: see [`super::rotation`]. One that owns nothing
 //! listed stays there with its passwords, and is not let in.
@@ -26,6 +28,7 @@ use super::{
     rotation::{Wait, other},
     said,
     secret::{self, Login},
+    settle,
     tls::Transport,
 };
 use crate::observe::Seen;
@@ -111,7 +114,7 @@ pub(super) fn held(
     let spec = &place.object.spec;
     let before = live(seen.standby.as_ref());
     let asked = !spec.databases.is_empty() || spec.restore.is_some() || before.is_some();
-    if spec.engine != Engine::Postgres || spec.is_replicated() || !asked {
+    if spec.engine != Engine::Postgres || !asked {
         return None;
     }
     let before = before.unwrap_or_default();
@@ -241,6 +244,11 @@ impl Held {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// Checksum of that, with all passwords.
+    pub(super) fn checksum(&self) -> String {
+        names::hash(self.text().as_bytes())
+    }
+
     fn further(&self) -> impl Iterator<Item = (&Listed, &Owner)> {
         self.databases.iter().filter_map(|it| {
             let owner = self.owners.iter().find(|owner| owner.name == it.owner)?;
@@ -287,7 +295,7 @@ pub(super) fn status(place: &Place<'_>) -> Vec<DatabaseEntry> {
 }
 
 /// What a supervisor says of the databases.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Told {
     /// Of the list that it has done.
     pub version: String,
@@ -341,15 +349,32 @@ pub(super) fn fact(
     if place.object.spec.suspend {
         return said(before, DATABASES_READY);
     }
-    let told = seen.told.as_ref().filter(|it| it.version == held.version);
+    let several = place.object.spec.is_replicated();
+    let (told, takes, who) = match several {
+        false => (
+            seen.told.clone(),
+            "up to two minutes",
+            format!("{}-0", place.name),
+        ),
+        true => {
+            let (told, job) = (settle::told(place, seen, held), settle::name(place, held));
+            (told, "some seconds", format!("job/{job}"))
+        }
+    };
+    let told = told.filter(|it| it.version == held.version);
     let Some(told) = told else {
+        // The pod that said it is gone, and was heard.
+        if let Some(known) = said(before, DATABASES_READY)
+            .filter(|it| it.status.is_some() && several && settle::is_done(place, seen, held))
+        {
+            return Some(known);
+        }
         let message = format!(
-            "the server has not said yet that it has them all, which takes up to two minutes after a change: 'kubectl logs {}-0' says what it does",
-            place.name
+            "the server has not said yet that it has them all, which takes {takes} after a change: 'kubectl logs {who}' says what it does"
         );
         return Some(Fact::new(DATABASES_READY, None, "Progressing", message));
     };
-    if let Some((reason, message)) = refusal(place, told) {
+    if let Some((reason, message)) = refusal(place, &told, &who) {
         let reason = reason.as_str();
         return Some(Fact::new(DATABASES_READY, Some(false), reason, message));
     }
@@ -363,7 +388,7 @@ pub(super) fn fact(
     ))
 }
 
-fn refusal(place: &Place<'_>, told: &Told) -> Option<(Reason, String)> {
+fn refusal(place: &Place<'_>, told: &Told, who: &str) -> Option<(Reason, String)> {
     let reason = match told.differing.is_empty() {
         false => Reason::DatabaseOwnerDiffers,
         true => Reason::ExtensionUnavailable,
@@ -374,8 +399,7 @@ fn refusal(place: &Place<'_>, told: &Told) -> Option<(Reason, String)> {
     let version = &place.object.spec.version;
     let unavailable = told.unavailable.iter().map(|(database, extension)| {
         format!(
-            "the database {database} cannot have the extension {extension}: the image of Postgres {version} does not have it, or 'kubectl logs {}-0' says why not",
-            place.name
+            "the database {database} cannot have the extension {extension}: the image of Postgres {version} does not have it, or 'kubectl logs {who}' says why not"
         )
     });
     let all: Vec<_> = differing.chain(unavailable).collect();

@@ -22,7 +22,7 @@ use super::{
     restart::{self, Restart},
     restore,
     rotation::{self, Logins},
-    secret, sentinels, server, settings,
+    secret, sentinels, server, settings, settle,
     storage::{self, Usage},
     tls::{self, Transport},
     update,
@@ -219,8 +219,10 @@ impl Known {
             let message = "what restore said before is being removed".to_owned();
             return (server, nothing, Health::Progressing(message));
         }
+        let held = self.logins.held.as_ref();
         let step = match restore::of(place, seen, self.initialised) {
-            restore::Step::Done => begin::of(place, seen, self.initialised),
+            restore::Step::Done => settle::before(place, seen, held, self.restores)
+                .unwrap_or_else(|| begin::of(place, seen, self.initialised)),
             before => before,
         };
         let (restore, health) = match step {
@@ -230,6 +232,9 @@ impl Known {
                 health: waits @ (Health::Waiting(..) | Health::Stalled(..)),
                 ..
             } => (restore::Act::Nothing, waits),
+            restore::Step::Done if health::answers(seen) => {
+                (settle::act(place, seen, held), health)
+            }
             _ => (restore::Act::Nothing, health),
         };
         match self.lacks.clone() {
@@ -268,6 +273,7 @@ impl Known {
             logins: &self.logins,
             transport: self.transport.as_ref(),
             live,
+            superuser: settle::needs(place, seen, self.logins.held.as_ref(), self.initialised),
             refused: !parameters::faults(&place.object.spec).is_empty(),
             archive: archive::plugin(place, seen, &self.identity),
             begins,

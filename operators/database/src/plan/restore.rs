@@ -26,7 +26,7 @@ use super::{
     destination::{At, Lies},
     health, job,
     job::Work,
-    pod, server, settings,
+    pod, server, settings, settle,
 };
 use crate::observe::Seen;
 
@@ -49,7 +49,7 @@ pub enum Step {
     },
 }
 
-/// What is to happen about the Jobs that restore.
+/// What is to happen about the Jobs that restore, and those that do other things in several servers.
 #[derive(Clone, Debug, Default)]
 pub enum Act {
     /// Nothing.
@@ -216,10 +216,13 @@ fn job(
     identity: Option<String>,
 ) -> Job {
     let mut volumes = lies.volumes();
-    volumes.push(match place.object.spec.is_replicated() {
-        false => pod::claim("data", claim::first(place)),
-        true => pod::secret("credentials", names::credentials(&place.name), false),
-    });
+    match place.object.spec.is_replicated() {
+        false => volumes.push(pod::claim("data", claim::first(place))),
+        true => volumes.extend([
+            pod::secret("credentials", names::credentials(&place.name), false),
+            settle::superuser(place),
+        ]),
+    }
     volumes.extend([
         pod::config_map("settings", settings::name(&place.name)),
         pod::empty("run", Some("Memory")),
@@ -252,13 +255,14 @@ fn restores(
     words.extend(identity.map(|it| format!("--identity={it}")));
     words.extend(restore.backup.as_ref().map(|it| format!("--backup={it}")));
     let mut mounts = lies.mounts(true);
-    mounts.push(match place.object.spec.is_replicated() {
-        false => pod::mount("data", "/data", false),
+    match place.object.spec.is_replicated() {
+        false => mounts.push(pod::mount("data", "/data", false)),
         true => {
             words.push(format!("--into={}", names::primary(&place.name)));
-            pod::mount("credentials", "/etc/trackbed/credentials", true)
+            let credentials = pod::mount("credentials", "/etc/trackbed/credentials", true);
+            mounts.extend([credentials, settle::superuser_mount()]);
         }
-    });
+    }
     mounts.extend(job::mounts());
     let resources = &place.object.spec.resources;
     Container {

@@ -20,7 +20,7 @@ use super::{
     databases::{self, Held},
     health, replicas,
     secret::{self, Login},
-    sentinels,
+    sentinels, settle,
 };
 use crate::observe::Seen;
 
@@ -167,8 +167,13 @@ fn waits(
 
 /// What the owners of further databases wait for, whose credentials change in the same step.
 fn owners(place: &Place<'_>, seen: &Seen, held: Option<&Held>, now: Timestamp) -> Option<Wait> {
-    let (held, pod) = (held?, seen.pod.as_deref()?);
+    let held = held?;
     let rotate = place.object.spec.credentials.rotate.as_deref();
+    if place.object.spec.is_replicated() {
+        let knows = settle::is_done(place, seen, held);
+        return held.waits(keep(place), rotate, |_| knows);
+    }
+    let pod = seen.pod.as_deref()?;
     held.waits(keep(place), rotate, |since| heard(pod, since, now))
 }
 
@@ -217,7 +222,8 @@ fn again(place: &Place<'_>, logins: &Logins, now: Timestamp) -> Option<Duration>
     let held = logins.held.as_ref();
     let at = match (reserve.retired, logins.waits) {
         (true, _) => Some(later(reserve.since, keep(place))),
-        (false, Some(Wait::Settling)) => {
+        // Of several others say when they know.
+        (false, Some(Wait::Settling)) if !place.object.spec.is_replicated() => {
             let newest = held.and_then(Held::newest).unwrap_or(reserve.since);
             Some(later(newest.max(reserve.since), SETTLES))
         }

@@ -16,6 +16,7 @@ mod restore;
 mod sentinels;
 mod sentinels_tls;
 mod settings;
+mod settle;
 mod several;
 mod storage;
 mod stuck;

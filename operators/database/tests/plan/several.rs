@@ -96,7 +96,7 @@ fn a_backup_is_restored_before_there_is_an_address() {
           servers: true, address: false, null []
         Ready=False Progressing: the newest backup is being restored
           Replicated=Some(true) Replicated: 2 of 2 servers are up
-          servers: true, address: false, ["/opt/trackbed/bin/trackbed","supervisor","restore","postgres","--version=17","--folder=/backups","--identity=theirs","--into=db-rw"] ["backups", "credentials", "settings", "run", "tmp", "bin"]
+          servers: true, address: false, ["/opt/trackbed/bin/trackbed","supervisor","restore","postgres","--version=17","--folder=/backups","--identity=theirs","--into=db-rw"] ["backups", "credentials", "superuser", "settings", "run", "tmp", "bin"]
         Ready=False Progressing: the newest backup is being restored: 'kubectl logs job/db-restore-9f7496ba' says how far it is
           Replicated=Some(true) Replicated: 2 of 2 servers are up
           servers: true, address: false, null []

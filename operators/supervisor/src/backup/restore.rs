@@ -94,8 +94,8 @@ pub(crate) fn refill(
     process::runtime()?.block_on(async {
         let destination = at.open()?;
         let manifest = asked.find(&destination).await?;
-        postgres::refill(options, host, &destination, &manifest).await?;
-        Ok(loaded(&manifest, &[]))
+        let parts = postgres::refill(options, host, &destination, &manifest).await?;
+        Ok(loaded(&manifest, &parts))
     })
 }
 

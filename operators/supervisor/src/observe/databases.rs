@@ -11,6 +11,7 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::gauge::ConstGauge,
 };
+use serde::Serialize;
 
 /// The metrics: the rest of their names, and what they tell. Each is 1, and its labels say the rest.
 pub const METRICS: [(&str, &str); 3] = [
@@ -28,8 +29,12 @@ pub const METRICS: [(&str, &str); 3] = [
     ),
 ];
 
+/// Pairs that are told where there is little room: a termination message has 4096 bytes, and names up
+/// to 63 each.
+const TOLD: usize = 24;
+
 /// What became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Told {
     /// Of the list that was done.
     pub(crate) version: String,
@@ -37,6 +42,15 @@ pub(crate) struct Told {
     pub(crate) unavailable: Vec<(String, String)>,
     /// Databases and whom they belong to instead.
     pub(crate) differing: Vec<(String, String)>,
+}
+
+impl Told {
+    /// As much of it as a termination message has room for.
+    pub(crate) fn shortened(mut self) -> Self {
+        self.differing.truncate(TOLD);
+        self.unavailable.truncate(TOLD - self.differing.len());
+        self
+    }
 }
 
 /// What is known of it.
@@ -86,6 +100,18 @@ mod tests {
     use prometheus_client::{encoding::text::encode, registry::Registry};
 
     use super::*;
+
+    #[test]
+    fn what_is_told_fits_into_a_termination_message() {
+        let pair = |it: usize| (format!("{it:d>63}"), "e".repeat(63));
+        let told = Told {
+            version: "a1".to_owned(),
+            unavailable: (0..512).map(pair).collect(),
+            differing: (0..3).map(pair).collect(),
+        };
+        let text = serde_json::to_string(&told.shortened()).expect("JSON");
+        assert!(text.len() < 4096, "{}", text.len());
+    }
 
     #[test]
     fn what_cannot_be_is_told_by_name() {

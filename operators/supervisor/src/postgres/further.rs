@@ -6,9 +6,11 @@
 use std::{fs, io::ErrorKind};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     owners,
+    peer::Peer,
     psql::{self, Session},
 };
 use crate::{
@@ -83,21 +85,36 @@ impl Listed {
     /// # Errors
     /// That it cannot be read, or that a credential could not stand in a line of SQL.
     pub(super) fn read(options: &Options) -> Result<Option<Self>, Error> {
-        let path = snapshot(&options.standby).join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(format!("reading {}", path.display()), error)),
-        };
+        match text(options)? {
+            Some(text) => Self::parse(&text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the file that has a certain checksum: a pod may be given an older one for a while.
+    ///
+    /// # Errors
+    /// The same, and that it is not there yet.
+    fn exactly(options: &Options, checksum: &str) -> Result<Self, Error> {
+        let text = text(options)?.unwrap_or_default();
+        match self::checksum(&text) == checksum {
+            true => Self::parse(&text),
+            false => Err(Error::NoAnswer(
+                "the list of databases is not here yet as it was written".to_owned(),
+            )),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
         // What serde says of it may have a password in it.
         let listed: Self =
-            serde_json::from_str(&text).map_err(|_| Error::Credential(FILE.to_owned()))?;
+            serde_json::from_str(text).map_err(|_| Error::Credential(FILE.to_owned()))?;
         let users = listed.owners.iter().flat_map(Owner::logins);
         for login in users.chain([listed.backup.clone()]) {
             one_line(&login.username, FILE)?;
             one_line(&login.password, FILE)?;
         }
-        Ok(Some(listed))
+        Ok(listed)
     }
 
     /// The databases that are there already and belong to somebody else than they are to.
@@ -110,16 +127,49 @@ impl Listed {
     }
 }
 
+/// SHA-256 in lower-case hexadecimal digits.
+fn checksum(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The file's text, if there is one.
+fn text(options: &Options) -> Result<Option<String>, Error> {
+    let path = snapshot(&options.standby).join(FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("reading {}", path.display()), error)),
+    }
+}
+
+/// Does the same for a server in the network, whose super-user is let in for it: nobody else may
+/// create every extension, nor give each owner what its second user made.
+///
+/// # Errors
+/// That the list is not the one with that checksum, or what the server says.
+pub(super) async fn at(options: &Options, host: &str, list: &str) -> Result<Told, Error> {
+    let listed = Listed::exactly(options, list)?;
+    let admin = psql::superuser(options, host, "trackbed-databases").await?;
+    let told = settle(options, &admin, &listed).await?;
+    println!("trackbed: the databases are there");
+    Ok(told)
+}
+
 /// Gives the server all of it, and says what cannot be. It may run again and again.
 ///
 /// # Errors
 /// What the server says, of other things than extensions.
-pub(super) async fn settle(options: &Options, listed: &Listed) -> Result<Told, Error> {
+pub(super) async fn settle(
+    options: &Options,
+    admin: &Peer,
+    listed: &Listed,
+) -> Result<Told, Error> {
     let main = options.credential("database")?;
-    let there = there(options).await?;
+    let there = there(options, admin).await?;
     let differing = listed.differing(&there);
     let sql = owners::sql(&main, listed, &there, &differing);
-    psql::submit(options, "postgres", &sql).await?;
+    psql::submit(options, admin, &sql).await?;
     let mut told = Told {
         version: listed.version.clone(),
         unavailable: Vec::new(),
@@ -137,13 +187,14 @@ pub(super) async fn settle(options: &Options, listed: &Listed) -> Result<Told, E
             );
             continue;
         }
+        let admin = admin.at(&database.name);
         let owner = listed.owners.iter().find(|it| it.name == database.owner);
         if let Some(owner) = owner {
             let sql = super::sql::ownership(&owner.name, &owner.logins());
-            psql::submit(options, &database.name, &sql).await?;
+            psql::submit(options, &admin, &sql).await?;
         }
         for extension in &database.extensions {
-            if let Err(why) = extend(options, &database.name, extension).await? {
+            if let Err(why) = extend(options, &admin, extension).await? {
                 eprintln!(
                     "trackbed: the database {} cannot have the extension {extension}: {why}",
                     database.name
@@ -152,14 +203,14 @@ pub(super) async fn settle(options: &Options, listed: &Listed) -> Result<Told, E
                 told.unavailable.push(both);
             }
         }
-        uncomment(options, &database.name).await?;
+        uncomment(options, &admin).await?;
     }
     Ok(told)
 }
 
 /// The databases of the server's users.
-async fn there(options: &Options) -> Result<Vec<There>, Error> {
-    let mut session = Session::start(psql::admin(options, "postgres"))?;
+pub(super) async fn there(options: &Options, admin: &Peer) -> Result<Vec<There>, Error> {
+    let mut session = Session::start(admin.connect(psql::command(options)))?;
     read(&session.ask(owners::THERE).await?)
 }
 
@@ -176,16 +227,17 @@ pub(super) fn read(rows: &[String]) -> Result<Vec<There>, Error> {
     rows.iter().map(read).collect()
 }
 
-/// Creates an extension as the super-user, unless it is there; or says why that cannot be.
+/// Creates an extension as the super-user in its database, unless it is there; or says why that cannot
+/// be.
 ///
 /// # Errors
 /// That the server does not answer.
 pub(super) async fn extend(
     options: &Options,
-    database: &str,
+    admin: &Peer,
     extension: &str,
 ) -> Result<Result<(), String>, Error> {
-    let mut session = Session::start(psql::admin(options, database))?;
+    let mut session = Session::start(admin.connect(psql::command(options)))?;
     // Whatever goes wrong here is not the extension's fault.
     let known = session.ask(&owners::available(extension)).await?;
     if known.first().is_none_or(|it| it == "0") {
@@ -203,8 +255,8 @@ pub(super) async fn extend(
 ///
 /// # Errors
 /// What the server says.
-pub(super) async fn uncomment(options: &Options, database: &str) -> Result<(), Error> {
-    let mut session = Session::start(psql::admin(options, database))?;
+pub(super) async fn uncomment(options: &Options, admin: &Peer) -> Result<(), Error> {
+    let mut session = Session::start(admin.connect(psql::command(options)))?;
     session.ask(owners::UNCOMMENT).await.map(drop)
 }
 
@@ -233,6 +285,12 @@ mod tests {
         write("two");
         let listed = Listed::read(&options).expect("it reads").expect("a list");
         assert_eq!(listed.owners[0].logins()[1].password, "two");
+        let text = fs::read_to_string(folder.path().join(FILE)).expect("a file");
+        let checksum = checksum(&text);
+        let exactly = |checksum: &str| Listed::exactly(&options, checksum);
+        assert_eq!(exactly(&checksum).expect("that one"), listed);
+        let error = exactly("another").expect_err("an older one");
+        assert!(!error.is_lasting(), "it will be there");
         write("two\\nthree");
         let error = Listed::read(&options).expect_err("refused");
         assert!(!error.to_string().contains("two"), "{error}");

@@ -1,10 +1,18 @@
 //! The SQL for databases besides the application's, and their owners.
 
+use std::collections::BTreeSet;
+
 use super::{
     further::{Listed, There},
     sql::{QUIET, identifier, literal, missing_database, missing_role, users},
 };
+use crate::login::Login;
 
+/// Who reads the metrics of several servers, by the socket of each:
+/// <https://cloudnative-pg.io/documentation/1.30/monitoring/>.
+const METRICS: &str = "cnpg_metrics_exporter";
+/// What the name of an owner's second user ends with.
+pub(super) const SECOND: &str = "_2";
 /// What a database is made of: in the other template somebody may be, and nothing is made of it then.
 const APART: &str = " template template0";
 
@@ -76,12 +84,16 @@ pub(super) fn sql(
             sql += &users(&owner.name, &owner.logins());
         }
     }
+    for name in strangers(listed, others.clone()) {
+        sql += &brought(name);
+    }
     let mine = |name: &str| !differing.iter().any(|(it, _)| it == name);
     let further = listed.databases.iter().filter(|it| it.name != main);
     let mut further = further.peekable();
     // Alone it has nobody of ours to keep out.
     if further.peek().is_some() {
         sql += &closed(main);
+        sql += &measured(main);
     }
     for database in further.filter(|it| mine(&it.name)) {
         sql += &missing_database(&database.name, &database.owner, APART);
@@ -89,6 +101,32 @@ pub(super) fn sql(
     }
     sql += &backup(listed, others);
     sql
+}
+
+/// Who owns databases that are not listed, and never were.
+fn strangers<'a>(listed: &Listed, others: impl Iterator<Item = &'a There>) -> BTreeSet<&'a str> {
+    let known = |name: &str| listed.owners.iter().any(|it| it.name == name);
+    let owners = others.map(|it| it.owner.as_str());
+    owners.filter(|it| !known(it)).collect()
+}
+
+/// One whom an archive brought, which has the other Database's users with it, is told by the second
+/// user, and is not let in by either until somebody lists what it owns.
+fn brought(owner: &str) -> String {
+    let second = format!("{owner}{SECOND}");
+    let pair = format!(
+        "exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = {} and second.rolname = {})",
+        literal(owner),
+        literal(&second),
+    );
+    let shut = |role: &str| {
+        format!(
+            "select {} where {pair} and exists (select from pg_roles where rolname = {} and rolcanlogin) \\gexec\n",
+            literal(&format!("alter role {} nologin", identifier(role))),
+            literal(role),
+        )
+    };
+    shut(&second) + &shut(owner)
 }
 
 /// Whoever takes backups may act as any owner, and can enter where one can.
@@ -115,6 +153,19 @@ pub(super) fn closed(database: &str) -> String {
     )
 }
 
+/// Lets the role in by which CloudNativePG's metrics are read, where there is one.
+fn measured(database: &str) -> String {
+    format!(
+        "select {} where exists (select from pg_roles where rolname = {}) \\gexec\n",
+        literal(&format!(
+            "grant connect on database {} to {}",
+            identifier(database),
+            identifier(METRICS)
+        )),
+        literal(METRICS),
+    )
+}
+
 /// A role that is not let in, if it is there.
 fn shut(role: &str) -> String {
     format!(
@@ -132,6 +183,21 @@ pub(super) fn restored(database: &str, owner: &str) -> String {
     let closed = closed(database);
     format!(
         "{role}alter role {name} with login nosuperuser nocreatedb nocreaterole;\n{made}{closed}"
+    )
+}
+
+/// The same where a password is asked for, which nobody but the restore knows.
+pub(super) fn restored_by(database: &str, owner: &Login) -> String {
+    let restored = restored(database, &owner.username);
+    let (name, password) = (identifier(&owner.username), literal(&owner.password));
+    format!("{QUIET}{restored}alter role {name} password {password};\n")
+}
+
+/// A database that was made for a backup which does not come back whole.
+pub(super) fn unmade(database: &str) -> String {
+    format!(
+        "drop database if exists {} with (force);\n",
+        identifier(database)
     )
 }
 
@@ -213,7 +279,12 @@ mod tests {
             alter role "web" with login nosuperuser nocreatedb nocreaterole password E'one';
             select E'alter role "gone_2" nologin' where exists (select from pg_roles where rolname = E'gone_2' and rolcanlogin) \gexec
             select E'alter role "gone" nologin' where exists (select from pg_roles where rolname = E'gone' and rolcanlogin) \gexec
+            select E'alter role "somebody_2" nologin' where exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = E'somebody' and second.rolname = E'somebody_2') and exists (select from pg_roles where rolname = E'somebody_2' and rolcanlogin) \gexec
+            select E'alter role "somebody" nologin' where exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = E'somebody' and second.rolname = E'somebody_2') and exists (select from pg_roles where rolname = E'somebody' and rolcanlogin) \gexec
+            select E'alter role "unlisted_2" nologin' where exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = E'unlisted' and second.rolname = E'unlisted_2') and exists (select from pg_roles where rolname = E'unlisted_2' and rolcanlogin) \gexec
+            select E'alter role "unlisted" nologin' where exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = E'unlisted' and second.rolname = E'unlisted_2') and exists (select from pg_roles where rolname = E'unlisted' and rolcanlogin) \gexec
             revoke connect, temporary on database "app" from public;
+            select E'grant connect on database "app" to "cnpg_metrics_exporter"' where exists (select from pg_roles where rolname = E'cnpg_metrics_exporter') \gexec
             select E'create database "shop" owner "web" template template0' where not exists (select from pg_database where datname = E'shop') \gexec
             alter database "shop" owner to "web";
             revoke connect, temporary on database "shop" from public;
@@ -224,5 +295,23 @@ mod tests {
             grant "web" to "trackbed_backup";
         "#]]
         .assert_eq(&sql("app", &listed, &there, &differing));
+    }
+
+    #[test]
+    fn a_restore_over_the_network_lets_in_itself_alone() {
+        expect![[r#"
+            set log_statement = 'none';
+            set log_min_error_statement = 'panic';
+            select E'create role "web"' where not exists (select from pg_roles where rolname = E'web') \gexec
+            alter role "web" with login nosuperuser nocreatedb nocreaterole;
+            select E'create database "shop" owner "web" template template0' where not exists (select from pg_database where datname = E'shop') \gexec
+            alter database "shop" owner to "web";
+            revoke connect, temporary on database "shop" from public;
+            alter role "web" password E'p''q';
+        "#]].assert_eq(&restored_by("shop", &login("web", "p'q")));
+        expect![[r#"
+            drop database if exists "shop" with (force);
+            alter role "web" nologin;
+        "#]].assert_eq(&(unmade("shop") + &forget("web")));
     }
 }

@@ -1,11 +1,17 @@
 //! Whom the server's programs talk to, and as whom.
 
-use std::{ffi::OsString, process::Command};
+use std::{ffi::OsString, path::PathBuf, process::Command};
 
-use super::{further::Listed, password_file, sql};
+use super::{ADMIN, further::Listed, password_file, sql};
 use crate::{Error, Options, login::Login, write_secret};
 
+/// File with the super-user's password, in the pod's memory.
+const SUPERUSER: &str = "pgpass-superuser";
+/// File with the password of an owner, for as long as a restore takes.
+const OWNER: &str = "pgpass-owner";
+
 /// A database, and the way to it.
+#[derive(Clone)]
 pub(super) struct Peer {
     /// A name in the network, or the folder of a socket.
     host: OsString,
@@ -17,6 +23,58 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// The super-user of the server in this pod, which lets in whoever reaches its socket.
+    pub(super) fn admin(options: &Options) -> Self {
+        Self::scratch(options, ADMIN, ADMIN)
+    }
+
+    /// The super-user of a server in the network, as long as that lets it in.
+    ///
+    /// # Errors
+    /// That its password cannot be read, or not be written where libpq reads it.
+    pub(super) fn superuser(
+        options: &Options,
+        host: &str,
+        name: &'static str,
+    ) -> Result<Self, Error> {
+        let login = options.superuser()?;
+        let passwords = options.run.join(SUPERUSER);
+        Ok(Self {
+            host: host.into(),
+            told: told(passwords, std::slice::from_ref(&login), name)?,
+            user: login.username,
+            database: ADMIN.to_owned(),
+        })
+    }
+
+    /// A database in the network, as its owner.
+    ///
+    /// # Errors
+    /// That the password cannot be written where libpq reads it.
+    pub(super) fn owner(
+        options: &Options,
+        host: &str,
+        owner: &Login,
+        database: &str,
+        name: &'static str,
+    ) -> Result<Self, Error> {
+        let passwords = options.run.join(OWNER);
+        Ok(Self {
+            host: host.into(),
+            user: owner.username.clone(),
+            database: database.to_owned(),
+            told: told(passwords, std::slice::from_ref(owner), name)?,
+        })
+    }
+
+    /// The same user in another database.
+    pub(super) fn at(&self, database: &str) -> Self {
+        Self {
+            database: database.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The server in this pod that lets in whoever reaches its socket, as the owner of a database.
     pub(super) fn scratch(options: &Options, owner: &str, database: &str) -> Self {
         Self {
@@ -41,7 +99,7 @@ impl Peer {
             host: host.into(),
             user: options.credential("username")?,
             database: options.credential("database")?,
-            told: told(options, &logins, name)?,
+            told: told(password_file(options), &logins, name)?,
         })
     }
 
@@ -58,7 +116,8 @@ impl Peer {
         let listed = Listed::read(options)?;
         let backup = listed.ok_or_else(|| Error::Credential("databases".to_owned()))?;
         let backup = backup.backup;
-        let told = told(options, std::slice::from_ref(&backup), name)?;
+        let passwords = password_file(options);
+        let told = told(passwords, std::slice::from_ref(&backup), name)?;
         Ok(Self {
             host: host.into(),
             user: backup.username,
@@ -85,11 +144,10 @@ impl Peer {
 }
 
 fn told(
-    options: &Options,
+    passwords: PathBuf,
     logins: &[Login],
     name: &'static str,
 ) -> Result<Vec<(&'static str, OsString)>, Error> {
-    let passwords = password_file(options);
     write_secret(&passwords, &sql::passwords(logins))?;
     Ok(vec![
         ("PGPASSFILE", passwords.into()),

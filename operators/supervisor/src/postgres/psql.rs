@@ -10,11 +10,14 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout},
 };
 
-use super::{ADMIN, port, program};
+use super::{peer::Peer, port, program};
 use crate::{Error, Options, process::Words};
 
 /// What ends an answer. No row of ours is plain text.
 const END: &str = "-- end";
+/// How often somebody knocks who is to be let in, and the pauses between.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long a client that was told to end may take.
 const GOODBYE: Duration = Duration::from_secs(10);
 
@@ -36,22 +39,38 @@ pub(super) fn command(options: &Options) -> Command {
 
 /// The same as the super-user of the server in this pod.
 pub(super) fn admin(options: &Options, database: &str) -> Command {
-    let mut command = command(options);
-    command
-        .args(["--username", ADMIN])
-        // As a variable it is a name, whatever is in it; as an argument it may be a whole address.
-        .env("PGDATABASE", database)
-        .arg("--host")
-        .arg(&options.run);
-    command
+    Peer::admin(options).at(database).connect(command(options))
+}
+
+/// The super-user of a server in the network, once that lets it in: it may just have been told to, and
+/// the password may just have been brought.
+///
+/// # Errors
+/// What the server says if that takes too long.
+pub(super) async fn superuser(
+    options: &Options,
+    host: &str,
+    name: &'static str,
+) -> Result<Peer, Error> {
+    let mut left = TRIES;
+    loop {
+        let peer = Peer::superuser(options, host, name)?;
+        let mut session = Session::start(peer.connect(command(options)))?;
+        match session.ask("select 1;").await {
+            Ok(_) => return Ok(peer),
+            Err(error) if left == 0 => return Err(error),
+            Err(_) => left -= 1,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Runs SQL as the super-user. It goes to psql by standard input.
 ///
 /// # Errors
 /// That it could not be run. Which line failed is not said: it may hold a password.
-pub(super) async fn submit(options: &Options, database: &str, sql: &str) -> Result<(), Error> {
-    let mut command = admin(options, database);
+pub(super) async fn submit(options: &Options, admin: &Peer, sql: &str) -> Result<(), Error> {
+    let mut command = admin.connect(command(options));
     command.args(["--file", "-"]);
     let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::piped())

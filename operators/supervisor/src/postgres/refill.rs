@@ -1,19 +1,30 @@
 //! Restoring a backup over the network, into the empty database of a server that is somebody else's.
 //!
-//! It is done as the application's user, who can do no more to that server than the application can.
-//! Where there is anything, nothing is written; and of a backup that does not come back whole,
-//! nothing stays.
+//! It is done as the application's user, who can do no more to that server than the application can;
+//! what belongs to it as the owner of each, into databases that the super-user makes. Where there is
+//! anything, nothing is written; and of a backup that does not come back whole, nothing stays.
 
 use std::collections::BTreeMap;
 
 use tokio::io::{copy, sink};
 use trackbed_backup::{Destination, Manifest};
 
-use super::{dump, peer::Peer, psql, psql::Session, scratch, sql};
-use crate::{Engine, Error, Options, backup::suits};
+use super::{
+    dump,
+    further::{self, There},
+    owners,
+    peer::Peer,
+    psql,
+    psql::Session,
+    scratch, sql,
+};
+use crate::{Engine, Error, Options, backup::suits, login::Login};
 
-/// Restores a backup into the database that the credentials name. One in which that was done is
-/// left as it is.
+/// What the server's log calls it.
+const CLIENT: &str = "trackbed-restore";
+
+/// Restores a backup into the database that the credentials name, and what belongs to it into
+/// databases of their own, which are made. One in which that was done is left as it is.
 ///
 /// # Errors
 /// What is wrong with the backup or with the server, or that there are data. Then nothing is there
@@ -23,34 +34,145 @@ pub(crate) async fn refill(
     host: &str,
     destination: &Destination,
     manifest: &Manifest,
-) -> Result<(), Error> {
+) -> Result<Vec<Manifest>, Error> {
     suits(manifest, Engine::Postgres, dump::CONTENT, &options.version)?;
-    if !manifest.parts.is_empty() {
-        let names: Vec<_> = manifest.parts.iter().map(|it| &*it.database).collect();
-        return Err(Error::Further {
-            name: manifest.name.clone(),
-            databases: names.join(", "),
-        });
-    }
-    let peer = Peer::network(options, host, "trackbed-restore")?;
-    let mut session = session(options, &peer).await?;
-    match contents(&mut session).await? {
-        Contents::Nothing => {}
-        Contents::Own => return judge(&manifest.counts, &dump::counts(&mut session).await?),
-        Contents::Others => return Err(Error::DataPresent("database")),
-    }
-    // What follows may take long, and nobody has to keep a connection for it that is not used.
-    drop(session);
-    println!("trackbed: reads {} to its end", manifest.name);
-    read(destination, manifest).await?;
-    println!("trackbed: restores {}", manifest.name);
-    match load(options, &peer, destination, manifest).await {
-        Err(bad @ (Error::Differs { .. } | Error::Backup(_))) => {
-            let cleared = clear(options, &peer).await;
+    let parts = scratch::parts(destination, manifest).await?;
+    let to = To {
+        options,
+        host,
+        main: Peer::network(options, host, CLIENT)?,
+        admin: admin(options, host, manifest).await?,
+        destination,
+    };
+    let mut made = Vec::new();
+    match to.fill_all(manifest, &parts, &mut made).await {
+        Err(bad @ (Error::Differs { .. } | Error::Backup(_) | Error::Unextended { .. })) => {
+            let cleared = to.clear(&made).await;
             Err(outcome(&manifest.name, bad, cleared))
         }
-        loaded => loaded,
+        Err(error) => Err(error),
+        Ok(()) => Ok(parts.into_iter().map(|(_, part)| part).collect()),
     }
+}
+
+/// The super-user, where a backup has what its owners cannot make: databases and extensions.
+async fn admin(options: &Options, host: &str, manifest: &Manifest) -> Result<Option<Peer>, Error> {
+    if manifest.parts.is_empty() && manifest.extensions.is_empty() {
+        return Ok(None);
+    }
+    psql::superuser(options, host, CLIENT).await.map(Some)
+}
+
+/// Where a backup goes.
+struct To<'a> {
+    options: &'a Options,
+    host: &'a str,
+    /// The database that the credentials name.
+    main: Peer,
+    /// The super-user, if it is needed.
+    admin: Option<Peer>,
+    destination: &'a Destination,
+}
+
+impl To<'_> {
+    /// Fills all databases: what belongs to a backup first, so that it is whole once the rest is there.
+    /// `made` is which of them were made.
+    async fn fill_all<'a>(
+        &self,
+        manifest: &Manifest,
+        parts: &'a [(String, Manifest)],
+        made: &mut Vec<&'a str>,
+    ) -> Result<(), Error> {
+        if self.is_filled(&self.main, manifest).await? {
+            return Ok(());
+        }
+        if let Some(admin) = &self.admin {
+            let there = further::there(self.options, admin).await?;
+            if is_anothers(&there, parts) {
+                return Err(Error::DataPresent("server"));
+            }
+        }
+        for (owner, part) in parts {
+            let filled = self.fill_part(owner, part, made).await;
+            let database = part.database.as_deref().unwrap_or_default();
+            filled.map_err(|error| error.of(database))?;
+        }
+        self.fill(&self.main, manifest).await
+    }
+
+    /// Makes a database and fills it, as its owner, who is let in by nobody else, and by nobody at all
+    /// until somebody lists it.
+    async fn fill_part<'a>(
+        &self,
+        owner: &str,
+        part: &'a Manifest,
+        made: &mut Vec<&'a str>,
+    ) -> Result<(), Error> {
+        let options = self.options;
+        suits(part, Engine::Postgres, dump::CONTENT, &options.version)?;
+        let (Some(admin), Some(database)) = (&self.admin, part.database.as_deref()) else {
+            return Ok(());
+        };
+        let owner = Login::made(owner);
+        psql::submit(options, admin, &owners::restored_by(database, &owner)).await?;
+        let peer = Peer::owner(options, self.host, &owner, database, CLIENT)?;
+        let filled = self.is_filled(&peer, part).await?;
+        made.push(database);
+        if !filled {
+            self.fill(&peer, part).await?;
+        }
+        psql::submit(options, admin, &owners::forget(&owner.username)).await
+    }
+
+    /// Whether that was done: an earlier try may have come that far.
+    async fn is_filled(&self, peer: &Peer, manifest: &Manifest) -> Result<bool, Error> {
+        let mut session = session(self.options, peer).await?;
+        match contents(&mut session).await? {
+            Contents::Nothing => Ok(false),
+            Contents::Own => {
+                judge(&manifest.counts, &dump::counts(&mut session).await?)?;
+                Ok(true)
+            }
+            Contents::Others => Err(Error::DataPresent("database")),
+        }
+    }
+
+    /// Fills an empty database.
+    async fn fill(&self, peer: &Peer, manifest: &Manifest) -> Result<(), Error> {
+        let (database, name) = (peer.database(), &manifest.name);
+        println!("trackbed: reads {name} of the database {database} to its end");
+        read(self.destination, manifest).await?;
+        println!("trackbed: restores it");
+        if let Some(admin) = &self.admin {
+            scratch::extend(self.options, &admin.at(database), manifest).await?;
+        }
+        load(self.options, peer, self.destination, manifest).await
+    }
+
+    /// Has the server drop everything again, if anything came of it. There was nothing before.
+    async fn clear(&self, made: &[&str]) -> Result<(), Error> {
+        let mut session = session(self.options, &self.main).await?;
+        if contents(&mut session).await? != Contents::Nothing {
+            println!("trackbed: removes what came of it");
+            session.ask(sql::CLEAR).await?;
+        }
+        if let Some(admin) = &self.admin {
+            for database in made {
+                println!("trackbed: removes the database {database}");
+                psql::submit(self.options, admin, &owners::unmade(database)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether one of the databases that are to be made is there and is somebody else's.
+fn is_anothers(there: &[There], parts: &[(String, Manifest)]) -> bool {
+    let mut parts = parts.iter();
+    parts.any(|(owner, part)| {
+        let of = |it: &&There| Some(&it.name) == part.database.as_ref();
+        there.iter().find(of).is_some_and(|it| it.owner != *owner)
+    })
 }
 
 /// A connection on which a question may take as long as it takes.
@@ -126,16 +248,6 @@ async fn load(
     Ok(())
 }
 
-/// Has the server drop everything again, if anything came of it. There was nothing before.
-async fn clear(options: &Options, peer: &Peer) -> Result<(), Error> {
-    let mut session = session(options, peer).await?;
-    if contents(&mut session).await? != Contents::Nothing {
-        println!("trackbed: removes what came of it");
-        session.ask(sql::CLEAR).await?;
-    }
-    Ok(())
-}
-
 /// What is said of a backup that did not come back whole. That something of it stays is said with
 /// it: the next try finds data, and could not tell whose they are.
 fn outcome(name: &str, bad: Error, cleared: Result<(), Error>) -> Error {
@@ -197,5 +309,22 @@ mod tests {
             said(Err(Error::NoAnswer("no answer".to_owned()))),
             "the backup daily did not come back whole: public.a had 2 rows and has 1 rows. What came of it could not be removed and has to be (no answer)"
         );
+    }
+
+    #[test]
+    fn a_database_of_another_owner_is_left_alone() {
+        let there = |owner: &str| There {
+            name: "shop".to_owned(),
+            owner: owner.to_owned(),
+            superuser: false,
+        };
+        let part = Manifest {
+            database: Some("shop".to_owned()),
+            ..crate::backup::tests::manifest("daily")
+        };
+        let parts = [("web".to_owned(), part)];
+        assert!(!is_anothers(&[], &parts));
+        assert!(!is_anothers(&[there("web")], &parts), "an earlier try");
+        assert!(is_anothers(&[there("other")], &parts));
     }
 }

@@ -23,6 +23,15 @@ use crate::{
     write_secret,
 };
 
+/// The server's own databases.
+const DATABASES: [&str; 3] = [ADMIN, "template0", "template1"];
+/// Users of its own, and of CloudNativePG's.
+const USERS: [&str; 4] = [
+    ADMIN,
+    "streaming_replica",
+    "cnpg_pooler_pgbouncer",
+    "cnpg_metrics_exporter",
+];
 /// Everybody who reaches the socket, which is the supervisor: it is in the pod's memory.
 const HBA: &str = "local all all trust\n";
 
@@ -91,7 +100,8 @@ async fn fill(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     let database = manifest.database.as_deref().unwrap_or_default();
-    psql::submit(options, "postgres", &sql::owner(database)).await?;
+    let admin = Peer::admin(options);
+    psql::submit(options, &admin, &sql::owner(database)).await?;
     let peer = Peer::scratch(options, database, database);
     pour(options, &peer, destination, manifest).await
 }
@@ -105,26 +115,22 @@ async fn fill_part(
 ) -> Result<(), Error> {
     suits(part, Engine::Postgres, dump::CONTENT, &options.version)?;
     let database = part.database.as_deref().unwrap_or_default();
-    psql::submit(options, "postgres", &owners::restored(database, owner)).await?;
+    let admin = Peer::admin(options);
+    psql::submit(options, &admin, &owners::restored(database, owner)).await?;
     let peer = Peer::scratch(options, owner, database);
     pour(options, &peer, destination, part).await?;
-    psql::submit(options, "postgres", &owners::forget(owner)).await
+    psql::submit(options, &admin, &owners::forget(owner)).await
 }
 
 /// What belongs to a backup, and whom each was of. Manifests may come from anywhere, and nobody is to
-/// be the server's own user, or the application's.
-async fn parts(
+/// be a user of the server's own, or of the application's.
+pub(super) async fn parts(
     destination: &Destination,
     manifest: &Manifest,
 ) -> Result<Vec<(String, Manifest)>, Error> {
-    let own = |name: &str| {
-        let begins = |of: &&str| name.starts_with(*of);
-        ["pg_", "trackbed_", "template"].iter().any(begins)
-            || name == ADMIN
-            || Some(name) == manifest.database.as_deref()
-    };
+    let main = manifest.database.as_deref();
     let mut parts = manifest.parts.iter();
-    if let Some(part) = parts.find(|it| own(&it.owner) || own(&it.database)) {
+    if let Some(part) = parts.find(|it| is_own(main, &it.owner, &it.database)) {
         let error = trackbed_backup::Error::Unreadable {
             name: manifest.name.clone(),
             why: "no user may have that".to_owned(),
@@ -136,6 +142,16 @@ async fn parts(
     Ok(owners.zip(found).collect())
 }
 
+/// Whether a database or its owner is the server's own, or the application's.
+fn is_own(main: Option<&str>, owner: &str, database: &str) -> bool {
+    let first = owner.strip_suffix(owners::SECOND).unwrap_or(owner);
+    let reserved = ["pg_", "trackbed_"].iter().any(|it| owner.starts_with(it));
+    reserved
+        || USERS.contains(&owner)
+        || DATABASES.contains(&database)
+        || [first, database].map(Some).contains(&main)
+}
+
 /// Hands a backup to its database, and counts.
 async fn pour(
     options: &Options,
@@ -144,18 +160,7 @@ async fn pour(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     let database = peer.database();
-    for extension in &manifest.extensions {
-        if let Err(why) = further::extend(options, database, extension).await? {
-            return Err(Error::Unextended {
-                name: manifest.name.clone(),
-                extension: extension.clone(),
-                why,
-            });
-        }
-    }
-    if !manifest.extensions.is_empty() {
-        further::uncomment(options, database).await?;
-    }
+    extend(options, &Peer::admin(options).at(database), manifest).await?;
     restore(options, peer, destination, manifest).await?;
     // What it holds decides how its first questions are answered. As the super-user, since the
     // application's is told of each catalogue that it may not look at.
@@ -163,6 +168,30 @@ async fn pour(
     admin.ask("analyze;").await?;
     let mut session = Session::start(peer.connect(psql::command(options)))?;
     compare(&mut session, manifest).await
+}
+
+/// Creates the extensions that a backup needs, as the super-user in its database.
+///
+/// # Errors
+/// [`Error::Unextended`], or that the server does not answer.
+pub(super) async fn extend(
+    options: &Options,
+    admin: &Peer,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    for extension in &manifest.extensions {
+        if let Err(why) = further::extend(options, admin, extension).await? {
+            return Err(Error::Unextended {
+                name: manifest.name.clone(),
+                extension: extension.clone(),
+                why,
+            });
+        }
+    }
+    match manifest.extensions.is_empty() {
+        true => Ok(()),
+        false => further::uncomment(options, admin).await,
+    }
 }
 
 /// Compares how many rows there are with how many there were.
@@ -258,6 +287,20 @@ mod tests {
     fn counts(tables: &[(&str, u64)]) -> BTreeMap<String, u64> {
         let owned = |(table, rows): &(&str, u64)| ((*table).to_owned(), *rows);
         tables.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn nobody_becomes_a_user_of_the_servers_own() {
+        let own = |owner: &str, database: &str| is_own(Some("app"), owner, database);
+        for owner in ["app", "app_2", "postgres", "pg_monitor", "trackbed_backup"] {
+            assert!(own(owner, "shop"), "{owner}");
+        }
+        for database in ["app", "postgres", "template1"] {
+            assert!(own("web", database), "{database}");
+        }
+        for database in ["shop", "templates", "pg_dumps"] {
+            assert!(!own("web", database), "{database}");
+        }
     }
 
     #[test]

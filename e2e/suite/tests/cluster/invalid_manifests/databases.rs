@@ -47,10 +47,6 @@ pub(super) const DATABASES: &[(&str, &str)] = &[
         "databases are of Postgres",
     ),
     (
-        "{engine: Postgres, version: '17', replicas: 2, databases: [{name: shop}]}",
-        "not there yet with several replicas",
-    ),
-    (
         "{engine: Postgres, version: '17', databases: [{name: web-shop}]}",
         "like 'analytics'",
     ),
