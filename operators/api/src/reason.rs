@@ -274,7 +274,7 @@ reasons! {
             help = "The SQL of `init` is not there, or does not run; the message has the server's words, and nothing of it stays. Correct the ConfigMap, or name another: it is tried again whenever the pod starts, at least every five minutes.";
         /// The server's image does not have an extension.
         ExtensionUnavailable: retryable = false, again = No,
-            help = "Only in the condition `DatabasesReady`: the server's image does not have an extension of `databases`, or the server cannot create it; the message names it, and the log of the server's pod has the server's words. Everything else works. Take it out of the list, or correct its name: `select name from pg_available_extensions` lists those that there are.";
+            help = "Only in the condition `DatabasesReady`: the server's image does not have an extension of `databases`, or the server cannot create it; the message names it, and the log of the server's pod, or of the Job `…-databases-…` of several servers, has the server's words. Everything else works. Take it out of the list, or correct its name: `select name from pg_available_extensions` lists those that there are.";
         /// A database is there already, and belongs to another user.
         DatabaseOwnerDiffers: retryable = false, again = No,
             help = "Only in the condition `DatabasesReady`: a database of `databases` is there already and belongs to another user, whom the message names. Nothing is changed in it. Take the entry out of the list, and put it back with that `owner`.";

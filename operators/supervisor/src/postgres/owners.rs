@@ -312,6 +312,7 @@ mod tests {
         expect![[r#"
             drop database if exists "shop" with (force);
             alter role "web" nologin;
-        "#]].assert_eq(&(unmade("shop") + &forget("web")));
+        "#]]
+        .assert_eq(&(unmade("shop") + &forget("web")));
     }
 }

@@ -115,13 +115,18 @@ impl To<'_> {
         };
         let owner = Login::made(owner);
         psql::submit(options, admin, &owners::restored_by(database, &owner)).await?;
-        let peer = Peer::owner(options, self.host, &owner, database, CLIENT)?;
-        let filled = self.is_filled(&peer, part).await?;
-        made.push(database);
-        if !filled {
-            self.fill(&peer, part).await?;
-        }
-        psql::submit(options, admin, &owners::forget(&owner.username)).await
+        let filling = async {
+            let peer = Peer::owner(options, self.host, &owner, database, CLIENT)?;
+            let filled = self.is_filled(&peer, part).await?;
+            made.push(database);
+            match filled {
+                true => Ok(()),
+                false => self.fill(&peer, part).await,
+            }
+        };
+        let filled = filling.await;
+        let forgotten = psql::submit(options, admin, &owners::forget(&owner.username)).await;
+        filled.and(forgotten)
     }
 
     /// Whether that was done: an earlier try may have come that far.
