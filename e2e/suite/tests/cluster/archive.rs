@@ -117,7 +117,7 @@ fn any_moment_comes_back() {
     let _project = cluster.project("archive");
     let bucket = Bucket::start("acme", "trackbed", KEY);
     let s3 = s3(&bucket);
-    let archive = format!("archive: {{{s3}}}");
+    let archive = format!("archive: {{{s3}}}, databases: [{{name: shop, owner: web}}]");
     cluster.apply(&manifest("db", &archive));
     // It starts without, rather than not at all.
     let said = archived(&cluster, "db", "ReferenceMissing");
@@ -172,6 +172,12 @@ fn any_moment_comes_back() {
         heir.ask("select word from log order by 1").as_deref(),
         Ok("later\nunseen")
     );
+    // It has the other database, whose owner nobody listed.
+    let owner = "select pg_get_userbyid(datdba), rolcanlogin from pg_database join pg_roles owner on owner.oid = datdba where datname = 'shop'";
+    eventually(60, || match heir.ask(owner)?.as_str() {
+        "web|f" => Ok(()),
+        other => Err(other.to_owned()),
+    });
     eventually(60, || {
         let stores = cluster.list("objectstores.barmancloud.cnpg.io", NAMESPACE);
         let names: Vec<_> = stores
