@@ -171,7 +171,7 @@ pub struct Seen {
     /// Version that its supervisor tells.
     pub version: Option<String>,
     /// What its supervisor says of further databases.
-    pub told: Option<plan::databases::Told>,
+    pub told: Option<plan::told::Told>,
     /// What looks for newer images by a schedule.
     pub looks: Option<Arc<CronJob>>,
     /// Its backups, and the Jobs that look for images.

@@ -31,6 +31,7 @@ pub mod settings;
 pub(crate) mod settle;
 pub mod storage;
 pub mod tls;
+pub mod told;
 pub mod update;
 
 use jiff::Timestamp;

@@ -146,7 +146,7 @@ pub(crate) fn run(options: &Options) -> Result<u8, Error> {
 
 /// How busy the server is.
 async fn busy(options: Options) -> Result<Load, Error> {
-    let mut ask = psql::admin(&options, "postgres");
+    let mut ask = psql::admin(&options);
     ask.args(["--tuples-only", "--no-align"])
         .args(["--command", LOAD])
         .env("PGCONNECT_TIMEOUT", "3");
@@ -282,7 +282,7 @@ async fn configure(
 /// Waits for the server. A recovery may take long; the kubelet's start-up probe says how long.
 async fn answers(options: &Options) {
     loop {
-        let mut ask = psql::admin(options, "postgres");
+        let mut ask = psql::admin(options);
         ask.args(["--command", "select 1"]);
         let asked = tokio::process::Command::from(ask)
             .stdout(Stdio::null())

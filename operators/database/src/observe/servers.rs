@@ -9,7 +9,7 @@ use trackbed_kit::meta;
 
 use super::Stores;
 use crate::{
-    plan::{self, databases::Told, storage::Volume},
+    plan::{self, storage::Volume, told::Told},
     volumes::Volumes,
 };
 

@@ -217,11 +217,11 @@ pub(super) fn pods<'a>(job: &Job, seen: &'a Seen) -> Vec<&'a Pod> {
     pods
 }
 
-/// Whether a pod may write to the volume that restores a backup into it.
-pub(super) fn restoring(seen: &Seen) -> bool {
+/// Whether a pod of a role may still do something, the Job of which may be gone.
+pub(super) fn works(seen: &Seen, role: &str) -> bool {
     seen.backups.pods.iter().any(|pod| {
         let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-        meta::label(pod.as_ref(), trackbed_api::labels::ROLE) == Some(role::RESTORE)
+        meta::label(pod.as_ref(), trackbed_api::labels::ROLE) == Some(role)
             && !matches!(phase, Some("Succeeded" | "Failed"))
     })
 }

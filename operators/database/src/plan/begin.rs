@@ -1,49 +1,30 @@
 //! SQL that several servers begin with: a Job has the one that takes writes run it before there is an
 //! address. A single server's supervisor does that itself.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::{
-    batch::v1::{Job, JobSpec},
-    core::v1::{Container, ContainerStatus, Pod, PodSpec},
+    batch::v1::Job,
+    core::v1::{ContainerStatus, Pod},
 };
 use kube::ResourceExt;
-use trackbed_api::{
-    common::{ResourceDefaults, Resources},
-    init::Init,
-    labels::{self, role},
-    names,
-    reason::Reason,
-    scalar::Duration,
-};
+use trackbed_api::{init::Init, labels::role, names, reason::Reason};
 use trackbed_kit::{
     Health,
     job::{ended, succeeded},
-    meta,
 };
 
 use super::{
     Place, attempt,
     health::{self, Refusal},
-    job::{self, Work},
+    job::{self, Errand},
     pod,
     restore::{Act, Step},
-    server, settings,
+    server,
 };
 use crate::observe::Seen;
 
-/// Container that runs it.
-const CONTAINER: &str = "begin";
-/// What it gets.
-const RESOURCES: ResourceDefaults = ["10m", "32Mi", "500m", "128Mi"];
-/// How often it is tried again, after pauses of up to five minutes, and for how long: somebody is to
-/// correct the SQL meanwhile.
-const RETRIES: i32 = 2000;
-const TIMEOUT: &str = "168h";
-
 /// Whether it is still to run.
 pub(super) fn is_pending(place: &Place<'_>, seen: &Seen) -> bool {
-    let done = jobs(place, seen).any(|it| ended(it).is_some_and(succeeded));
+    let done = job::of(place, seen, role::BEGIN).any(|it| ended(it).is_some_and(succeeded));
     place.object.spec.init.is_some() && !done
 }
 
@@ -58,8 +39,9 @@ pub(super) fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
     // What has a schema always has a text.
     let asked = serde_json::to_string(init).unwrap_or_default();
     let name = names::begin(&place.name, &asked);
-    let live = jobs(place, seen).find(|it| it.name_any() == name);
-    let other = jobs(place, seen).find(|it| ended(it).is_none() && it.name_any() != name);
+    let live = job::of(place, seen, role::BEGIN).find(|it| it.name_any() == name);
+    let other =
+        job::of(place, seen, role::BEGIN).find(|it| ended(it).is_none() && it.name_any() != name);
     let health = Health::Progressing("its SQL is being run".to_owned());
     match (live, other) {
         (Some(live), _) => Step::Before {
@@ -108,61 +90,12 @@ fn refused(pod: &Pod) -> Option<Health> {
     })
 }
 
-/// The Jobs that run it.
-fn jobs<'a>(place: &'a Place<'_>, seen: &'a Seen) -> impl Iterator<Item = &'a Arc<Job>> {
-    seen.backups.jobs.iter().filter(|it| {
-        meta::label(it.as_ref(), labels::ROLE) == Some(role::BEGIN)
-            && meta::is_controlled_by(it.as_ref(), place.object)
-    })
-}
-
 fn job(place: &Place<'_>, init: &Init, name: &str) -> Job {
-    let volumes = vec![
-        pod::secret("credentials", names::credentials(&place.name), false),
-        server::beginning(&init.config_map_key_ref),
-        pod::config_map("settings", settings::name(&place.name)),
-        pod::empty("run", Some("Memory")),
-        pod::empty("tmp", None),
-        pod::empty("bin", None),
-    ];
-    let work = Work {
-        place,
+    let errand = Errand {
         role: role::BEGIN,
-        retries: RETRIES,
-        timeout: Duration::from(TIMEOUT),
-        pod: PodSpec {
-            // One pod, which sees what is corrected in the ConfigMap.
-            restart_policy: Some("OnFailure".to_owned()),
-            init_containers: Some(vec![pod::install(&place.config.images.operator)]),
-            containers: vec![runs(place)],
-            volumes: Some(volumes),
-            ..job::surroundings()
-        },
+        argument: format!("--init={}/{}", server::BEGINNING, server::SQL),
+        volumes: vec![server::beginning(&init.config_map_key_ref)],
+        mounts: vec![pod::mount("init", server::BEGINNING, true)],
     };
-    let spec = JobSpec {
-        // It is for pods that are not started again.
-        pod_failure_policy: None,
-        ..work.spec()
-    };
-    job::named(place, name, role::BEGIN, spec)
-}
-
-fn runs(place: &Place<'_>) -> Container {
-    let words = vec![
-        "begin".to_owned(),
-        format!("--version={}", place.object.spec.version),
-        format!("--into={}", names::primary(&place.name)),
-        format!("--init={}/{}", server::BEGINNING, server::SQL),
-    ];
-    let mut mounts = vec![
-        pod::mount("credentials", "/etc/trackbed/credentials", true),
-        pod::mount("init", server::BEGINNING, true),
-    ];
-    mounts.extend(job::mounts());
-    Container {
-        name: CONTAINER.to_owned(),
-        resources: Some(Resources::default().with_defaults(RESOURCES)),
-        volume_mounts: Some(mounts),
-        ..job::container(place, words)
-    }
+    errand.job(place, name)
 }

@@ -1,6 +1,6 @@
 //! Jobs of the supervisor: what takes and restores backups has in common.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -8,17 +8,19 @@ use k8s_openapi::{
             CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy,
             PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule,
         },
-        core::v1::{Container, PodSpec, PodTemplateSpec, VolumeMount},
+        core::v1::{Container, PodSpec, PodTemplateSpec, Volume, VolumeMount},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use trackbed_api::{
-    labels,
+    common::{ResourceDefaults, Resources},
+    labels, names,
     scalar::{CronSchedule, Duration, TimeZone},
 };
 use trackbed_kit::meta;
 
-use super::{Place, pod};
+use super::{Place, pod, settings};
+use crate::observe::Seen;
 
 /// Exit code of a supervisor that would end like this again.
 pub const LASTING: i32 = 3;
@@ -50,6 +52,90 @@ impl Work<'_> {
             ..JobSpec::default()
         }
     }
+}
+
+/// What a Job does in one of several servers, over the network, until it is done: it is tried again
+/// after pauses of up to five minutes, for as long as servers may be away, or somebody may take to
+/// correct what it is given.
+pub(super) struct Errand {
+    /// Role of its pods, name of its container and command of the supervisor.
+    pub(super) role: &'static str,
+    /// The command's own argument.
+    pub(super) argument: String,
+    /// What it gets besides the credentials.
+    pub(super) volumes: Vec<Volume>,
+    /// Where that is.
+    pub(super) mounts: Vec<VolumeMount>,
+}
+
+impl Errand {
+    const RESOURCES: ResourceDefaults = ["10m", "32Mi", "500m", "128Mi"];
+    const RETRIES: i32 = 2000;
+    const TIMEOUT: &str = "168h";
+
+    pub(super) fn job(self, place: &Place<'_>, name: &str) -> Job {
+        let mut volumes = vec![pod::secret(
+            "credentials",
+            names::credentials(&place.name),
+            false,
+        )];
+        volumes.extend(self.volumes);
+        volumes.extend([
+            pod::config_map("settings", settings::name(&place.name)),
+            pod::empty("run", Some("Memory")),
+            pod::empty("tmp", None),
+            pod::empty("bin", None),
+        ]);
+        let words = vec![
+            self.role.to_owned(),
+            format!("--version={}", place.object.spec.version),
+            format!("--into={}", names::primary(&place.name)),
+            self.argument,
+        ];
+        let credentials = pod::mount("credentials", "/etc/trackbed/credentials", true);
+        let mut all = vec![credentials];
+        all.extend(self.mounts);
+        all.extend(mounts());
+        let runs = Container {
+            name: self.role.to_owned(),
+            resources: Some(Resources::default().with_defaults(Self::RESOURCES)),
+            volume_mounts: Some(all),
+            ..container(place, words)
+        };
+        let work = Work {
+            place,
+            role: self.role,
+            retries: Self::RETRIES,
+            timeout: Duration::from(Self::TIMEOUT),
+            pod: PodSpec {
+                // One pod, which sees what is corrected in what it is given.
+                restart_policy: Some("OnFailure".to_owned()),
+                init_containers: Some(vec![pod::install(&place.config.images.operator)]),
+                containers: vec![runs],
+                volumes: Some(volumes),
+                ..surroundings()
+            },
+        };
+        let spec = JobSpec {
+            // It is for pods that are not started again.
+            pod_failure_policy: None,
+            ..work.spec()
+        };
+        named(place, name, self.role, spec)
+    }
+}
+
+/// The Database's Jobs of a role. Those of a Database of this name that was deleted say nothing of this
+/// one; they are there until the garbage collector has come to them.
+pub(super) fn of<'a>(
+    place: &'a Place<'_>,
+    seen: &'a Seen,
+    role: &'static str,
+) -> impl Iterator<Item = &'a Arc<Job>> {
+    seen.backups.jobs.iter().filter(move |it| {
+        meta::label(it.as_ref(), labels::ROLE) == Some(role)
+            && meta::is_controlled_by(it.as_ref(), place.object)
+    })
 }
 
 /// When Jobs are made again and again.

@@ -8,17 +8,10 @@ use k8s_openapi::api::{
     core::v1::{Container, PodSpec},
 };
 use kube::ResourceExt;
-use trackbed_api::{
-    Database,
-    backup::Restore,
-    labels::{self, role},
-    names,
-    reason::Reason,
-};
+use trackbed_api::{Database, backup::Restore, labels::role, names, reason::Reason};
 use trackbed_kit::{
     Health,
     job::{ended, succeeded},
-    meta,
 };
 
 use super::{
@@ -73,7 +66,7 @@ impl Act {
 
 /// Whether what was asked for is still to come.
 pub(super) fn is_pending(place: &Place<'_>, seen: &Seen) -> bool {
-    let done = jobs(place, seen).any(|it| ended(it).is_some_and(succeeded));
+    let done = job::of(place, seen, role::RESTORE).any(|it| ended(it).is_some_and(succeeded));
     asked(place).is_some() && !done
 }
 
@@ -85,14 +78,14 @@ fn asked<'a>(place: &'a Place<'_>) -> Option<&'a Restore> {
 
 /// How it stands. A Database that has data is not restored over.
 pub fn of(place: &Place<'_>, seen: &Seen, initialised: bool) -> Step {
-    let done = jobs(place, seen).any(|it| ended(it).is_some_and(succeeded));
+    let done = job::of(place, seen, role::RESTORE).any(|it| ended(it).is_some_and(succeeded));
     if initialised || done {
         return Step::Done;
     }
     let asked = asked(place);
     let name = asked.map(|it| name(place, it));
     let mine = |it: &&Arc<Job>| Some(it.name_any()) == name;
-    if let (Some(restore), Some(live)) = (asked, jobs(place, seen).find(mine)) {
+    if let (Some(restore), Some(live)) = (asked, job::of(place, seen, role::RESTORE).find(mine)) {
         let health = under_way(place, restore, seen, live);
         let act = Act::Nothing;
         return Step::Before { health, act };
@@ -135,8 +128,8 @@ fn under_way(place: &Place<'_>, restore: &Restore, seen: &Seen, live: &Job) -> H
 
 /// What was asked for before and still writes to the volume, or may do so.
 fn older(place: &Place<'_>, seen: &Seen) -> Option<Step> {
-    let live = jobs(place, seen).find(|it| ended(it).is_none());
-    (live.is_some() || attempt::restoring(seen)).then(|| Step::Before {
+    let live = job::of(place, seen, role::RESTORE).find(|it| ended(it).is_none());
+    (live.is_some() || attempt::works(seen, role::RESTORE)).then(|| Step::Before {
         health: Health::Progressing("what restore said before is being stopped".to_owned()),
         act: live.map_or(Act::Nothing, |it| Act::Stop(it.clone())),
     })
@@ -160,15 +153,6 @@ fn said(restore: &Restore) -> String {
         Some(name) => format!("the backup {name}"),
         None => "the newest backup".to_owned(),
     }
-}
-
-/// The Jobs that restore. Those of a Database of this name that was deleted say nothing of this
-/// one's data; they are there until the garbage collector has come to them.
-fn jobs<'a>(place: &'a Place<'_>, seen: &'a Seen) -> impl Iterator<Item = &'a Arc<Job>> {
-    seen.backups.jobs.iter().filter(|it| {
-        meta::label(it.as_ref(), labels::ROLE) == Some(role::RESTORE)
-            && meta::is_controlled_by(it.as_ref(), place.object)
-    })
 }
 
 /// Where the backup lies, and whose it is if that is known.

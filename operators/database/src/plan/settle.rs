@@ -9,16 +9,11 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::{
-    batch::v1::{Job, JobSpec},
-    core::v1::{Container, Pod, PodSpec, Volume, VolumeMount},
+    batch::v1::Job,
+    core::v1::{Volume, VolumeMount},
 };
 use kube::ResourceExt;
-use trackbed_api::{
-    common::{ResourceDefaults, Resources},
-    labels::{self, role},
-    names,
-    scalar::Duration,
-};
+use trackbed_api::{labels::role, names};
 use trackbed_kit::{
     Health,
     job::{ended, succeeded},
@@ -27,22 +22,14 @@ use trackbed_kit::{
 
 use super::{
     Place, attempt,
-    databases::{Held, Told},
-    job::{self, Work},
+    databases::Held,
+    job::{self, Errand},
     pod,
     restore::{self, Act, Step},
-    settings,
+    told::Told,
 };
 use crate::observe::Seen;
 
-/// Container that does it.
-const CONTAINER: &str = "databases";
-/// What it gets.
-const RESOURCES: ResourceDefaults = ["10m", "32Mi", "500m", "128Mi"];
-/// How often it is tried again, after pauses of up to five minutes, and for how long: the servers may
-/// be away.
-const RETRIES: i32 = 2000;
-const TIMEOUT: &str = "168h";
 /// Where the super-user's password is.
 const SUPERUSER: &str = "/etc/trackbed/superuser";
 
@@ -77,7 +64,7 @@ pub(super) fn name(place: &Place<'_>, held: &Held) -> String {
 pub(super) fn told(place: &Place<'_>, seen: &Seen, held: &Held) -> Option<Told> {
     let pods = attempt::pods(live(place, seen, held)?, seen);
     pods.iter()
-        .find_map(|pod| attempt::words::<Told>(pod, CONTAINER))
+        .find_map(|pod| attempt::words::<Told>(pod, role::DATABASES))
 }
 
 /// What SQL waits for that servers are to begin with: it may need the extensions.
@@ -99,13 +86,15 @@ pub(super) fn act(place: &Place<'_>, seen: &Seen, held: Option<&Held>) -> Act {
         return Act::Nothing;
     };
     let name = name(place, held);
-    if let Some(other) = jobs(place, seen).find(|it| it.name_any() != name) {
+    if let Some(other) = job::of(place, seen, role::DATABASES).find(|it| it.name_any() != name) {
         return match meta::is_deleted(other.as_ref()) {
             true => Act::Nothing,
             false => Act::Stop(other.clone()),
         };
     }
-    let waits = live(place, seen, held).is_some() || is_working(seen) || !is_let_in(seen);
+    let waits = live(place, seen, held).is_some()
+        || attempt::works(seen, role::DATABASES)
+        || !is_let_in(seen);
     match waits {
         true => Act::Nothing,
         false => Act::Make(Box::new(job(place, held, &name))),
@@ -121,25 +110,9 @@ fn is_let_in(seen: &Seen) -> bool {
     })
 }
 
-/// Whether the pod of a Job that is gone may still do something.
-fn is_working(seen: &Seen) -> bool {
-    seen.backups.pods.iter().any(|pod: &Arc<Pod>| {
-        let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-        meta::label(pod.as_ref(), labels::ROLE) == Some(role::DATABASES)
-            && !matches!(phase, Some("Succeeded" | "Failed"))
-    })
-}
-
 fn live<'a>(place: &'a Place<'_>, seen: &'a Seen, held: &Held) -> Option<&'a Arc<Job>> {
     let name = name(place, held);
-    jobs(place, seen).find(|it| it.name_any() == name)
-}
-
-fn jobs<'a>(place: &'a Place<'_>, seen: &'a Seen) -> impl Iterator<Item = &'a Arc<Job>> {
-    seen.backups.jobs.iter().filter(|it| {
-        meta::label(it.as_ref(), labels::ROLE) == Some(role::DATABASES)
-            && meta::is_controlled_by(it.as_ref(), place.object)
-    })
+    job::of(place, seen, role::DATABASES).find(|it| it.name_any() == name)
 }
 
 /// The super-user's password, for a pod that waits until there is one.
@@ -154,54 +127,17 @@ pub(super) fn superuser_mount() -> VolumeMount {
 }
 
 fn job(place: &Place<'_>, held: &Held, name: &str) -> Job {
-    let volumes = vec![
-        pod::secret("credentials", names::credentials(&place.name), false),
-        pod::secret("standby", names::standby(&place.name), false),
-        superuser(place),
-        pod::config_map("settings", settings::name(&place.name)),
-        pod::empty("run", Some("Memory")),
-        pod::empty("tmp", None),
-        pod::empty("bin", None),
-    ];
-    let work = Work {
-        place,
+    let errand = Errand {
         role: role::DATABASES,
-        retries: RETRIES,
-        timeout: Duration::from(TIMEOUT),
-        pod: PodSpec {
-            // One pod, which is given the Secrets anew.
-            restart_policy: Some("OnFailure".to_owned()),
-            init_containers: Some(vec![pod::install(&place.config.images.operator)]),
-            containers: vec![makes(place, held)],
-            volumes: Some(volumes),
-            ..job::surroundings()
-        },
+        argument: format!("--list={}", held.checksum()),
+        volumes: vec![
+            pod::secret("standby", names::standby(&place.name), false),
+            superuser(place),
+        ],
+        mounts: vec![
+            pod::mount("standby", "/etc/trackbed/standby", true),
+            superuser_mount(),
+        ],
     };
-    let spec = JobSpec {
-        // It is for pods that are not started again.
-        pod_failure_policy: None,
-        ..work.spec()
-    };
-    job::named(place, name, role::DATABASES, spec)
-}
-
-fn makes(place: &Place<'_>, held: &Held) -> Container {
-    let words = vec![
-        "databases".to_owned(),
-        format!("--version={}", place.object.spec.version),
-        format!("--into={}", names::primary(&place.name)),
-        format!("--list={}", held.checksum()),
-    ];
-    let mut mounts = vec![
-        pod::mount("credentials", "/etc/trackbed/credentials", true),
-        pod::mount("standby", "/etc/trackbed/standby", true),
-        superuser_mount(),
-    ];
-    mounts.extend(job::mounts());
-    Container {
-        name: CONTAINER.to_owned(),
-        resources: Some(Resources::default().with_defaults(RESOURCES)),
-        volume_mounts: Some(mounts),
-        ..job::container(place, words)
-    }
+    errand.job(place, name)
 }

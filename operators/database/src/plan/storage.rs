@@ -5,7 +5,7 @@ use trackbed_api::{
 };
 use trackbed_kit::{Fact, Health};
 
-use super::{databases::Told, said};
+use super::{said, told::Told};
 
 /// Part of the volume that may be taken before it is warned of, in percent.
 const AMPLE: u64 = 85;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use trackbed_api::{Database, common::condition::DATABASES_READY};
 use trackbed_database::{
     observe::Seen,
-    plan::{Children, databases::Told},
+    plan::{Children, told::Told},
 };
 
 use crate::{children, database, decide, pod, seen};

@@ -10,7 +10,7 @@ use crate::login::Login;
 
 /// Who reads the metrics of several servers, by the socket of each:
 /// <https://cloudnative-pg.io/documentation/1.30/monitoring/>.
-const METRICS: &str = "cnpg_metrics_exporter";
+pub(super) const METRICS: &str = "cnpg_metrics_exporter";
 /// What the name of an owner's second user ends with.
 pub(super) const SECOND: &str = "_2";
 /// What a database is made of: in the other template somebody may be, and nothing is made of it then.
@@ -115,18 +115,11 @@ fn strangers<'a>(listed: &Listed, others: impl Iterator<Item = &'a There>) -> BT
 fn brought(owner: &str) -> String {
     let second = format!("{owner}{SECOND}");
     let pair = format!(
-        "exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = {} and second.rolname = {})",
+        "exists (select from pg_auth_members pair join pg_roles owner on owner.oid = pair.roleid join pg_roles second on second.oid = pair.member where owner.rolname = {} and second.rolname = {}) and ",
         literal(owner),
         literal(&second),
     );
-    let shut = |role: &str| {
-        format!(
-            "select {} where {pair} and exists (select from pg_roles where rolname = {} and rolcanlogin) \\gexec\n",
-            literal(&format!("alter role {} nologin", identifier(role))),
-            literal(role),
-        )
-    };
-    shut(&second) + &shut(owner)
+    shut_if(&second, &pair) + &shut_if(owner, &pair)
 }
 
 /// Whoever takes backups may act as any owner, and can enter where one can.
@@ -168,8 +161,13 @@ fn measured(database: &str) -> String {
 
 /// A role that is not let in, if it is there.
 fn shut(role: &str) -> String {
+    shut_if(role, "")
+}
+
+/// The same under a condition, which ends with `and`.
+fn shut_if(role: &str, holds: &str) -> String {
     format!(
-        "select {} where exists (select from pg_roles where rolname = {} and rolcanlogin) \\gexec\n",
+        "select {} where {holds}exists (select from pg_roles where rolname = {} and rolcanlogin) \\gexec\n",
         literal(&format!("alter role {} nologin", identifier(role))),
         literal(role),
     )

@@ -38,8 +38,8 @@ pub(super) fn command(options: &Options) -> Command {
 }
 
 /// The same as the super-user of the server in this pod.
-pub(super) fn admin(options: &Options, database: &str) -> Command {
-    Peer::admin(options).at(database).connect(command(options))
+pub(super) fn admin(options: &Options) -> Command {
+    Peer::admin(options).connect(command(options))
 }
 
 /// The super-user of a server in the network, once that lets it in: it may just have been told to, and

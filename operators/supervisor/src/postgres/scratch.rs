@@ -30,7 +30,7 @@ const USERS: [&str; 4] = [
     ADMIN,
     "streaming_replica",
     "cnpg_pooler_pgbouncer",
-    "cnpg_metrics_exporter",
+    owners::METRICS,
 ];
 /// Everybody who reaches the socket, which is the supervisor: it is in the pod's memory.
 const HBA: &str = "local all all trust\n";
@@ -160,12 +160,13 @@ async fn pour(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     let database = peer.database();
-    extend(options, &Peer::admin(options).at(database), manifest).await?;
+    let admin = Peer::admin(options).at(database);
+    extend(options, &admin, manifest).await?;
     restore(options, peer, destination, manifest).await?;
     // What it holds decides how its first questions are answered. As the super-user, since the
     // application's is told of each catalogue that it may not look at.
-    let mut admin = Session::start(psql::admin(options, database))?;
-    admin.ask("analyze;").await?;
+    let mut session = Session::start(admin.connect(psql::command(options)))?;
+    session.ask("analyze;").await?;
     let mut session = Session::start(peer.connect(psql::command(options)))?;
     compare(&mut session, manifest).await
 }
