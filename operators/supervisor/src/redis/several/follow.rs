@@ -1,11 +1,11 @@
 //! What changes while a server runs: who is the primary, and whether this one could take over.
 
-use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
+use std::{convert::Infallible, fs, time::Duration};
 
 use tokio::sync::watch;
 
 use super::{
-    Servers, Standing,
+    SERVER, Servers, Standing,
     ask::{self, Primary},
     begin::Begun,
     primary_file, standing,
@@ -72,7 +72,7 @@ pub(super) struct Own {
     pub(super) begun: Begun,
     /// What whole data say of themselves.
     pub(super) marker: Marker,
-    pub(super) run: PathBuf,
+    pub(super) options: Options,
 }
 
 impl Own {
@@ -80,10 +80,7 @@ impl Own {
     /// began may be days old.
     pub(super) async fn follow(mut self) -> Infallible {
         let leads = self.begun.follows.is_none();
-        let mut whole = Whole {
-            is: leads,
-            led: leads,
-        };
+        let mut whole = Whole::new(leads);
         let mut told = leads;
         loop {
             tokio::time::sleep(EVERY).await;
@@ -91,8 +88,14 @@ impl Own {
             let Ok(seen) = aside(move || standing(&mut asked.enter()?)).await else {
                 continue;
             };
-            whole.see(&seen);
-            let may = self.publish(whole.is) || self.run.join(PROMOTE).exists();
+            let away = !seen.is_primary && !seen.linked;
+            let primary = match away {
+                true => leading(&self.options).await,
+                false => None,
+            };
+            whole.see(&seen, primary.as_ref());
+            let all = self.publish(whole.is) && !whole.behind;
+            let may = all || self.options.run.join(PROMOTE).exists();
             if may == told {
                 continue;
             }
@@ -135,16 +138,45 @@ impl Own {
     }
 }
 
+/// How the primary stands that this server lost. `None`: it does not answer.
+async fn leading(options: &Options) -> Option<Standing> {
+    let servers = Servers::read(options).ok()?;
+    let primary = fs::read_to_string(primary_file(options)).ok()?;
+    if primary == servers.own {
+        return None;
+    }
+    let asked = aside(move || standing(&mut servers.enter(&primary, SERVER)?)).await;
+    asked.ok()
+}
+
 /// Whether a server has all data of the primary that it follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Whole {
     is: bool,
     /// Whether it was the primary itself.
     led: bool,
+    /// Whether the primary went on without it, and with another. A primary that started anew counts
+    /// from the beginning, so Sentinels would take the one that stayed behind for the further one.
+    behind: bool,
 }
 
 impl Whole {
-    fn see(&mut self, now: &Standing) {
+    /// Of one that begins as the primary, or not.
+    fn new(leads: bool) -> Self {
+        Self {
+            is: leads,
+            led: leads,
+            behind: false,
+        }
+    }
+
+    /// Looks at it, and at the primary that it lost, if that answers.
+    fn see(&mut self, now: &Standing, primary: Option<&Standing>) {
+        self.behind = match (now.is_primary || now.linked, primary) {
+            (true, _) => false,
+            (false, Some(primary)) => primary.is_primary && !primary.followers.is_empty(),
+            (false, None) => self.behind,
+        };
         self.is = match (now.is_primary, now.linked) {
             (true, _) => self.is || self.led,
             (false, true) => self.is || now.written,
@@ -188,11 +220,8 @@ mod tests {
             ..linked.clone()
         };
         let whole = |leads: bool, seen: &[&Standing]| {
-            let mut whole = Whole {
-                is: leads,
-                led: leads,
-            };
-            seen.iter().for_each(|it| whole.see(it));
+            let mut whole = Whole::new(leads);
+            seen.iter().for_each(|it| whole.see(it, None));
             whole.is
         };
         assert!(!whole(false, &[&away, &linked]));
@@ -206,5 +235,33 @@ mod tests {
         assert!(!whole(true, &[&primary, &away]), "another took over");
         assert!(!whole(true, &[&primary, &away, &linked]));
         assert!(!whole(false, &[&primary]), "somebody made it one by hand");
+    }
+
+    #[test]
+    fn whom_the_primary_went_on_without_cannot_take_over() {
+        let away = Standing::default();
+        let linked = Standing {
+            linked: true,
+            written: true,
+            ..Standing::default()
+        };
+        let leads = |followers: &[u64]| Standing {
+            is_primary: true,
+            followers: followers.to_vec(),
+            ..Standing::default()
+        };
+        let mut whole = Whole::new(false);
+        let mut look = |now: &Standing, primary: Option<&Standing>| {
+            whole.see(now, primary);
+            (whole.is, whole.behind)
+        };
+        assert_eq!(look(&linked, None), (true, false));
+        assert_eq!(look(&away, None), (true, false), "nobody leads");
+        assert_eq!(look(&away, Some(&leads(&[]))), (true, false), "alone");
+        assert_eq!(look(&away, Some(&leads(&[7]))), (true, true));
+        assert_eq!(look(&away, None), (true, true), "it ended, then");
+        assert_eq!(look(&away, Some(&linked)), (true, false), "another leads");
+        assert_eq!(look(&away, Some(&leads(&[7]))), (true, true));
+        assert_eq!(look(&linked, None), (true, false), "it has caught up");
     }
 }

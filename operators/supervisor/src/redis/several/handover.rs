@@ -78,10 +78,12 @@ async fn attempt(options: &Options, entrance: &Entrance) -> Result<(), Error> {
     }
 }
 
-/// Asks the others' Sentinels, one after another: the own one ends as well.
+/// Asks the others' Sentinels, one after another. Never the own one, which ends as well: if it did
+/// before it has told the others, one server would have been made the primary, and they would go on
+/// with this one when it is back. What that one takes until they see it would be lost.
 async fn ask_for_another(servers: &Servers) -> Result<(), Error> {
-    let mut failed = Error::NoAnswer("no Sentinel answers".to_owned());
-    for host in servers.others().chain([&servers.own]) {
+    let mut failed = Error::NoAnswer("no other Sentinel answers".to_owned());
+    for host in servers.others() {
         let (host, servers) = (host.clone(), servers.clone());
         let words = ["SENTINEL", "FAILOVER", GROUP];
         let asked = move || servers.enter(&host, SENTINEL)?.say(&words, "+OK");

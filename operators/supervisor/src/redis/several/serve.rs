@@ -68,7 +68,7 @@ async fn serve(engine: Engine, options: &Options, begun: Begun) -> Result<ExitSt
         entrance: entrance.clone(),
         begun,
         marker: options.marker(&options.state()?.identity),
-        run: options.run.clone(),
+        options: options.clone(),
     };
     let tell = |applications: Applications| {
         let entrance = entrance.clone();
