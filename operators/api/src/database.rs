@@ -38,7 +38,8 @@ use crate::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Server", type_ = "string", json_path = ".status.serverVersion", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
-    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Database's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit")
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40").message("a Database's name must be at most 40 lower-case letters, digits and '-', start with a letter and end with a letter or digit"),
+    validation = Rule::new("quantity(string(self.spec.storage.size)).compareTo(quantity(string(oldSelf.spec.storage.size))) >= 0 || (has(self.status) && has(self.status.storage) && quantity(string(self.spec.storage.size)).compareTo(quantity(self.status.storage)) >= 0)").message("storage.size can grow, not shrink below what the volume has (status.storage): data could be lost")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -228,11 +229,11 @@ impl Engine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)").message("className cannot be changed: create another Database and move the data"),
-    validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0").message("size can grow, not shrink: data could be lost")
+    validation = Rule::new("has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)").message("className cannot be changed: create another Database and move the data")
 )]
 pub struct Storage {
-    /// Size of the volume, at least 64Mi. Grows where the storage class allows it, never shrinks.
+    /// Size of the volume, at least 64Mi. Grows where the storage class allows it, never shrinks;
+    /// where it could not grow, it may be set back to what the volume has.
     #[serde(default = "default_size")]
     #[x_kube(validation = Rule::new("quantity(string(self)).compareTo(quantity('64Mi')) >= 0").message("size must be at least 64Mi, like '10Gi': without a unit it is bytes, and an empty Postgres takes 40Mi"))]
     pub size: Quantity,

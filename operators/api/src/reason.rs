@@ -307,7 +307,7 @@ reasons! {
             help = "The volume is full, and the server cannot write. Raise `storage.size`; where the class cannot grow volumes, make room, or move the data to a Database with a larger one. The server goes on by itself.";
         /// The storage class cannot grow the volume.
         StorageCannotGrow: retryable = false, again = No,
-            help = "The storage class cannot expand volumes.";
+            help = "The storage class cannot expand volumes, or a quota refuses it; what uses the volume runs on. A Database's `storage.size` can be set back to `status.storage`; a volume of a Service is taken out of it, and put in again with the size that it has.";
         /// No newer image of the server could be found.
         UpdateFailed: retryable = true, again = Yes,
             help = "A newer image of the server was looked for in vain; the message says why. The server runs on as it is. It is tried again when it is time for the next, or when `updates.request` gets another text.";

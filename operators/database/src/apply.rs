@@ -123,7 +123,7 @@ pub(crate) async fn apply(
     // A volume that cannot grow is no reason to stop its server, nor is a Job that a quota refuses to
     // keep it as it is.
     let there = seen.claim.is_some() || !seen.claims.is_empty();
-    claimed.map_err(|error| claim::refused(error, there, "server"))?;
+    claimed.map_err(|error| claim::refused(error, there, "the server runs on"))?;
     backed_up.and(looked)
 }
 
@@ -176,7 +176,7 @@ impl To<'_> {
             self.put(job, None, Fence::None).await?;
         }
         // Nor to take no more backups, as long as there is room.
-        grown.map_err(|error| claim::refused(error, live.claim.is_some(), "server"))
+        grown.map_err(|error| claim::refused(error, live.claim.is_some(), "the server runs on"))
     }
 
     async fn server(&self, set: &StatefulSet, live: Option<&StatefulSet>) -> Result<(), Error> {

@@ -49,7 +49,7 @@ pub async fn apply(
         let live = seen.claim(&claim.name_any());
         let put = to.put(claim, live).await;
         let is_there = live.is_some();
-        claimed = claimed.and(put.map_err(|it| refused(it, is_there, "application")));
+        claimed = claimed.and(put.map_err(|it| refused(it, is_there, "the application runs on")));
     }
     to.optional(service.as_ref(), seen.address.as_deref())
         .await?;

@@ -17,11 +17,8 @@ pub fn spec(
     size: &Quantity,
     class: Option<&str>,
 ) -> PersistentVolumeClaimSpec {
+    let has = live.and_then(requested);
     let live = live.and_then(|claim| claim.spec.as_ref());
-    let has = live.and_then(|spec| {
-        let size = spec.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-        Some(Quantity(size.0.clone()))
-    });
     let size = has
         .filter(|has| has.units() >= size.units())
         .unwrap_or_else(|| size.clone());
@@ -39,12 +36,19 @@ pub fn spec(
     }
 }
 
-/// A refusal of a claim that is there already is one of its growth. `user` is what runs on.
-pub fn refused(error: Error, is_there: bool, user: &str) -> Error {
+/// The size that a claim asks for.
+pub fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let resources = claim.spec.as_ref()?.resources.as_ref()?;
+    let size = resources.requests.as_ref()?.get("storage")?;
+    Some(Quantity(size.0.clone()))
+}
+
+/// A refusal of a claim that is there already is one of its growth. `goes_on` says what does.
+pub fn refused(error: Error, is_there: bool, goes_on: &str) -> Error {
     match error.class() {
         Class::User | Class::Bug if is_there => Error::refused(
             Reason::StorageCannotGrow,
-            format!("the volume keeps its size, the {user} runs on: {error}"),
+            format!("the volume keeps its size, {goes_on}: {error}"),
         ),
         _ => error,
     }

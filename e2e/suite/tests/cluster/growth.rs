@@ -116,3 +116,46 @@ fn a_volume_grows_under_a_server_that_goes_on() {
     let after = DATABASES.map(|(name, ..)| kept(&cluster, name));
     assert_eq!(after, before);
 }
+
+#[test]
+fn a_volume_that_cannot_grow_is_named_and_its_size_may_be_set_back() {
+    let cluster = Cluster::connect();
+    let _project = cluster.project("fixed");
+    let namespace = "fixed-production";
+    let size = |size: &str| {
+        cluster.apply(&format!(
+            "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {namespace}}}\nspec: {{engine: Redis, version: '7', storage: {{size: {size}}}, resources: {{requests: {{cpu: 20m}}}}}}\n"
+        ));
+    };
+    size("256Mi");
+    cluster.wait("database", namespace, "db", "condition=Ready", 300);
+    let has = "jsonpath={.status.storage}=256Mi";
+    cluster.wait("database", namespace, "db", has, 60);
+    let client = cluster.client(namespace, "db", "client");
+    client.ask("set kept counter").expect("a word");
+    let pod = cluster.get("pod", namespace, "db-0")["metadata"]["uid"].clone();
+
+    // The cluster's own class cannot.
+    size("1Gi");
+    let said = cluster.wait_reason("database", namespace, "db", "StorageCannotGrow", 60);
+    assert!(said.contains("the server runs on"), "{said}");
+    assert_eq!(client.ask("get kept").as_deref(), Ok("counter"));
+    let patch = r#"{"spec": {"storage": {"size": "128Mi"}}}"#;
+    let words = [
+        "patch",
+        "tdb",
+        "db",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        patch,
+    ];
+    let output = cluster.kubectl(&words, "");
+    let smaller = String::from_utf8_lossy(&output.stderr);
+    assert!(smaller.contains("below what the volume has"), "{smaller}");
+    size("256Mi");
+    cluster.wait("database", namespace, "db", "condition=Ready", 60);
+    let now = cluster.get("pod", namespace, "db-0")["metadata"]["uid"].clone();
+    assert_eq!(now, pod, "it went on");
+}

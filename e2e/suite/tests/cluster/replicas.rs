@@ -195,7 +195,7 @@ fn settings_are_checked(cluster: &Cluster, client: &Client) {
         ),
         (
             r#"{"storage": {"size": "256Mi"}}"#,
-            "size can grow, not shrink",
+            "storage.size can grow, not shrink below what the volume has",
         ),
     ] {
         let patch = format!("{{\"spec\": {spec}}}");

@@ -128,7 +128,10 @@ spec:
     let smaller = cluster.refused(&format!(
         "apiVersion: trackbed.dev/v1alpha1\nkind: Database\nmetadata: {{name: db, namespace: {NAMESPACE}}}\nspec: {{engine: Postgres, version: \"17\", storage: {{size: 100Mi, className: e2e-played}}}}\n"
     ));
-    assert!(smaller.contains("size can grow, not shrink"), "{smaller}");
+    assert!(
+        smaller.contains("storage.size can grow, not shrink"),
+        "{smaller}"
+    );
     database("448Mi");
     let asked = "jsonpath={.spec.resources.requests.storage}=448Mi";
     cluster.wait("pvc", NAMESPACE, "db-data", asked, 60);
