@@ -14,7 +14,7 @@ use kube::{
     runtime::events::EventType,
 };
 use serde_json::json;
-use trackbed_api::{Database, labels, names};
+use trackbed_api::{Database, labels, names, reason::Reason};
 use trackbed_kit::{
     Context, Error, Kind,
     apply::{Child, Fence, apply as send, delete, describe},
@@ -30,6 +30,7 @@ use crate::{
         Children,
         archive::{Archives, Fate},
         backup::Backups,
+        cluster::Growth,
         deletion::Data,
         restart::Restart,
         restore::Act,
@@ -63,6 +64,7 @@ pub(crate) async fn apply(
         restore,
         set,
         cluster,
+        grown,
         archives,
         restart,
         backups,
@@ -112,6 +114,7 @@ pub(crate) async fn apply(
     to.archive(&archives, seen).await?;
     to.settle(&cluster, seen.cluster.as_deref(), Fence::Observed)
         .await?;
+    let grown = to.grow(&grown).await;
     let backed_up = to.back_up(&backups, seen).await;
     let looked = to.look(&looks, seen).await;
     if let Some(Restart { pod, why, .. }) = &restart {
@@ -124,6 +127,10 @@ pub(crate) async fn apply(
     // keep it as it is.
     let there = seen.claim.is_some() || !seen.claims.is_empty();
     claimed.map_err(|error| claim::refused(error, there, "the server runs on"))?;
+    grown.map_err(|error| claim::refused(error, true, "the servers run on"))?;
+    if let Some(message) = &seen.cannot_grow {
+        return Err(Error::refused(Reason::StorageCannotGrow, message));
+    }
     backed_up.and(looked)
 }
 
@@ -147,6 +154,20 @@ impl To<'_> {
             done = done.and(put);
         }
         done
+    }
+
+    /// Grows volumes that CloudNativePG made.
+    async fn grow(&self, grown: &[Growth]) -> Result<(), Error> {
+        let api: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.context.client.clone(), &self.namespace);
+        let parameters = PatchParams::apply(&labels::field_manager(Database::CONTROLLER));
+        for growth in grown {
+            api.patch(&growth.claim, &parameters, &Patch::Merge(growth.patch()))
+                .await
+                .map_err(|it| Error::api(format!("patch {}", growth.claim), it))?;
+            self.context.metrics.write(Database::CONTROLLER, "patch");
+        }
+        Ok(())
     }
 
     async fn restore(&self, act: &Act) -> Result<(), Error> {

@@ -283,6 +283,8 @@ pub struct ClusterStatus {
     pub ready_instances: i32,
     /// Names of servers, by how they are: `healthy`, `replicating`, `failed`.
     pub instances_status: BTreeMap<String, Vec<String>>,
+    /// Servers that answer CloudNativePG, by name.
+    pub instances_reported_state: BTreeMap<String, Instance>,
     /// The server that takes writes.
     pub current_primary: String,
     /// The one that is to. `pending`: it is not known yet.
@@ -297,6 +299,14 @@ pub struct ClusterStatus {
     pub secrets_resource_version: SecretsVersion,
     /// Ready and others.
     pub conditions: Vec<Condition>,
+}
+
+/// A server that answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// Its pod's address. Empty: it is not known.
+    pub ip: String,
 }
 
 /// How users are.

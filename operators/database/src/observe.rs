@@ -1,6 +1,7 @@
 //! Every read of a reconcile: from the caches, and by GET what nobody watches.
 
 mod servers;
+mod several;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, ResourceExt};
 use trackbed_api::{
     Database,
     backup::Bucket,
@@ -22,7 +23,7 @@ use trackbed_kit::{Cache, Caches, Context, Error, config::Served, meta, read::ge
 
 use crate::{
     barman_cloud::{ObjectStore, ScheduledBackup},
-    cloudnative_pg::{CLUSTER, Cluster},
+    cloudnative_pg::Cluster,
     plan::{self, storage::Volume},
     volumes::Volumes,
 };
@@ -150,13 +151,15 @@ pub struct Seen {
     pub archive: Archive,
     /// Their volumes, as long as they are not there, or have not the size that they are to have.
     pub volumes: Vec<PersistentVolumeClaim>,
+    /// Why they cannot grow to the size that is asked for, if they cannot.
+    pub cannot_grow: Option<String>,
     /// The address.
     pub service: Option<Arc<Service>>,
     /// The name of the pod.
     pub headless: Option<Arc<Service>>,
     /// Who may connect.
     pub policy: Option<Arc<NetworkPolicy>>,
-    /// What its supervisor says of the volume; of several that of the fullest.
+    /// What its supervisor, or the server, says of the volume; of several that of the fullest.
     pub volume: Option<Volume>,
     /// The server's pod; of several the primary's, or one that there is.
     pub pod: Option<Arc<Pod>>,
@@ -202,7 +205,8 @@ pub async fn observe(
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let servers = servers::look(stores, volumes, object, &namespace, &name);
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
-    let several = several(context, stores, object, &namespace, &name).await?;
+    let several = several::look(context, stores, object, &namespace, &name).await?;
+    let fullest = servers::fullest(volumes, object, several.cluster.as_deref());
     let standby = get(&secrets, &names::standby(&name)).await?;
     Ok(Seen {
         project,
@@ -210,6 +214,7 @@ pub async fn observe(
         cluster: several.cluster,
         instances: several.pods,
         volumes: several.volumes,
+        cannot_grow: several.cannot_grow,
         secret: get(&secrets, &names::credentials(&name)).await?,
         bindings: bindings(&secrets, object, standby.as_ref()).await?,
         standby,
@@ -231,7 +236,7 @@ pub async fn observe(
         policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
         pod: servers.pod,
         pods: servers.pods,
-        volume: servers.volume,
+        volume: servers.volume.or(fullest),
         version: servers.version,
         told: servers.told,
         looks: stores.crons.get(&namespace, &names::updates(&name)),
@@ -248,54 +253,6 @@ pub async fn observe(
             },
         },
     })
-}
-
-/// What there is of several servers of CloudNativePG.
-#[derive(Default)]
-struct Several {
-    cluster: Option<Arc<Cluster>>,
-    pods: Vec<Pod>,
-    volumes: Vec<PersistentVolumeClaim>,
-}
-
-/// Nobody watches pods and volumes of others: they are looked at while something is wrong.
-async fn several(
-    context: &Context,
-    stores: &Stores,
-    object: &Database,
-    namespace: &str,
-    name: &str,
-) -> Result<Several, Error> {
-    if !object.spec.is_replicated() || !context.config.served.cloudnative_pg {
-        return Ok(Several::default());
-    }
-    let client = || context.client.clone();
-    let cluster = match stores.clusters.get(namespace, name) {
-        // It may be somebody else's, whom nobody watches either.
-        None => get(&Api::namespaced(client(), namespace), name)
-            .await?
-            .map(Arc::new),
-        found => found,
-    };
-    let theirs = ListParams::default().labels(&format!("{CLUSTER}={name}"));
-    let serves = cluster.as_deref().map(plan::replicas::serves);
-    let mut several = Several::default();
-    if serves == Some(false) {
-        let pods: Api<Pod> = Api::namespaced(client(), namespace);
-        let found = pods.list(&theirs).await;
-        several.pods = found.map_err(|it| Error::api("list pods", it))?.items;
-    }
-    let size = object.status.as_ref().and_then(|it| it.storage.as_deref());
-    if !cluster
-        .as_deref()
-        .is_some_and(|it| plan::cluster::has_size(it, size))
-    {
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client(), namespace);
-        let found = claims.list(&theirs).await;
-        let found = found.map_err(|it| Error::api("list persistentvolumeclaims", it))?;
-        several.volumes = found.items;
-    }
-    Ok(Several { cluster, ..several })
 }
 
 async fn archive(

@@ -6,7 +6,7 @@ pub mod attempt;
 pub mod backup;
 mod begin;
 pub mod claim;
-pub(crate) mod cluster;
+pub mod cluster;
 pub mod databases;
 pub mod deletion;
 pub mod destination;
@@ -104,6 +104,8 @@ pub struct Children {
     pub set: Option<StatefulSet>,
     /// The servers, where there are several.
     pub cluster: archive::Fate<Cluster>,
+    /// Those of their volumes that are to grow.
+    pub grown: Vec<cluster::Growth>,
     /// What keeps their log.
     pub archives: archive::Archives,
     /// The pod that makes room for one as the server is to be.
@@ -265,6 +267,7 @@ fn children(
         archives: known.archives(place, seen),
         restore,
         set: server.set,
+        grown: cluster::grown(&server.cluster, seen),
         cluster: server.cluster,
         restart: server.restart,
         settings,

@@ -187,7 +187,6 @@ fn settings_are_checked(cluster: &Cluster, client: &Client) {
         "5MB" => Ok(()),
         other => Err(other.to_owned()),
     });
-    patch(cluster, "heir", r#"{"storage": {"size": "768Mi"}}"#);
     for (spec, says) in [
         (
             r#"{"replicas": 1}"#,
@@ -206,7 +205,63 @@ fn settings_are_checked(cluster: &Cluster, client: &Client) {
     }
 }
 
-/// The volumes of all servers have grown.
+/// The class of these volumes cannot grow them: that is said, the servers go on, and the size may be
+/// set back.
+fn volumes_keep_their_size(cluster: &Cluster, client: &Client) {
+    patch(cluster, "db", r#"{"storage": {"size": "1Gi"}}"#);
+    let said = cluster.wait_reason("database", NAMESPACE, "db", "StorageCannotGrow", 60);
+    assert!(said.contains("the servers run on"), "{said}");
+    assert_eq!(client.ask("select 1").as_deref(), Ok("1"));
+    let live = cluster.get("cluster.postgresql.cnpg.io", NAMESPACE, "db");
+    assert_eq!(live["spec"]["storage"]["size"], "512Mi");
+    patch(cluster, "db", r#"{"storage": {"size": "512Mi"}}"#);
+    let done = "condition=Ready";
+    cluster.wait("database", NAMESPACE, "db", done, 60);
+}
+
+/// The primary's volume fills up until its server ends, which is named, and more room heals it.
+fn volume_fills(cluster: &Cluster) {
+    let pod = primary(cluster, "heir");
+    let exec = ["exec", "-n", NAMESPACE, &pod, "-c", "postgres", "--"];
+    let run = |script: &str| {
+        let output = cluster.kubectl(&[&exec[..], &["sh", "-c", script]].concat(), "");
+        output.status.success()
+    };
+    let rest = "dd if=/dev/zero of=/var/lib/postgresql/data/rest bs=1M";
+    assert!(!run(rest), "it ends where there is no room");
+    // What is logged finds no place any more.
+    let log = r#"psql -Atqc "select length(pg_logical_emit_message(true, 'x', repeat('x', 1000000))::text)""#;
+    let ended = (0..600).find(|_| !run(log));
+    println!("after {ended:?} MB of the log");
+    let said = cluster.wait_reason("database", NAMESPACE, "heir", "StorageFull", 180);
+    assert!(said.contains("raise storage.size"), "{said}");
+    cluster.wait(
+        "database",
+        NAMESPACE,
+        "heir",
+        "condition=StorageAmple=false",
+        60,
+    );
+    patch(cluster, "heir", r#"{"storage": {"size": "768Mi"}}"#);
+    eventually(60, || {
+        let claims = cluster.list("pvc", NAMESPACE);
+        let of = |it: &&Value| it["metadata"]["labels"]["cnpg.io/cluster"] == "heir";
+        let asked = |it: &Value| it["spec"]["resources"]["requests"]["storage"] == "768Mi";
+        match claims.iter().filter(of).all(asked) {
+            true => Ok(()),
+            false => Err("not all are to grow".to_owned()),
+        }
+    });
+    // Kubelets look at a pod's volumes about once a minute, and when something about it changes.
+    for pod in servers(cluster, "heir") {
+        let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
+        cluster.run(&["annotate", "pod", pod, "-n", NAMESPACE, "e2e=look"], "");
+    }
+    primary(cluster, "heir");
+    assert!(run("rm /var/lib/postgresql/data/rest"), "there is room");
+}
+
+/// The volumes of all servers have grown, and how full they are is told.
 fn volumes_grew(cluster: &Cluster) {
     eventually(240, || {
         let claims = cluster.list("pvc", NAMESPACE);
@@ -220,13 +275,24 @@ fn volumes_grew(cluster: &Cluster) {
             false => Err(format!("{sizes:?}")),
         }
     });
-    eventually(60, || {
+    let told = eventually(120, || {
         let database = cluster.get("database", NAMESPACE, "heir");
-        match database["status"]["storage"] == "768Mi" {
-            true => Ok(()),
-            false => Err(database["status"]["storage"].to_string()),
+        let (size, used) = (
+            &database["status"]["storage"],
+            &database["status"]["storageUsed"],
+        );
+        // An empty database and 32 MiB of the log at least, and at most as much log as is kept.
+        let part = used
+            .as_str()
+            .and_then(|it| it.strip_suffix('%')?.parse().ok());
+        match size == "768Mi" && part.is_some_and(|it: u32| (5..=60).contains(&it)) {
+            true => Ok(format!("{used} of {size}")),
+            false => Err(format!("{used} of {size}")),
         }
     });
+    println!("{told}");
+    let ample = "condition=StorageAmple";
+    cluster.wait("database", NAMESPACE, "heir", ample, 60);
 }
 
 /// No pod runs of one that is suspended, or that is gone under the policy Retain; and its rows are
@@ -301,12 +367,14 @@ fn several_servers_keep_what_one_would() {
         .ask("create table log (round text, n int)")
         .expect("a table");
     another_takes_over(&cluster, &client);
+    volumes_keep_their_size(&cluster, &client);
     let rows = client.ask("select count(*) from log").expect("a number");
     credentials_change(&cluster, &client);
     backup_comes_back(&cluster, &rows);
     follower_answers(&cluster);
     let heir = cluster.client(NAMESPACE, "heir", "heir-again");
     settings_are_checked(&cluster, &heir);
+    volume_fills(&cluster);
     volumes_grew(&cluster);
     data_stay(&cluster, &heir, &rows);
     data_go(&cluster);

@@ -9,6 +9,7 @@ use trackbed_kit::meta;
 
 use super::Stores;
 use crate::{
+    cloudnative_pg::{Cluster, Instance},
     plan::{self, storage::Volume, told::Told},
     volumes::Volumes,
 };
@@ -74,6 +75,25 @@ pub(super) fn look(
         pods: if several { pods } else { Vec::new() },
         primary,
     }
+}
+
+/// What the fullest of several servers of CloudNativePG says of its volume; they are asked as
+/// supervisors are. As long as none of them answers, what they said holds.
+pub(super) fn fullest(
+    volumes: &Arc<Volumes>,
+    object: &Database,
+    cluster: Option<&Cluster>,
+) -> Option<Volume> {
+    let status = cluster?.status.as_ref();
+    let instances = status.map(|it| &it.instances_reported_state);
+    let address = |(name, it): (&String, &Instance)| (name.clone(), it.ip.parse().ok());
+    let pods: Vec<_> = instances.into_iter().flatten().map(address).collect();
+    let names: Vec<_> = pods.iter().map(|(name, _)| name.clone()).collect();
+    let reports = volumes.look(&ObjectRef::from_obj(object), pods);
+    let theirs = reports
+        .iter()
+        .filter(|(name, _)| names.is_empty() || names.contains(name));
+    Volume::fullest(theirs.map(|(_, it)| it.volume))
 }
 
 /// Where a pod that runs can be asked.

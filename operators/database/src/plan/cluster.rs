@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::ResourceExt;
+use serde_json::{Value, json};
 use trackbed_api::{labels, names, scalar::Quantity, tls::TlsMode};
-use trackbed_kit::meta;
+use trackbed_kit::{claim, meta};
 
 use super::{
-    Place, pod, queries,
+    Place,
+    archive::Fate,
+    pod, queries,
     recovery::{self, Origin},
     rotation::Logins,
     secret::Login,
@@ -16,9 +20,12 @@ use super::{
     settings,
     tls::Transport,
 };
-use crate::cloudnative_pg::{
-    Bootstrap, Certificates, Cluster, ClusterSpec, ExternalCluster, HIBERNATION, Initdb, Key,
-    Managed, Metadata, Monitoring, Name, Plugin, Postgresql, Role, Storage, Synchronous,
+use crate::{
+    cloudnative_pg::{
+        Bootstrap, Certificates, Cluster, ClusterSpec, ExternalCluster, HIBERNATION, Initdb, Key,
+        Managed, Metadata, Monitoring, Name, Plugin, Postgresql, Role, Storage, Synchronous,
+    },
+    observe::Seen,
 };
 
 /// How long a server that is to end waits for clients to leave, in seconds: as the single one does,
@@ -53,6 +60,8 @@ pub(super) struct Made<'a> {
     pub(super) superuser: bool,
     /// Whether the parameters that are asked for are refused, and those of before stay.
     pub(super) refused: bool,
+    /// Whether its volumes cannot grow to the size that is asked for.
+    pub(super) cannot_grow: bool,
     /// Who keeps the log.
     pub(super) archive: Option<Plugin>,
     /// What it begins with.
@@ -74,7 +83,7 @@ pub(super) enum Begins<'a> {
 /// The Cluster.
 pub(super) fn desired(place: &Place<'_>, made: &Made<'_>) -> Cluster {
     let spec = &place.object.spec;
-    let storage = storage(place, made.live);
+    let storage = storage(place, made);
     let kept = made.live.filter(|_| made.refused);
     let mut metadata = place.retained(&place.name);
     let sleeps = if spec.suspend { "on" } else { "off" };
@@ -234,17 +243,17 @@ fn synchronous() -> Synchronous {
 }
 
 /// Of the class that the live ones are of, and not smaller: a Database that is made again may name
-/// the size that it began with.
-fn storage(place: &Place<'_>, live: Option<&Cluster>) -> Storage {
+/// the size that it began with. Nor larger, where they cannot be: CloudNativePG takes nothing back.
+fn storage(place: &Place<'_>, made: &Made<'_>) -> Storage {
     let asked = &place.object.spec.storage;
     let units = |size: &str| Quantity::from(size).units();
     let mut storage = Storage {
         size: asked.size.to_string(),
         storage_class: asked.class_name.as_ref().map(ToString::to_string),
     };
-    if let Some(live) = live.map(|it| &it.spec.storage) {
+    if let Some(live) = made.live.map(|it| &it.spec.storage) {
         storage.storage_class.clone_from(&live.storage_class);
-        if units(&live.size) > units(&storage.size) {
+        if made.cannot_grow || units(&live.size) > units(&storage.size) {
             storage.size.clone_from(&live.size);
         }
     }
@@ -286,6 +295,52 @@ fn hba(transport: Option<&Transport>) -> Vec<String> {
 pub(crate) fn has_size(cluster: &Cluster, size: Option<&str>) -> bool {
     let units = |size: &str| Quantity::from(size).units();
     size.is_some_and(|size| units(size) >= units(&cluster.spec.storage.size))
+}
+
+/// The size that the volumes of a Cluster are to grow to, if it is another one.
+pub(crate) fn grows(cluster: &Cluster, size: &Quantity) -> Option<String> {
+    let has = Quantity::from(cluster.spec.storage.size.as_str()).units();
+    (size.units() > has).then(|| size.to_string())
+}
+
+/// A volume that is to be larger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Name of its claim.
+    pub claim: String,
+    /// The size that it is to have.
+    pub size: String,
+}
+
+impl Growth {
+    /// What is asked for, as a merge patch of the claim.
+    pub fn patch(&self) -> Value {
+        json!({"spec": {"resources": {"requests": {"storage": self.size}}}})
+    }
+}
+
+/// Volumes that are smaller than they are to be.
+pub(crate) fn growing(volumes: &[PersistentVolumeClaim], size: &str) -> Vec<Growth> {
+    let smaller = |it: &&PersistentVolumeClaim| {
+        let requested = claim::requested(it).and_then(|it| it.units());
+        !meta::is_deleted(*it) && requested < Quantity::from(size).units()
+    };
+    let growth = |it: &PersistentVolumeClaim| Growth {
+        claim: it.name_any(),
+        size: size.to_owned(),
+    };
+    volumes.iter().filter(smaller).map(growth).collect()
+}
+
+/// The volumes that are to grow. CloudNativePG grows them by itself, but does nothing any more once a
+/// server has ended for want of room.
+pub(super) fn grown(cluster: &Fate<Cluster>, seen: &Seen) -> Vec<Growth> {
+    match cluster {
+        Fate::Is(cluster) if seen.cannot_grow.is_none() => {
+            growing(&seen.volumes, &cluster.spec.storage.size)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The size that all of the volumes have, if they were looked at.

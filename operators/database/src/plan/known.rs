@@ -275,6 +275,7 @@ impl Known {
             live,
             superuser: settle::needs(place, seen, self.logins.held.as_ref(), self.initialised),
             refused: !parameters::faults(&place.object.spec).is_empty(),
+            cannot_grow: seen.cannot_grow.is_some(),
             archive: archive::plugin(place, seen, &self.identity),
             begins,
             mark,

@@ -17,7 +17,7 @@ const NAME: &str = "trackbed_database";
 pub const METRICS: [(&str, &str); 4] = [
     ("connections", "Clients that are connected"),
     ("connections_max", "Clients that may be connected"),
-    ("data_bytes", "What the databases take"),
+    ("data_bytes", "What the databases and the log take"),
     ("replicas", "Servers that there are to be"),
 ];
 /// And where there is an archive.
@@ -30,7 +30,7 @@ const LOG: &str = "(select count(*) from pg_stat_archiver where last_failed_time
 /// How busy a server is, and what its files take.
 const LOAD: &str = "select (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) as connections, \
     current_setting('max_connections')::int as connections_max, \
-    (select sum(pg_database_size(oid)) from pg_database where datallowconn) as data_bytes";
+    (select sum(pg_database_size(oid)) from pg_database where datallowconn) + (select coalesce(sum(size), 0) from pg_ls_waldir()) as data_bytes";
 const VERSION: &str = "select current_setting('server_version') as version, 1 as info";
 
 /// The queries, as JSON, which is YAML. The plan knows some of the answers: a server does not ask it.

@@ -21,6 +21,8 @@ use crate::{
 const LOOKED_AT: SignedDuration = SignedDuration::from_secs(60);
 /// How CloudNativePG calls a server that is up.
 const HEALTHY: &str = "healthy";
+/// What it says when a server ended for want of room.
+const NO_ROOM: &str = "Not enough disk space";
 /// What it says when nothing more happens by itself.
 const UNRECOVERABLE: &str = "unrecoverable";
 
@@ -141,6 +143,12 @@ fn unready(cluster: &Cluster, status: &ClusterStatus, what: &str, now: Timestamp
                 "CloudNativePG has not looked at the Cluster {}: see whether its operator runs",
                 cluster.name_any()
             ),
+        );
+    }
+    if status.phase == NO_ROOM {
+        return Health::Stalled(
+            Reason::StorageFull,
+            format!("{what} does not start without room on its volume: raise storage.size"),
         );
     }
     if phase.contains(UNRECOVERABLE) {

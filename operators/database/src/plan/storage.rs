@@ -56,15 +56,28 @@ impl Report {
     }
 }
 
-/// What a supervisor says of its volume, in bytes.
+/// What is said of a volume, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volume {
     /// What the server's files take.
     data: u64,
-    /// Size of the file system.
+    /// The file system. `None`: who says this sees the files only, as a server does.
+    system: Option<System>,
+}
+
+/// A file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct System {
+    /// Its size.
     size: u64,
     /// What is left on it.
     available: u64,
+}
+
+impl System {
+    fn is_full(&self) -> bool {
+        self.available < FULL
+    }
 }
 
 impl Volume {
@@ -73,58 +86,87 @@ impl Volume {
         let number = |name: &str| {
             let mut lines = metrics.lines();
             let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-            value.trim().parse::<u64>().ok()
+            // Others write what is large as 1.5e+08.
+            let value = value.trim().parse::<f64>().ok()?;
+            (value >= 0.0).then_some(value as u64)
         };
-        Some(Self {
-            data: number("trackbed_database_data_bytes")?,
-            size: number("trackbed_database_volume_bytes")?,
-            available: number("trackbed_database_volume_available_bytes")?,
-        })
+        let system = || {
+            Some(System {
+                size: number("trackbed_database_volume_bytes")?,
+                available: number("trackbed_database_volume_available_bytes")?,
+            })
+        };
+        match number("trackbed_database_data_bytes") {
+            Some(data) => Some(Self {
+                data,
+                system: Some(system()?),
+            }),
+            None => Some(Self {
+                data: number("cnpg_trackbed_database_data_bytes")?,
+                system: None,
+            }),
+        }
     }
 
     /// Whether the difference is worth a look. A server that works writes all the time.
     pub fn differs(&self, other: &Self) -> bool {
-        let left = self.available.abs_diff(other.available);
-        let full = |it: &Self| it.available < FULL;
-        full(self) != full(other)
-            || self.size != other.size
-            || left.saturating_mul(100) >= self.size
-            || self.data.abs_diff(other.data) >= GROWTH
+        let system = match (&self.system, &other.system) {
+            (Some(one), Some(two)) => {
+                let left = one.available.abs_diff(two.available);
+                one.is_full() != two.is_full()
+                    || one.size != two.size
+                    || left.saturating_mul(100) >= one.size
+            }
+            (one, two) => one.is_some() != two.is_some(),
+        };
+        system || self.data.abs_diff(other.data) >= GROWTH
     }
 
-    /// Of several volumes the one with the least left.
+    /// Of several volumes of one size the one with the least left.
     pub fn fullest(all: impl Iterator<Item = Self>) -> Option<Self> {
-        all.min_by_key(|it| it.available)
+        all.min_by_key(|it| match &it.system {
+            Some(system) => system.available,
+            None => u64::MAX - it.data,
+        })
     }
 
     /// How much of what was asked for is taken, in percent. A volume may be a folder of a file system
-    /// that others write to as well: then its own files count, and nobody sees to its size.
-    fn percent(&self, claimed: Option<u64>) -> u64 {
-        let shared = claimed.filter(|claimed| self.size > claimed.saturating_mul(3) / 2);
-        let (taken, of) = match shared {
-            Some(claimed) => (self.data, claimed),
-            None => (self.size.saturating_sub(self.available), self.size),
+    /// that others write to as well: then its own files count, and nobody sees to its size. `None`:
+    /// nobody knows of how much.
+    fn percent(&self, claimed: Option<u64>) -> Option<u64> {
+        let (taken, of) = match (&self.system, claimed) {
+            (None, claimed) => (self.data, leaves(claimed?)),
+            (Some(system), Some(claimed)) if system.size > claimed.saturating_mul(3) / 2 => {
+                (self.data, claimed)
+            }
+            (Some(system), _) => (system.size.saturating_sub(system.available), system.size),
         };
-        taken.saturating_mul(100) / of.max(1)
+        Some(taken.saturating_mul(100) / of.max(1))
     }
+}
+
+/// What a file system of a size leaves for files at least: XFS takes 64 MiB for its log, ext4 keeps 5%
+/// for root and takes another 2%.
+fn leaves(size: u64) -> u64 {
+    (size / 100 * 92).saturating_sub(64 << 20)
 }
 
 /// How full the volume is, in words. `None`: nobody knows.
 pub struct Usage {
     percent: u64,
-    left: u64,
-    full: bool,
+    /// What is left where nothing more goes in, in MiB.
+    full: Option<u64>,
 }
 
 /// How full the volume is of a Database that has that much of it.
 pub fn usage(volume: Option<&Volume>, capacity: Option<&str>) -> Option<Usage> {
     let volume = volume?;
     let claimed = capacity.and_then(|it| Quantity::from(it).units());
-    let percent = volume.percent(claimed.and_then(|it| u64::try_from(it).ok()));
+    let percent = volume.percent(claimed.and_then(|it| u64::try_from(it).ok()))?;
+    let full = volume.system.filter(System::is_full);
     Some(Usage {
         percent: percent / STEP * STEP,
-        left: volume.available >> 20,
-        full: volume.available < FULL,
+        full: full.map(|it| it.available >> 20),
     })
 }
 
@@ -136,15 +178,14 @@ impl Usage {
 
     /// Health of a Database that would be well but for its volume.
     pub fn health(&self, health: Health) -> Health {
-        match health {
-            Health::Ready(_) if self.full => Health::Stalled(
+        match (health, self.full) {
+            (Health::Ready(_), Some(left)) => Health::Stalled(
                 Reason::StorageFull,
                 format!(
-                    "{} MiB are left on the volume, and the server takes no more: raise storage.size, or make room",
-                    self.left
+                    "{left} MiB are left on the volume, and the server takes no more: raise storage.size, or make room"
                 ),
             ),
-            health => health,
+            (health, _) => health,
         }
     }
 }
@@ -160,7 +201,7 @@ pub fn fact(
     let size = size.unwrap_or("the volume");
     let ended = health.ready().1 == Reason::StorageFull.as_str();
     let taken = match usage {
-        Some(usage) if ended || usage.full || usage.percent >= AMPLE => {
+        Some(usage) if ended || usage.full.is_some() || usage.percent >= AMPLE => {
             format!("{}% of {size} are taken", usage.percent)
         }
         None if ended => format!("no room is left on {size}"),

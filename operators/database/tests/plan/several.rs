@@ -239,3 +239,45 @@ fn volumes_do_not_shrink_nor_change_their_class() {
     assert_eq!(told(&["5Gi", "5Gi"]), (size("5Gi"), seconds(15)));
     assert_eq!(told(&[]), (None, seconds(600)));
 }
+
+/// What cannot grow keeps its size: CloudNativePG would try for good, and take nothing back.
+#[test]
+fn volumes_that_cannot_grow_keep_their_size() {
+    let mut object = several("");
+    let mut seen = then(&object, seen(), HEALTHY);
+    object.spec.storage.size = "5Gi".into();
+    let storage = |seen: &Seen| {
+        let cluster = decide(&object, seen).children.expect("children").cluster;
+        let spec = cluster.object().expect("servers").spec;
+        let kept = spec.postgresql.parameters["wal_keep_size"].clone();
+        (spec.storage.size, kept)
+    };
+    let told = |size: &str, kept: &str| (size.to_owned(), kept.to_owned());
+    let grown = |seen: &Seen| {
+        let children = decide(&object, seen).children.expect("children");
+        let grown = children.grown.into_iter();
+        grown
+            .map(|it| format!("{} to {}", it.claim, it.size))
+            .collect::<Vec<_>>()
+    };
+    let volumes = ["5Gi", "1Gi"].map(|it| claim(it).expect("a claim").as_ref().clone());
+    seen.volumes = volumes.into();
+    assert_eq!(storage(&seen), told("5Gi", "1024MB"));
+    // Whatever CloudNativePG does.
+    assert_eq!(grown(&seen), ["db-data to 5Gi"]);
+    seen.cannot_grow = Some("the class cannot".to_owned());
+    assert_eq!(storage(&seen), told("1Gi", "204MB"));
+    assert_eq!(grown(&seen), [""; 0]);
+}
+
+#[test]
+fn servers_without_room_are_named() {
+    let object = several("");
+    let status = "{managedRolesStatus: {passwordStatus: {app: {resourceVersion: '1'}, app_2: {resourceVersion: '1'}}}, readyInstances: 0, currentPrimary: db-1, targetPrimary: db-1, instancesStatus: {failed: [db-1, db-2]}, phase: Not enough disk space, phaseReason: Insufficient disk space detected}";
+    let seen = then(&object, seen(), status);
+    expect![[r#"
+        Ready=False StorageFull: Postgres 17 does not start without room on its volume: raise storage.size
+          StorageAmple=Some(false) StorageAlmostFull: no room is left on the volume: raise storage.size, or make room
+          Replicated=None Progressing: 0 of 2 servers are up: Not enough disk space: Insufficient disk space detected
+    "#]].assert_eq(&super::replicas::said(&decide(&object, &seen)));
+}

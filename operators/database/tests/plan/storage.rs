@@ -65,6 +65,38 @@ fn small_changes_wake_nobody() {
 }
 
 #[test]
+fn of_servers_that_see_their_files_only_the_files_count() {
+    let read = |bytes: &str| {
+        let text = format!(
+            "cnpg_trackbed_database_connections 3\ncnpg_trackbed_database_data_bytes {bytes}\n"
+        );
+        Volume::read(&text).expect("metrics")
+    };
+    let half = read("5.36870912e+08");
+    let used = |volume: &Volume, of| usage(Some(volume), of).map(|it| it.used());
+    assert_eq!(used(&half, Some("1Gi")).as_deref(), Some("55%"));
+    assert_eq!(used(&half, None), None, "nobody knows of how much");
+    let (less, more) = (read("1048576"), read("9.8e+08"));
+    assert_eq!(
+        Volume::fullest([less, more, half].into_iter()),
+        Some(more),
+        "the one with the most"
+    );
+    let usage = usage(Some(&more), Some("1Gi")).expect("it is known");
+    let before = DatabaseStatus::default();
+    let fact = fact(Some(&usage), &well(), Some("1Gi"), &before).expect("a condition");
+    assert_eq!(
+        (fact.status, fact.message.as_str()),
+        (
+            Some(false),
+            "105% of 1Gi are taken: raise storage.size, or make room"
+        )
+    );
+    assert!(!read("1048577").differs(&less));
+    assert!(half.differs(&less));
+}
+
+#[test]
 fn a_warning_is_given_once_and_what_was_said_holds_until_more_is_known() {
     let full = volume(900, 1000, 100);
     let usage = usage(Some(&full), Some("1Gi")).expect("it is known");
