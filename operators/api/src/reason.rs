@@ -181,7 +181,7 @@ reasons! {
             help = "A newer commit made the build pointless.";
         /// The registry refused the push credentials.
         RegistryUnauthorized: retryable = false, again = No,
-            help = "The registry refused the push. Mend the Secret that the operator's settings, or the Project's `registry.secretRef`, name.";
+            help = "The registry refused the push. Mend the Secret that the operator's settings, or the Project's `registry.secretRef`, name: builds have it within ten minutes.";
         /// The registry cannot be reached or answers with an error of its own.
         RegistryUnavailable: retryable = true, again = Yes,
             help = "The registry that the image goes to, or the one of a base image, does not answer, or answers with an error of its own. The message says which and how.";
