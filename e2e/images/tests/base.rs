@@ -221,6 +221,11 @@ fn postgres_16() {
 }
 
 #[test]
+fn postgres_15() {
+    postgres("postgres-15", "15");
+}
+
+#[test]
 fn redis() {
     let image = Unpacked::of("redis-7");
     image.prints("redis-server --version; id -u redis; pwd", "v=7.");

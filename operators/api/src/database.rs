@@ -45,7 +45,7 @@ use crate::{
 #[x_kube(
     validation = Rule::new("self.engine == oldSelf.engine").message("engine cannot be changed: create another Database and move the data"),
     validation = Rule::new("self.version == oldSelf.version").message("version cannot be changed in place: create another Database with the new version and move the data"),
-    validation = Rule::new("self.engine != 'Postgres' || self.version in ['16', '17', '18']").message("version of Postgres must be one of '16', '17' and '18' (the major version, in quotes)"),
+    validation = Rule::new("self.engine != 'Postgres' || self.version in ['15', '16', '17', '18']").message("version of Postgres must be one of '15', '16', '17' and '18' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Redis' || self.version in ['7']").message("version of Redis must be '7' (the major version, in quotes)"),
     validation = Rule::new("self.engine != 'Valkey' || self.version in ['8', '9']").message("version of Valkey must be '8' or '9' (the major version, in quotes)"),
     validation = Rule::new("!has(self.tls) || self.engine == 'Postgres' || self.tls.mode == 'Require'").message("tls of Redis and Valkey is for all clients or for none, as they have one port: write tls: {mode: Require}, or remove it"),
@@ -64,7 +64,7 @@ use crate::{
 pub struct DatabaseSpec {
     /// Which server.
     pub engine: Engine,
-    /// Major version, in quotes: '16', '17' or '18' for Postgres, '7' for Redis, '8' or '9' for Valkey.
+    /// Major version, in quotes: '15', '16', '17' or '18' for Postgres, '7' for Redis, '8' or '9' for Valkey.
     #[schemars(length(max = 16))]
     pub version: String,
     /// Servers that hold the data, one of which is the primary; the others follow it, and take over.

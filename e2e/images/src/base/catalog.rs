@@ -7,7 +7,7 @@ pub(super) static DEBIAN: &BaseImage = &BASE_IMAGES[0];
 
 /// Every base image. Versions are pinned where registries have them; what comes from
 /// Debian is what its stable release has on the day.
-pub static BASE_IMAGES: [BaseImage; 17] = [
+pub static BASE_IMAGES: [BaseImage; 18] = [
     BaseImage {
         name: "debian-12-slim",
         references: &[
@@ -190,6 +190,24 @@ pub static BASE_IMAGES: [BaseImage; 17] = [
             ("PGDATA", "/var/lib/postgresql/data"),
         ],
     ),
+    postgres(
+        "postgres-15",
+        &[
+            "docker.io/library/postgres:15",
+            "docker.io/library/postgres:15-bookworm",
+        ],
+        &[],
+        &[
+            (
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/15/bin",
+            ),
+            ("LANG", "en_US.utf8"),
+            ("PG_MAJOR", "15"),
+            ("PG_VERSION", "15.20"),
+            ("PGDATA", "/var/lib/postgresql/data"),
+        ],
+    ),
     node(
         "node-24-slim",
         &[
@@ -329,7 +347,17 @@ const fn postgres(
     BaseImage {
         name,
         references,
-        recipe: include_str!("../../recipes/postgres.sh"),
+        // Debian 12 has one of them itself.
+        recipe: match inputs {
+            [] => concat!(
+                include_str!("../../recipes/postgres-15.sh"),
+                include_str!("../../recipes/postgres-entrypoint.sh"),
+            ),
+            _ => concat!(
+                include_str!("../../recipes/postgres.sh"),
+                include_str!("../../recipes/postgres-entrypoint.sh"),
+            ),
+        },
         content: Content::Changes,
         inputs,
         env,

@@ -3,10 +3,11 @@
 use suite::{Cluster, eventually};
 
 /// Name, engine and version of each Database.
-const DATABASES: [(&str, &str, &str); 4] = [
+const DATABASES: [(&str, &str, &str); 5] = [
     ("postgres-16", "Postgres", "16"),
     ("postgres-17", "Postgres", "17"),
     ("postgres-18", "Postgres", "18"),
+    ("postgres-15", "Postgres", "15"),
     ("redis", "Redis", "7"),
 ];
 

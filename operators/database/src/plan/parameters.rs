@@ -7,7 +7,8 @@
 use trackbed_api::database::{DatabaseSpec, Engine};
 
 /// Of each major version: name, context, type, least and greatest value, parted by tabs.
-const POSTGRES: [(&str, &str); 3] = [
+const POSTGRES: [(&str, &str); 4] = [
+    ("15", include_str!("parameters/postgres-15.tsv")),
     ("16", include_str!("parameters/postgres-16.tsv")),
     ("17", include_str!("parameters/postgres-17.tsv")),
     ("18", include_str!("parameters/postgres-18.tsv")),
