@@ -2,13 +2,14 @@
 
 use suite::{Cluster, eventually};
 
+const REDIS: (&str, &str, &str) = ("redis", "Redis", "7");
 /// Name, engine and version of each Database.
 const DATABASES: [(&str, &str, &str); 5] = [
     ("postgres-16", "Postgres", "16"),
     ("postgres-17", "Postgres", "17"),
     ("postgres-18", "Postgres", "18"),
     ("postgres-15", "Postgres", "15"),
-    ("redis", "Redis", "7"),
+    REDIS,
 ];
 
 fn database((name, engine, version): (&str, &str, &str)) -> String {
@@ -131,7 +132,7 @@ fn rows_survive_pods_the_operator_and_deletion_under_retain() {
         "{note}"
     );
 
-    cluster.apply(&database(DATABASES[3]));
+    cluster.apply(&database(REDIS));
     cluster.wait("database", &namespace, "redis", "condition=Ready", 300);
     there();
     cluster.run(&[&patch[..], &["-p", policy]].concat(), "");
