@@ -8,6 +8,7 @@ pub mod barman_cloud;
 pub mod cloudnative_pg;
 pub mod observe;
 pub mod plan;
+mod removal;
 mod volumes;
 
 use std::sync::Arc;
@@ -197,7 +198,7 @@ async fn reconcile(
     if meta::is_deleted(object) {
         let namespace = stores.namespaces.get_cluster(&namespace);
         let data = plan::deletion::data(object, namespace.as_deref());
-        apply::remove(context, &api, object, data).await?;
+        removal::remove(context, &api, object, data).await?;
         volumes.forget(&ObjectRef::from_obj(object));
         return Ok(Action::await_change());
     }

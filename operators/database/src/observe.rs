@@ -203,10 +203,10 @@ pub async fn observe(
         return Ok(Seen::default());
     }
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
-    let servers = servers::look(stores, volumes, object, &namespace, &name);
     let maps: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     let several = several::look(context, stores, object, &namespace, &name).await?;
-    let fullest = servers::fullest(volumes, object, several.cluster.as_deref());
+    let cluster = several.cluster.as_deref();
+    let servers = servers::look(stores, volumes, object, cluster, &namespace, &name);
     let standby = get(&secrets, &names::standby(&name)).await?;
     Ok(Seen {
         project,
@@ -236,7 +236,7 @@ pub async fn observe(
         policy: stores.policies.get(&namespace, &plan::policy::name(&name)),
         pod: servers.pod,
         pods: servers.pods,
-        volume: servers.volume.or(fullest),
+        volume: servers.volume,
         version: servers.version,
         told: servers.told,
         looks: stores.crons.get(&namespace, &names::updates(&name)),

@@ -84,8 +84,8 @@ impl Volumes {
     }
 
     /// What was said last, by pod. From now on the supervisors at these addresses are asked again and
-    /// again; without an address nobody is, nor are those of other pods of before. Of a single pod
-    /// that is away, what it said holds.
+    /// again; without an address nobody is, nor are those of other pods of before, which count no more.
+    /// While there is no pod, what was said holds.
     pub(crate) fn look(
         self: &Arc<Self>,
         who: &ObjectRef<Database>,
@@ -93,8 +93,10 @@ impl Volumes {
     ) -> Vec<(String, Report)> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = entries.entry(who.clone()).or_default();
-        for (name, entry) in entries.iter_mut() {
-            if !pods.iter().any(|(pod, _)| pod == name) {
+        let listed = |name: &String| pods.iter().any(|(pod, _)| pod == name);
+        entries.retain(|name, _| pods.is_empty() || listed(name));
+        if pods.is_empty() {
+            for entry in entries.values_mut() {
                 (entry.address, entry.task) = (None, None);
                 entry.forget();
             }

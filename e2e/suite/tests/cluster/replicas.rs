@@ -219,6 +219,19 @@ fn volumes_keep_their_size(cluster: &Cluster, client: &Client) {
     cluster.wait("database", NAMESPACE, "db", done, 60);
 }
 
+/// Waits until both volumes say that size there.
+fn have(cluster: &Cluster, seconds: usize, size: &str, at: impl Fn(&Value) -> &Value) {
+    eventually(seconds, || {
+        let claims = cluster.list("pvc", NAMESPACE);
+        let of = |it: &&Value| it["metadata"]["labels"]["cnpg.io/cluster"] == "heir";
+        let sizes: Vec<_> = claims.iter().filter(of).map(&at).collect();
+        match sizes[..] == [size, size] {
+            true => Ok(()),
+            false => Err(format!("{sizes:?}")),
+        }
+    });
+}
+
 /// The primary's volume fills up until its server ends, which is named, and more room heals it.
 fn volume_fills(cluster: &Cluster) {
     let pod = primary(cluster, "heir");
@@ -231,8 +244,8 @@ fn volume_fills(cluster: &Cluster) {
     assert!(!run(rest), "it ends where there is no room");
     // What is logged finds no place any more.
     let log = r#"psql -Atqc "select length(pg_logical_emit_message(true, 'x', repeat('x', 1000000))::text)""#;
-    let ended = (0..600).find(|_| !run(log));
-    println!("after {ended:?} MB of the log");
+    let ended = (0..600).find(|_| !run(log)).expect("it ends");
+    println!("after {ended} MB of the log");
     let said = cluster.wait_reason("database", NAMESPACE, "heir", "StorageFull", 180);
     assert!(said.contains("raise storage.size"), "{said}");
     cluster.wait(
@@ -243,14 +256,8 @@ fn volume_fills(cluster: &Cluster) {
         60,
     );
     patch(cluster, "heir", r#"{"storage": {"size": "768Mi"}}"#);
-    eventually(60, || {
-        let claims = cluster.list("pvc", NAMESPACE);
-        let of = |it: &&Value| it["metadata"]["labels"]["cnpg.io/cluster"] == "heir";
-        let asked = |it: &Value| it["spec"]["resources"]["requests"]["storage"] == "768Mi";
-        match claims.iter().filter(of).all(asked) {
-            true => Ok(()),
-            false => Err("not all are to grow".to_owned()),
-        }
+    have(cluster, 60, "768Mi", |it| {
+        &it["spec"]["resources"]["requests"]["storage"]
     });
     // Kubelets look at a pod's volumes about once a minute, and when something about it changes.
     for pod in servers(cluster, "heir") {
@@ -263,18 +270,12 @@ fn volume_fills(cluster: &Cluster) {
 
 /// The volumes of all servers have grown, and how full they are is told.
 fn volumes_grew(cluster: &Cluster) {
-    eventually(240, || {
-        let claims = cluster.list("pvc", NAMESPACE);
-        let of = |it: &&Value| it["metadata"]["labels"]["cnpg.io/cluster"] == "heir";
-        let sizes = claims.iter().filter(of);
-        let sizes: Vec<_> = sizes
-            .map(|it| it["status"]["capacity"]["storage"].clone())
-            .collect();
-        match sizes[..] == ["768Mi", "768Mi"] {
-            true => Ok(()),
-            false => Err(format!("{sizes:?}")),
-        }
-    });
+    have(
+        cluster,
+        240,
+        "768Mi",
+        |it| &it["status"]["capacity"]["storage"],
+    );
     let told = eventually(120, || {
         let database = cluster.get("database", NAMESPACE, "heir");
         let (size, used) = (

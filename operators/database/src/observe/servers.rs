@@ -26,11 +26,12 @@ pub(super) struct Servers {
     pub(super) told: Option<Told>,
 }
 
-/// Looks at them, and has their supervisors asked.
+/// Looks at them, and has their supervisors asked, or the servers of CloudNativePG.
 pub(super) fn look(
     stores: &Stores,
     volumes: &Arc<Volumes>,
     object: &Database,
+    cluster: Option<&Cluster>,
     namespace: &str,
     name: &str,
 ) -> Servers {
@@ -45,8 +46,11 @@ pub(super) fn look(
         }
     };
     pods.sort_by_key(|it| it.name_any());
-    let addresses = pods.iter().map(|it| (it.name_any(), address(it)));
-    let reports = volumes.look(&ObjectRef::from_obj(object), addresses.collect());
+    let addresses = match cluster {
+        Some(cluster) => instances(cluster),
+        None => pods.iter().map(|it| (it.name_any(), address(it))).collect(),
+    };
+    let reports = volumes.look(&ObjectRef::from_obj(object), addresses);
     let leads: Vec<_> = reports
         .iter()
         .filter(|(_, it)| it.primary == Some(true))
@@ -77,23 +81,12 @@ pub(super) fn look(
     }
 }
 
-/// What the fullest of several servers of CloudNativePG says of its volume; they are asked as
-/// supervisors are. As long as none of them answers, what they said holds.
-pub(super) fn fullest(
-    volumes: &Arc<Volumes>,
-    object: &Database,
-    cluster: Option<&Cluster>,
-) -> Option<Volume> {
-    let status = cluster?.status.as_ref();
-    let instances = status.map(|it| &it.instances_reported_state);
+/// Where the servers of CloudNativePG can be asked, as supervisors are.
+fn instances(cluster: &Cluster) -> Vec<(String, Option<IpAddr>)> {
+    let status = cluster.status.iter();
+    let instances = status.flat_map(|it| &it.instances_reported_state);
     let address = |(name, it): (&String, &Instance)| (name.clone(), it.ip.parse().ok());
-    let pods: Vec<_> = instances.into_iter().flatten().map(address).collect();
-    let names: Vec<_> = pods.iter().map(|(name, _)| name.clone()).collect();
-    let reports = volumes.look(&ObjectRef::from_obj(object), pods);
-    let theirs = reports
-        .iter()
-        .filter(|(name, _)| names.is_empty() || names.contains(name));
-    Volume::fullest(theirs.map(|(_, it)| it.volume))
+    instances.map(address).collect()
 }
 
 /// Where a pod that runs can be asked.

@@ -85,7 +85,7 @@ async fn cannot_grow(
         let Err(error) = api.patch(&growth.claim, &parameters, &patch).await else {
             continue;
         };
-        let error = Error::api(format!("patch {}", growth.claim), error);
+        let error = Error::api(growth.what(), error);
         let error = claim::refused(error, true, "the servers run on");
         return match error.reason() {
             Reason::StorageCannotGrow => Ok(Some(error.to_string())),

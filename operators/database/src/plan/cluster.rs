@@ -313,6 +313,11 @@ pub struct Growth {
 }
 
 impl Growth {
+    /// That in words.
+    pub fn what(&self) -> String {
+        format!("grow PersistentVolumeClaim {} to {}", self.claim, self.size)
+    }
+
     /// What is asked for, as a merge patch of the claim.
     pub fn patch(&self) -> Value {
         json!({"spec": {"resources": {"requests": {"storage": self.size}}}})
