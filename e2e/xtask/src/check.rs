@@ -7,7 +7,10 @@ use std::process::Command;
 
 use cluster::CommandExt;
 
-use crate::{error::Result, repository};
+use crate::{
+    error::{Error, Result},
+    repository,
+};
 
 /// `cargo`, in the repository, with its output on the terminal.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
@@ -129,6 +132,19 @@ fn of_suite(arguments: &[&str]) -> Command {
 /// Compiles the end-to-end suite and the operator that it tests.
 pub(crate) fn compile_suite() -> Command {
     of_suite(&["--quiet", "--no-run", "--test", OPERATOR])
+}
+
+/// Refuses a filter that no test of the suite matches: nothing would run, and be called passed.
+pub(crate) fn matched(filter: &str) -> Result<()> {
+    let list = of_suite(&["--quiet", filter])
+        .args(["--", "--list"])
+        .check()?;
+    if list.lines().any(|line| line.ends_with(": test")) {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "no end-to-end test has `{filter}` in its name"
+    )))
 }
 
 /// The end-to-end suite, against the cluster that the variables name.

@@ -93,6 +93,11 @@ pub(crate) fn all() -> Result<ExitCode> {
 pub(crate) fn end_to_end(options: &Options) -> Result<ExitCode> {
     interrupt::watch()?;
     let mut report = Report::default();
+    if let Some(filter) = &options.filter
+        && !report.part("filter", || check::matched(filter))
+    {
+        return Ok(report.finish());
+    }
     cluster_parts(&mut report, options.filter.as_deref(), options.keep);
     Ok(report.finish())
 }

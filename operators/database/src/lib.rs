@@ -207,6 +207,8 @@ async fn reconcile(
         Err(error) => return finish(context, &api, object, unseen(object), Err(error)).await,
     };
     let plan = plan(object, &seen, &context.config, Timestamp::now());
+    let capacity = plan.outcome.status.storage.as_deref();
+    volumes.told(&ObjectRef::from_obj(object), capacity);
     // Held before anything is made.
     if plan.children.is_some() && finalizer::hold(&api, object, FINALIZER).await? {
         return Ok(Action::await_change());

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -38,6 +38,15 @@ struct Entry {
     report: Option<Report>,
 }
 
+/// What is known of a Database.
+#[derive(Default)]
+struct Known {
+    /// Capacity of its volume, as it was told last.
+    capacity: Option<String>,
+    /// Its servers, by pod.
+    pods: HashMap<String, Entry>,
+}
+
 impl Entry {
     /// Of another pod, nobody knows yet whether it is the primary. One among several that is away is
     /// not asked about its volume.
@@ -58,7 +67,7 @@ impl Drop for AbortOnDrop {
 /// What supervisors said of their volumes.
 pub struct Volumes {
     http: Option<reqwest::Client>,
-    entries: Mutex<HashMap<ObjectRef<Database>, HashMap<String, Entry>>>,
+    known: Mutex<HashMap<ObjectRef<Database>, Known>>,
     places: Semaphore,
     wake: mpsc::UnboundedSender<ObjectRef<Database>>,
 }
@@ -76,7 +85,7 @@ impl Volumes {
             .ok();
         let volumes = Arc::new(Self {
             http,
-            entries: Mutex::default(),
+            known: Mutex::default(),
             places: Semaphore::new(AT_ONCE),
             wake,
         });
@@ -91,8 +100,8 @@ impl Volumes {
         who: &ObjectRef<Database>,
         pods: Vec<(String, Option<IpAddr>)>,
     ) -> Vec<(String, Report)> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = entries.entry(who.clone()).or_default();
+        let mut known = self.lock();
+        let entries = &mut known.entry(who.clone()).or_default().pods;
         let listed = |name: &String| pods.iter().any(|(pod, _)| pod == name);
         entries.retain(|name, _| pods.is_empty() || listed(name));
         if pods.is_empty() {
@@ -119,10 +128,20 @@ impl Volumes {
         said.collect()
     }
 
+    /// Its status says this capacity now, and how much of that is taken.
+    pub(crate) fn told(&self, who: &ObjectRef<Database>, capacity: Option<&str>) {
+        if let Some(known) = self.lock().get_mut(who) {
+            known.capacity = capacity.map(str::to_owned);
+        }
+    }
+
     /// The Database is gone.
     pub(crate) fn forget(&self, who: &ObjectRef<Database>) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.remove(who);
+        self.lock().remove(who);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<Database>, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks again and again.
@@ -134,20 +153,11 @@ impl Volumes {
                 let _place = self.places.acquire().await;
                 self.ask(address).await
             };
-            {
-                let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(entry) = entries.get_mut(&who).and_then(|it| it.get_mut(&pod)) else {
-                    return;
-                };
-                let known = entry.report.as_ref();
-                if answer
-                    .as_ref()
-                    .is_some_and(|it| known.is_none_or(|known| it.differs(known)))
-                {
-                    entry.report.clone_from(&answer);
-                    // A closed channel is a controller that has stopped.
-                    let _closed = self.wake.unbounded_send(who.clone());
-                }
+            match self.note(&who, &pod, answer.as_ref()) {
+                // A closed channel is a controller that has stopped.
+                Some(true) => drop(self.wake.unbounded_send(who.clone())),
+                Some(false) => {}
+                None => return,
             }
             let next = match &answer {
                 // Somebody waits for what becomes of a list, too.
@@ -163,6 +173,22 @@ impl Volumes {
                 None => EVERY.min(pause * 2),
             };
         }
+    }
+
+    /// Whether an answer changes what is told. `None`: nobody asks for it any more.
+    fn note(&self, who: &ObjectRef<Database>, pod: &str, answer: Option<&Report>) -> Option<bool> {
+        let mut known = self.lock();
+        let known = known.get_mut(who)?;
+        let entry = known.pods.get_mut(pod)?;
+        let differs = |answer: &&Report| {
+            let before = entry.report.as_ref();
+            before.is_none_or(|it| answer.differs(it, known.capacity.as_deref()))
+        };
+        let answer = answer.filter(differs);
+        if answer.is_some() {
+            entry.report = answer.cloned();
+        }
+        Some(answer.is_some())
     }
 
     async fn ask(&self, address: IpAddr) -> Option<Report> {

@@ -14,7 +14,7 @@ const STEP: u64 = 5;
 /// Less than this left is full, in bytes: Postgres ends without room for the next segment of its log.
 const FULL: u64 = 16 << 20;
 
-/// Growth of a server's files that is told, in bytes.
+/// Growth of a server's files that counts, in bytes.
 const GROWTH: u64 = 16 << 20;
 
 /// What a supervisor says.
@@ -49,10 +49,13 @@ impl Report {
         })
     }
 
-    /// Whether the difference is worth a look.
-    pub fn differs(&self, other: &Self) -> bool {
+    /// Whether the difference is worth a look: of a Database whose volume has that capacity, something
+    /// else would be told. What swings about a step is not told with each swing.
+    pub fn differs(&self, other: &Self, capacity: Option<&str>) -> bool {
         let same = self.version == other.version && self.primary == other.primary;
-        !same || self.databases != other.databases || self.volume.differs(&other.volume)
+        let told = |it: &Self| usage(Some(&it.volume), capacity);
+        let moved = || self.volume.differs(&other.volume) && told(self) != told(other);
+        !same || self.databases != other.databases || moved()
     }
 }
 
@@ -108,8 +111,8 @@ impl Volume {
         }
     }
 
-    /// Whether the difference is worth a look. A server that works writes all the time.
-    pub fn differs(&self, other: &Self) -> bool {
+    /// Whether it moved. A server that works writes all the time.
+    fn differs(&self, other: &Self) -> bool {
         let system = match (&self.system, &other.system) {
             (Some(one), Some(two)) => {
                 let left = one.available.abs_diff(two.available);
@@ -152,6 +155,7 @@ fn leaves(size: u64) -> u64 {
 }
 
 /// How full the volume is, in words. `None`: nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     percent: u64,
     /// What is left where nothing more goes in, in MiB.

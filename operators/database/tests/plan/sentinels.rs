@@ -345,7 +345,7 @@ fn a_supervisor_says_who_is_the_primary() {
         [one.primary, primary.primary, replica.primary],
         [None, Some(true), Some(false)]
     );
-    assert!(primary.differs(&replica));
+    assert!(primary.differs(&replica, None));
 }
 
 #[test]
