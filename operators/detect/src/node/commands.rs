@@ -39,8 +39,10 @@ impl Manager {
         let variables: &[&str] = match self.kind {
             Kind::Npm => &["npm_config_cache=${TRACKBED_CACHE:-/tmp}/npm"],
             Kind::Classic => &["YARN_CACHE_FOLDER=${TRACKBED_CACHE:-/tmp}/yarn"],
+            // Its mirror is a second copy of the same, in root's home.
             Kind::Berry => &[
                 "YARN_ENABLE_GLOBAL_CACHE=0",
+                "YARN_ENABLE_MIRROR=0",
                 "YARN_CACHE_FOLDER=${TRACKBED_CACHE:-/tmp}/yarn",
             ],
             Kind::Pnpm | Kind::Bun => return,
