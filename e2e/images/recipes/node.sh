@@ -5,6 +5,8 @@ useradd --uid 1000 --gid node --shell /bin/bash --create-home node
 install_packages libatomic1
 
 cp -R /mnt/node/bin /mnt/node/include /mnt/node/share /usr/local/
+# As in the official image: headers of OpenSSL for other machines are 34 MB.
+find /usr/local/include/node/openssl/archs -mindepth 1 -maxdepth 1 ! -name linux-x86_64 -exec rm -r {} +
 cp /mnt/node/LICENSE /mnt/node/README.md /mnt/node/CHANGELOG.md /usr/local/
 chmod 755 /usr/local/bin/node
 ln -s /usr/local/bin/node /usr/local/bin/nodejs
