@@ -239,6 +239,8 @@ pub struct Build {
     pub repository_limit: String,
     /// Most that a step of a Build may take on disk. Empty: 20Gi.
     pub disk_limit: String,
+    /// Where Kaniko's image has its program. Empty: `/kaniko/executor`.
+    pub executor: String,
     /// How layers are compressed. Default: `zstd`.
     pub compression: Compression,
     /// Put a statement of where each image comes from beside it. Default: `true`.
@@ -283,6 +285,7 @@ impl Default for Build {
             cache_size: String::new(),
             repository_limit: String::new(),
             disk_limit: String::new(),
+            executor: String::new(),
             compression: Compression::default(),
             provenance: true,
             concurrent_builds: 10,

@@ -28,6 +28,8 @@ const SOURCE: &str = "source";
 pub const CONTEXT: &str = "context";
 /// The Dockerfile under `--out`, the repository's or the generated one.
 pub const DOCKERFILE: &str = "Dockerfile";
+/// This program under `--out`, for the step that builds.
+pub const PROGRAM: &str = "trackbed";
 /// What a list of files to leave out is called: the Dockerfile's name and this.
 const IGNORED: &str = ".dockerignore";
 
@@ -108,6 +110,9 @@ pub fn run(options: &Options) -> ExitCode {
 fn work(options: &Options) -> Result<Found, Refusal> {
     let source = options.out.join(SOURCE);
     fs::create_dir_all(&source).map_err(|error| disk(&source, &error))?;
+    let program = options.out.join(PROGRAM);
+    trackbed_supervisor::install(&program)
+        .map_err(|error| ("BuildJobFailed", error.to_string()))?;
     println!("fetches commit {} of {}", options.commit, options.url);
     let what = Fetch {
         request: Request {

@@ -15,6 +15,7 @@ mod registry;
 mod report;
 pub mod run;
 mod tree;
+pub mod unsynced;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -59,6 +60,8 @@ enum Command {
     Compare,
     /// Show what a build would do with a folder
     Plan(plan::Options),
+    /// Run a program for which `sync` does nothing (a step of a Build)
+    Unsynced(unsynced::Options),
     /// Keep a layer cache within its limit (a step of a Build)
     MakeRoom(cache::Options),
     /// Make an image layout readable for the step that pushes it (a step of a Build)
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::LsRemote => ls_remote::run(),
         Command::Compare => ls_remote::compare(),
         Command::Plan(options) => plan::run(options),
+        Command::Unsynced(options) => unsynced::run(&options),
         Command::MakeRoom(options) => {
             cache::trim(&options);
             ExitCode::SUCCESS
@@ -140,6 +144,25 @@ mod tests {
     #[test]
     fn no_two_options_of_a_command_have_one_name() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_a_program_is_told_is_for_it_alone() {
+        let words = [
+            "trackbed",
+            "unsynced",
+            "/kaniko/executor",
+            "--log-format=text",
+            "--help",
+            "--",
+            "-v",
+        ];
+        let cli = super::Cli::try_parse_from(words).expect("words for a program");
+        let super::Command::Unsynced(options) = cli.command else {
+            panic!("{:?}", cli.command);
+        };
+        assert_eq!(options.words, words[2..]);
+        assert!(super::Cli::try_parse_from(["trackbed", "unsynced"]).is_err());
     }
 
     #[test]

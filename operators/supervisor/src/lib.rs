@@ -8,6 +8,7 @@
 pub mod backup;
 mod error;
 mod held;
+mod install;
 mod login;
 mod marker;
 mod mounted;
@@ -21,7 +22,6 @@ pub mod version;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -31,6 +31,7 @@ use serde::Serialize;
 
 use backup::{Asked, At, Retain, Use};
 pub use error::Error;
+pub use install::install;
 pub use marker::{Decision, Found, Marker, State, decide};
 
 /// Commands that run inside a database's pod. `--version` is the server's there, not the program's.
@@ -324,15 +325,6 @@ fn tell(what: &impl Serialize) -> u8 {
         let _unheard = fs::write(TERMINATION, text);
     }
     0
-}
-
-fn install(to: &Path) -> Result<(), Error> {
-    let own = std::env::current_exe().map_err(|e| Error::io("finding this program", e))?;
-    let draft = to.with_extension("new");
-    fs::copy(&own, &draft).map_err(|e| Error::io(format!("writing {}", draft.display()), e))?;
-    fs::set_permissions(&draft, fs::Permissions::from_mode(0o555))
-        .and_then(|()| fs::rename(&draft, to))
-        .map_err(|e| Error::io(format!("writing {}", to.display()), e))
 }
 
 impl Options {

@@ -14,6 +14,7 @@ fn dockerfile(needles: &[&str]) -> String {
             "RUN a='{left}'; b='{right}'; for place in $(ls / | grep -v -e '^proc$' -e '^sys$' -e '^dev$'); do grep -rlsF \"$a$b\" \"/$place\"; done > /www/found-{at}; true\n"
         );
     }
+    text += "RUN grep Seccomp_filters /proc/self/status | tr -dc 0-9 > /www/filters\n";
     text += "RUN echo searched > /www/done\nUSER 1000\nCMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]\n";
     text
 }
@@ -86,6 +87,7 @@ spec:
     for at in 0..needles.len() {
         assert_eq!(read(&format!("/found-{at}")).trim(), "", "credential {at}");
     }
+    assert_eq!(read("/filters"), "2", "the runtime's, and that of sync");
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl<'a> Place<'a> {
         Quantity(filled(&self.config.build.disk_limit, "20Gi"))
     }
 
+    /// Kaniko's program.
+    pub fn executor(&self) -> String {
+        filled(&self.config.build.executor, "/kaniko/executor")
+    }
+
     /// Most that the repository may take on disk.
     pub fn repository_limit(&self) -> String {
         filled(&self.config.build.repository_limit, "2Gi")

@@ -195,6 +195,10 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --cache-repo=oci:/cache/layers
               - --build-arg=TRACKBED_CACHE=/cache/programs
               - --compressed-caching=false
+              command:
+              - /workspace/trackbed
+              - unsynced
+              - /kaniko/executor
               env:
               - name: HTTPS_PROXY
                 value: http://proxy:3128

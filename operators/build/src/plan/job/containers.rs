@@ -198,6 +198,7 @@ pub(super) fn build(place: &Place<'_>) -> Container {
     Container {
         name: "build".to_owned(),
         image: Some(place.config.images.kaniko.clone()),
+        command: Some(literal(unsynced(place))),
         args: Some(literal(args)),
         env: Some(env),
         volume_mounts: Some(mounts),
@@ -214,6 +215,14 @@ pub(super) fn build(place: &Place<'_>) -> Container {
         }),
         ..Container::default()
     }
+}
+
+/// Kaniko, whose `sync` does nothing: it has the disk written before it reads again what it unpacked.
+/// The node would write all files of a build that goes a moment later, and wait for its slowest disk.
+/// <https://github.com/GoogleContainerTools/kaniko/issues/2288>
+fn unsynced(place: &Place<'_>) -> Vec<String> {
+    let program = format!("{WORKSPACE}/trackbed");
+    vec![program, "unsynced".to_owned(), place.executor()]
 }
 
 /// CPU and memory of the Build, and the disk of the operator's settings. Nothing is set aside of
