@@ -8,15 +8,22 @@
 use std::{
     ffi::OsString,
     os::unix::process::CommandExt,
+    path::PathBuf,
     process::{Command, ExitCode},
 };
 
 use clap::Args;
 use seccompiler::{apply_filter, sock_filter};
+use trackbed_build::plan::verdict::NOT_STARTED;
+
+use crate::report;
 
 /// Runs a program for which `sync` does nothing.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
+    /// Where to write why there is no such program, as JSON
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
     /// The program and its arguments
     #[arg(
         required = true,
@@ -39,8 +46,12 @@ pub fn run(options: &Options) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let error = Command::new(program).args(arguments).exec();
-    eprintln!("{}: {error}", program.display());
-    ExitCode::from(127)
+    let message = format!(
+        "{}: {error}: build.executor of the chart says where the image of Kaniko has its program",
+        program.display()
+    );
+    report::failed(options.result.as_deref(), "BuildJobFailed", &message);
+    ExitCode::from(NOT_STARTED)
 }
 
 /// A processor as the kernel tells it to filters, and its numbers of `sync` and `syncfs`: `linux/audit.h`,
@@ -85,6 +96,20 @@ mod tests {
         fs::{Mode, OFlags, fsync, open, syncfs},
         io::Errno,
     };
+
+    #[test]
+    fn without_its_program_it_says_where_that_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let result = folder.path().join("result");
+        run(&Options {
+            result: Some(result.clone()),
+            words: vec![folder.path().join("executor").into()],
+        });
+        let told = std::fs::read_to_string(result).expect("a result");
+        assert!(told.contains("BuildJobFailed"), "{told}");
+        assert!(told.contains("executor: No such file"), "{told}");
+        assert!(told.contains("build.executor of the chart"), "{told}");
+    }
 
     #[test]
     fn only_sync_is_left_out() {

@@ -12,6 +12,9 @@ use trackbed_api::{Build, build::BuildPhase, reason::Reason};
 use super::{log, step::Step};
 use crate::observe::Seen;
 
+/// Exit code of the step that builds when there is no Kaniko where it should be: Kaniko's own is 1.
+pub const NOT_STARTED: u8 = 127;
+
 /// How an attempt stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -183,6 +186,7 @@ fn pushed(end: &ContainerStateTerminated) -> Verdict {
 fn failed(object: &Build, seen: &Seen, step: Step, end: &ContainerStateTerminated) -> Failed {
     let (reason, message) = match step {
         Step::Fetch | Step::HandOver | Step::Push => said(step, end),
+        Step::Build if end.exit_code == i32::from(NOT_STARTED) => said(step, end),
         Step::Build => kaniko::failed(object, seen.log.as_deref().unwrap_or_default(), end),
     };
     Failed {

@@ -64,6 +64,21 @@ fn each_failure_has_its_reason() {
         ),
         (kaniko(137, "x"), Reason::Evicted),
         (
+            (
+                format!(
+                    "{}, {}",
+                    fetched(),
+                    ended(
+                        "build",
+                        127,
+                        r#"{"reason": "BuildJobFailed", "message": "no such program"}"#
+                    )
+                ),
+                None,
+            ),
+            Reason::BuildJobFailed,
+        ),
+        (
             kaniko(
                 1,
                 "npm error code ENOSPC\nerror building image: exit status 1\n",

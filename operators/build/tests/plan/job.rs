@@ -198,6 +198,7 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               command:
               - /workspace/trackbed
               - unsynced
+              - --result=/dev/termination-log
               - /kaniko/executor
               env:
               - name: HTTPS_PROXY

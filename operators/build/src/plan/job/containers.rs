@@ -222,7 +222,8 @@ pub(super) fn build(place: &Place<'_>) -> Container {
 /// <https://github.com/GoogleContainerTools/kaniko/issues/2288>
 fn unsynced(place: &Place<'_>) -> Vec<String> {
     let program = format!("{WORKSPACE}/trackbed");
-    vec![program, "unsynced".to_owned(), place.executor()]
+    let result = format!("--result={RESULT}");
+    vec![program, "unsynced".to_owned(), result, place.executor()]
 }
 
 /// CPU and memory of the Build, and the disk of the operator's settings. Nothing is set aside of
