@@ -294,6 +294,9 @@ fn volumes_grew(cluster: &Cluster) {
     println!("{told}");
     let ample = "condition=StorageAmple";
     cluster.wait("database", NAMESPACE, "heir", ample, 60);
+    let version = &cluster.get("database", NAMESPACE, "heir")["status"]["serverVersion"];
+    let digits = |it: &str| it.chars().all(|c| c.is_ascii_digit() || c == '.');
+    assert!(version.as_str().is_some_and(digits), "{version}");
 }
 
 /// No pod runs of one that is suspended, or that is gone under the policy Retain; and its rows are

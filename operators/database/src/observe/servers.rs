@@ -75,7 +75,11 @@ pub(super) fn look(
         }),
         volume: Volume::fullest(reports.iter().map(|(_, it)| it.volume)),
         told: reports.iter().find_map(|(_, it)| it.databases.clone()),
-        version: reports.iter().find_map(|(_, it)| it.version.clone()),
+        // While some are updated: the same one each time.
+        version: reports
+            .iter()
+            .filter_map(|(_, it)| it.version.clone())
+            .min(),
         pods: if several { pods } else { Vec::new() },
         primary,
     }

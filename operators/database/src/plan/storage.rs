@@ -34,9 +34,12 @@ impl Report {
     /// Reads metrics. `None`: they do not say how the volume is.
     pub fn read(metrics: &str) -> Option<Self> {
         let version = metrics.lines().find_map(|line| {
+            // Servers of CloudNativePG say it behind its prefix, and whose package they are of.
+            let line = line.strip_prefix("cnpg_").unwrap_or(line);
             let labels = line.strip_prefix("trackbed_database_server_info{")?;
             let (_, value) = labels.split_once("version=\"")?;
-            Some(value.split_once('"')?.0.to_owned())
+            let (value, _) = value.split_once('"')?;
+            value.split_whitespace().next().map(str::to_owned)
         });
         Some(Self {
             volume: Volume::read(metrics)?,

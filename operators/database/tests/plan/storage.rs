@@ -78,6 +78,18 @@ fn what_changes_nothing_that_is_told_wakes_nobody() {
 }
 
 #[test]
+fn servers_say_their_version_each_in_its_way() {
+    let version = |metrics: &str| Report::read(metrics).expect("a report").version;
+    let single = "trackbed_database_data_bytes 1\ntrackbed_database_volume_bytes 2\ntrackbed_database_volume_available_bytes 1\n";
+    assert_eq!(version(single), None);
+    let info = "trackbed_database_server_info{engine=\"postgres\",version=\"17.6\"} 1\n";
+    let told = Some("17.6".to_owned());
+    assert_eq!(version(&format!("{single}{info}")), told);
+    let several = "cnpg_trackbed_database_data_bytes 1\ncnpg_trackbed_database_server_info{version=\"17.6 (Debian 17.6-1.pgdg12+1)\"} 1\n";
+    assert_eq!(version(several), told);
+}
+
+#[test]
 fn a_log_that_grows_in_a_large_volume_wakes_nobody() {
     let read = |bytes: &str| {
         let text = format!("cnpg_trackbed_database_data_bytes {bytes}\n");
