@@ -76,12 +76,26 @@ fn goes_on(set: &str) -> String {
     )
 }
 
+/// The containers of a pod that are up.
+fn containers(cluster: &Cluster, pod: &str) -> BTreeSet<String> {
+    let pods = cluster.list("pods", NAMESPACE);
+    let named = |it: &&Value| it["metadata"]["name"] == pod;
+    let all = pods.iter().find(named);
+    let all = all.and_then(|it| it["status"]["containerStatuses"].as_array());
+    let up = all.into_iter().flatten().filter(|it| it["ready"] == true);
+    up.filter_map(|it| it["containerID"].as_str().map(str::to_owned))
+        .collect()
+}
+
 /// Has a client write until the primary is taken away: what is there begins with the first and has no
-/// gap.
+/// gap. One that no write failed for goes on until another server is the primary.
 fn another_takes_over(cluster: &Cluster, client: &Client, name: &str) {
     for round in ["killed", "deleted"] {
         let before = primary(cluster, name, 3);
-        let write = format!(r#"{ENTERS} while ask rpush {round} $((i += 1)); do :; done"#);
+        let taken = containers(cluster, &before);
+        let write = format!(
+            r#"{ENTERS} until [ "$(ask exists {round}-after)" = 1 ]; do ask rpush {round} $((i += 1)) || break; done"#
+        );
         let mut writes = client.write(&write);
         writes.acknowledged(200);
         match round {
@@ -95,9 +109,14 @@ fn another_takes_over(cluster: &Cluster, client: &Client, name: &str) {
                 );
             }
         }
-        let acknowledged = writes.end();
+        eventually(180, || match containers(cluster, &before) {
+            up if !up.is_empty() && up.is_disjoint(&taken) => Ok(()),
+            up => Err(format!("{up:?}")),
+        });
+        let after = primary(cluster, name, 3);
         // Another connection goes to whoever takes writes now.
         eventually(120, || client.ask(&format!("set {round}-after 1")));
+        let acknowledged = writes.end();
         let found = client.ask(&format!("lrange {round} 0 -1"));
         let found = found.expect("the numbers");
         let found: Vec<u64> = found.lines().filter_map(|it| it.parse().ok()).collect();
@@ -111,7 +130,6 @@ fn another_takes_over(cluster: &Cluster, client: &Client, name: &str) {
             found.into_iter().eq(1..=kept),
             "{round}: something is missing"
         );
-        let after = primary(cluster, name, 3);
         println!("{name} {round}: {before}, then {after}: {acknowledged} writes, {kept} kept");
     }
 }
