@@ -1,6 +1,8 @@
-//! Keeps a Service's layer cache within its limit: the oldest layers go first.
+//! Keeps a Service's layer cache within its limit: what no build has used for the longest goes first.
 //!
 //! What builds wrote there is not trusted: links are removed and never followed.
+
+mod uncompressed;
 
 use std::{
     fs, io,
@@ -19,22 +21,44 @@ pub(crate) struct Options {
     /// Folder of the build's layer cache, to be kept within --cache-max
     #[arg(long, value_name = "DIR", requires = "cache_max")]
     cache_dir: Option<PathBuf>,
-    /// Most that the layer cache may take; its oldest layers go first
+    /// Most that the layer cache may take; what was not used for the longest goes first
     #[arg(long, value_name = "SIZE")]
     cache_max: Option<ByteSize>,
 }
 
 /// Trims a cache. Nothing of an image depends on it: what goes wrong here is only told.
 pub(crate) fn trim(options: &Options) {
-    let (Some(folder), Some(max)) = (&options.cache_dir, options.cache_max) else {
+    let _room = room(options);
+}
+
+/// Trims a cache after a build, and has what the next one finds there ready for it.
+pub(crate) fn after(options: &Options, layout: &Path) {
+    let (Some(folder), Some(room)) = (&options.cache_dir, room(options)) else {
         return;
     };
-    match prune(folder, max.as_u64()) {
+    match uncompressed::uncompress(folder, layout, room) {
+        Ok(done) if done.layers == 0 => {}
+        Ok(done) => {
+            let (layers, bytes) = (done.layers, ByteSize(done.bytes));
+            println!("layer cache: {layers} layers uncompressed, {bytes} more");
+        }
+        Err(error) => println!("layer cache: {error}"),
+    }
+}
+
+/// Trims a cache: how many bytes there is room for.
+fn room(options: &Options) -> Option<u64> {
+    let (folder, max) = (options.cache_dir.as_ref()?, options.cache_max?.as_u64());
+    match prune(folder, max) {
         Ok(pruned) => {
             let (kept, removed) = (ByteSize(pruned.kept), ByteSize(pruned.removed));
             println!("layer cache: {kept} kept, {removed} removed");
+            Some(max.saturating_sub(pruned.kept))
         }
-        Err(error) => println!("layer cache: {error}"),
+        Err(error) => {
+            println!("layer cache: {error}");
+            None
+        }
     }
 }
 
@@ -51,10 +75,19 @@ pub(crate) struct Pruned {
 struct Layer {
     path: PathBuf,
     bytes: u64,
-    written: SystemTime,
+    used: SystemTime,
 }
 
-/// Removes the oldest layers until no more than `max` bytes are left.
+/// When a layer was written, or a build looked whether it is there and found it. File systems tell that
+/// once a day, or never: then the newest are kept.
+fn used(layer: &Path) -> io::Result<SystemTime> {
+    let written = layer.symlink_metadata()?.modified()?;
+    let index = layer.join("index.json").symlink_metadata();
+    let read = index.and_then(|it| it.accessed()).unwrap_or(written);
+    Ok(written.max(read))
+}
+
+/// Removes the layers that were not used for the longest until no more than `max` bytes are left.
 ///
 /// # Errors
 /// When the folder cannot be read. What cannot be removed is kept.
@@ -62,15 +95,14 @@ pub(crate) fn prune(folder: &Path, max: u64) -> io::Result<Pruned> {
     let mut layers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let metadata = path.symlink_metadata()?;
         layers.push(Layer {
             bytes: size(&path).unwrap_or(0),
-            written: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            used: used(&path).unwrap_or(SystemTime::UNIX_EPOCH),
             path,
         });
     }
-    // The newest first; names decide between those of one moment.
-    layers.sort_by(|one, other| (other.written, &other.path).cmp(&(one.written, &one.path)));
+    // The last first; names decide between those of one moment.
+    layers.sort_by(|one, other| (other.used, &other.path).cmp(&(one.used, &one.path)));
     let mut pruned = Pruned::default();
     for layer in layers {
         if pruned.kept + layer.bytes <= max {
@@ -108,7 +140,11 @@ fn size(path: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs::File, os::unix::fs::symlink, time::Duration};
+    use std::{
+        fs::{File, FileTimes},
+        os::unix::fs::symlink,
+        time::Duration,
+    };
 
     fn layer(folder: &Path, name: &str, bytes: usize, second: u64) {
         let path = folder.join(name);
@@ -145,6 +181,22 @@ mod tests {
         let pruned = prune(folder.path(), 250).expect("it is there");
         assert_eq!((pruned.kept, pruned.removed), (200, 100));
         assert_eq!(names(folder.path()), ["layers:b", "layers:c"]);
+    }
+
+    #[test]
+    fn a_layer_that_a_build_found_is_kept_before_a_newer_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, second) in [("layers:a", 1), ("layers:b", 2), ("layers:c", 3)] {
+            layer(folder.path(), name, 100, second);
+        }
+        let index = File::create(folder.path().join("layers:a/index.json")).expect("a file");
+        let second = |it| SystemTime::UNIX_EPOCH + Duration::from_secs(it);
+        let times = FileTimes::new().set_accessed(second(9));
+        index.set_times(times).expect("a time");
+        let written = File::open(folder.path().join("layers:a")).expect("a folder");
+        written.set_modified(second(1)).expect("a time");
+        prune(folder.path(), 200).expect("it is there");
+        assert_eq!(names(folder.path()), ["layers:a", "layers:c"]);
     }
 
     #[test]

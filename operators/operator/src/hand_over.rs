@@ -46,7 +46,7 @@ pub fn run(options: &Options) -> ExitCode {
     match open(&options.layout) {
         Ok(given) => {
             println!("image: {} files, {}", given.files, ByteSize(given.bytes));
-            cache::trim(&options.cache);
+            cache::after(&options.cache, &options.layout);
             ExitCode::SUCCESS
         }
         Err((reason, message)) => report::failed(result, reason, &message),
