@@ -23,6 +23,7 @@ mod ruby;
 mod rust;
 mod settings;
 mod site;
+mod stages;
 mod tree;
 mod version;
 mod work;
@@ -32,6 +33,7 @@ pub use distinguish::{Copied, distinguish};
 pub use explain::{Decision, Subject};
 pub use provider::Provider;
 pub use settings::Settings;
+pub use stages::building_bases;
 pub use tree::{Root, Tree};
 
 use work::Work;

@@ -13,6 +13,10 @@ use std::{
 use bytesize::ByteSize;
 use clap::Args;
 
+use crate::bases::store::Store;
+use uncompressed::Type;
+pub(crate) use uncompressed::{Format, is_digest, read};
+
 /// What is to be kept within a limit.
 #[derive(Args, Clone, Debug)]
 // The step that hands an image over has these beside its own.
@@ -36,7 +40,12 @@ pub(crate) fn after(options: &Options, layout: &Path) {
     let (Some(folder), Some(room)) = (&options.cache_dir, room(options)) else {
         return;
     };
-    match uncompressed::uncompress(folder, layout, room) {
+    let bases = Store::new(folder).settle().unwrap_or_else(|error| {
+        println!("base images: {error}");
+        false
+    });
+    let wanted = if bases { Type::Docker } else { Type::Own };
+    match uncompressed::uncompress(folder, layout, room, wanted) {
         Ok(done) if done.layers == 0 => {}
         Ok(done) => {
             let (layers, bytes) = (done.layers, ByteSize(done.bytes));

@@ -1,6 +1,7 @@
 //! Trackbed's one binary: the controllers (`run`), and the programs that run inside the pods of
 //! builds (`fetch`, `hand-over`, `push`) and databases (`supervisor`); and `plan`, for people on their machines.
 
+pub mod bases;
 mod cache;
 pub mod error;
 pub mod fetch;
@@ -60,6 +61,8 @@ enum Command {
     Compare,
     /// Show what a build would do with a folder
     Plan(plan::Options),
+    /// Keep base images in a build's cache and run Kaniko with them (a step of a Build)
+    Bases(Box<bases::Options>),
     /// Run a program for which `sync` does nothing (a step of a Build)
     Unsynced(unsynced::Options),
     /// Keep a layer cache within its limit (a step of a Build)
@@ -93,6 +96,10 @@ pub fn main() -> ExitCode {
         Command::LsRemote => ls_remote::run(),
         Command::Compare => ls_remote::compare(),
         Command::Plan(options) => plan::run(options),
+        Command::Bases(options) => match runtime() {
+            Ok(runtime) => runtime.block_on(bases::run(&options)),
+            Err(error) => failed(&format!("no runtime: {error}")),
+        },
         Command::Unsynced(options) => unsynced::run(&options),
         Command::MakeRoom(options) => {
             cache::trim(&options);

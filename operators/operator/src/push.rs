@@ -12,20 +12,19 @@ use axum::http::HeaderValue;
 use clap::Args;
 use oci_distribution::{
     Client, Reference, RegistryOperation,
-    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
+    client::{ClientConfig, ClientProtocol},
     errors::OciDistributionError,
 };
 use serde::{Deserialize, Serialize};
 use tokio::fs;
 use tokio_util::io::ReaderStream;
-use trackbed_kit::certificates;
 
 use answer::{refusal, retry};
 
 use crate::{
     origin::{self, Blob, Sealed},
     provenance::{self, Subject},
-    registry::credentials,
+    registry::{credentials, roots},
     report,
 };
 
@@ -114,7 +113,7 @@ async fn work(options: &Options) -> Result<Pushed, Refusal> {
     let sealed = layout.sealed(options.origin.as_deref()).await?;
     let auth = credentials(options.auth_file.as_deref(), image.registry())
         .map_err(|message| ("SecretInvalid", message))?;
-    let client = client(options, image.registry()).await?;
+    let client = client(options, image.registry())?;
     let refused = |error: OciDistributionError| refusal(image.registry(), &error);
     let patience = Duration::from_secs(options.patience);
     retry(patience, || {
@@ -215,25 +214,15 @@ async fn upload(
         .map(|_| ())
 }
 
-async fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
-    let mut roots = Vec::new();
-    if let Some(file) = &options.ca_file {
-        let data = fs::read(file)
-            .await
-            .map_err(|error| ("SecretInvalid", format!("{}: {error}", file.display())))?;
-        let each = certificates::each(&String::from_utf8_lossy(&data));
-        roots.extend(each.into_iter().map(|data| Certificate {
-            encoding: CertificateEncoding::Pem,
-            data,
-        }));
-    }
+fn client(options: &Options, registry: &str) -> Result<Client, Refusal> {
+    let roots = roots(options.ca_file.as_deref());
     Ok(Client::new(ClientConfig {
         protocol: if options.insecure {
             ClientProtocol::HttpsExcept(vec![registry.to_owned()])
         } else {
             ClientProtocol::Https
         },
-        extra_root_certificates: roots,
+        extra_root_certificates: roots.map_err(|it| ("SecretInvalid", it.to_string()))?,
         use_monolithic_push: true,
         connect_timeout: Some(CONNECT),
         ..ClientConfig::default()

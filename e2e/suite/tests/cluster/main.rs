@@ -9,6 +9,7 @@ mod build_ends;
 mod build_failures;
 mod build_isolation;
 mod build_refusals;
+mod cache;
 mod configuration;
 mod data;
 mod databases;

@@ -1,6 +1,7 @@
 //! The Job of a build.
 
 mod containers;
+mod kaniko;
 
 use k8s_openapi::api::{
     batch::v1::{Job, JobSpec},
@@ -191,7 +192,7 @@ pub fn desired(place: &Place<'_>, attempt: usize) -> Job {
 fn pod(place: &Place<'_>) -> PodSpec {
     let mut steps = vec![containers::fetch(place)];
     steps.extend(containers::make_room(place));
-    steps.extend([containers::build(place), containers::hand_over(place)]);
+    steps.extend([kaniko::build(place), containers::hand_over(place)]);
     PodSpec {
         init_containers: Some(steps),
         containers: vec![containers::push(place)],

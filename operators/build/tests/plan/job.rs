@@ -197,6 +197,15 @@ fn the_job_gives_each_step_what_it_needs_and_no_more() {
               - --compressed-caching=false
               command:
               - /workspace/trackbed
+              - bases
+              - --dockerfile=/workspace/Dockerfile
+              - --cache-dir=/cache
+              - --cache-max=4294967296
+              - --target=web
+              - --registry-mirror=mirror:5000
+              - --insecure-registry=mirror:5000
+              - --ca-file=/etc/trackbed/environment/ca.crt
+              - /workspace/trackbed
               - unsynced
               - --result=/dev/termination-log
               - /kaniko/executor

@@ -4,6 +4,9 @@
 //! it twice, once to unpack it and once for the digest of what is in it. Layers of the image itself stay
 //! as they are, for they are pushed from the cache.
 //!
+//! On a base image that is kept uncompressed itself (`bases`) Kaniko wants layers of Docker's older type,
+//! and compresses others to make them such.
+//!
 //! What builds wrote there is not trusted: links are not followed, nothing grows beyond the room that
 //! there is, and a layer whose content is not what its image says is left alone.
 
@@ -41,12 +44,17 @@ pub(crate) struct Uncompressed {
 ///
 /// # Errors
 /// When the image or the folder of the cache cannot be read. A layer that cannot be is left as it is.
-pub(crate) fn uncompress(cache: &Path, layout: &Path, room: u64) -> io::Result<Uncompressed> {
+pub(crate) fn uncompress(
+    cache: &Path,
+    layout: &Path,
+    room: u64,
+    wanted: Type,
+) -> io::Result<Uncompressed> {
     let own: BTreeSet<String> = Image::read(layout)?.contents.into_iter().collect();
     let mut done = Uncompressed::default();
     for entry in fs::read_dir(cache)? {
         let folder = entry?.path();
-        if let Ok(Some(bytes)) = look_at(&folder, &own, room - done.bytes) {
+        if let Ok(Some(bytes)) = look_at(&folder, &own, room - done.bytes, wanted) {
             done.layers += 1;
             done.bytes += bytes;
         }
@@ -55,23 +63,36 @@ pub(crate) fn uncompress(cache: &Path, layout: &Path, room: u64) -> io::Result<U
 }
 
 /// Bytes that a layer takes more than before, if it was uncompressed.
-fn look_at(folder: &Path, own: &BTreeSet<String>, room: u64) -> io::Result<Option<u64>> {
+fn look_at(
+    folder: &Path,
+    own: &BTreeSet<String>,
+    room: u64,
+    wanted: Type,
+) -> io::Result<Option<u64>> {
     let image = Image::read(folder)?;
     let [content] = &image.contents[..] else {
         return Ok(None);
     };
-    let format = Format::of(image.layer_type());
+    let is = image.layer_type();
+    let format = Format::of(is);
     if own.contains(content) {
         match format {
-            Some(_) if of_an_image(folder)? => {}
-            Some(_) => File::create_new(folder.join(OF_AN_IMAGE)).map(drop)?,
-            None => fs::remove_dir_all(folder)?,
+            Format::Plain => fs::remove_dir_all(folder)?,
+            _ if of_an_image(folder)? => {}
+            _ => File::create_new(folder.join(OF_AN_IMAGE)).map(drop)?,
         }
         return Ok(None);
     }
+    let wanted = wanted.name(is);
     match format {
-        Some(format) if !of_an_image(folder)? => replace(&image, content, &format, room),
-        _ => Ok(None),
+        Format::Plain if is != wanted => {
+            let size = image.manifest["layers"][0]["size"].as_u64();
+            image.say(wanted, size.unwrap_or_default(), content)?;
+            Ok(None)
+        }
+        Format::Plain => Ok(None),
+        _ if of_an_image(folder)? => Ok(None),
+        format => replace(&image, content, format, room, wanted),
     }
 }
 
@@ -82,61 +103,87 @@ fn of_an_image(folder: &Path) -> io::Result<bool> {
     }
 }
 
-/// How a layer is compressed, and what its type is without that.
-#[derive(Debug, PartialEq, Eq)]
-enum Format<'a> {
-    Gzip(&'a str),
-    Zstd(&'a str),
+/// Types of layers that are not compressed:
+/// <https://github.com/opencontainers/image-spec/blob/main/media-types.md>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    /// That of the layer as it was.
+    Own,
+    /// Docker's older one.
+    Docker,
 }
 
-impl<'a> Format<'a> {
-    /// <https://github.com/opencontainers/image-spec/blob/main/media-types.md>, and Docker's older ones.
-    fn of(media_type: &'a str) -> Option<Self> {
-        let gzip = || media_type.strip_suffix("+gzip");
-        let older = || media_type.strip_suffix(".gzip");
-        let zstd = media_type.strip_suffix("+zstd").map(Format::Zstd);
-        zstd.or_else(|| gzip().or_else(older).map(Format::Gzip))
+impl Type {
+    fn name(self, was: &str) -> &'static str {
+        if self == Self::Docker || was.starts_with("application/vnd.docker.") {
+            "application/vnd.docker.image.rootfs.diff.tar"
+        } else {
+            "application/vnd.oci.image.layer.v1.tar"
+        }
+    }
+}
+
+/// How a layer is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Format {
+    /// By the type of a layer.
+    pub(crate) fn of(media_type: &str) -> Self {
+        if media_type.ends_with("+zstd") {
+            Self::Zstd
+        } else if media_type.ends_with("+gzip") || media_type.ends_with(".gzip") {
+            Self::Gzip
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Writes what is in a layer to a new file: how many bytes, and their digest. No more than `most`
+    /// bytes and one.
+    pub(crate) fn write(self, layer: impl Read, most: u64, to: &Path) -> io::Result<(u64, String)> {
+        match self {
+            Self::Plain => write(layer, most, to),
+            Self::Gzip => write(MultiGzDecoder::new(layer), most, to),
+            Self::Zstd => write(zstd::Decoder::new(layer)?, most, to),
+        }
     }
 }
 
 /// Puts an uncompressed layer in the place of a compressed one. At every moment the folder has an image
 /// that is whole: its index changes last.
-fn replace(image: &Image, content: &str, format: &Format, room: u64) -> io::Result<Option<u64>> {
+///
+/// The layer is on the disk before that: one that a node lost with its power would fail every build that
+/// finds it, until somebody empties the cache.
+fn replace(
+    image: &Image,
+    content: &str,
+    format: Format,
+    room: u64,
+    wanted: &str,
+) -> io::Result<Option<u64>> {
     let compressed = image.blob(image.layer_digest())?;
     let before = compressed.symlink_metadata()?.len();
     let part = image.folder.join(PART);
-    let source = read(&compressed)?;
     let most = room.saturating_add(before);
-    let written = match format {
-        Format::Gzip(_) => write(MultiGzDecoder::new(source), most, &part),
-        Format::Zstd(_) => zstd::Decoder::new(source).and_then(|source| write(source, most, &part)),
-    };
+    let written = format.write(read(&compressed)?, most, &part);
     let (bytes, digest) = written.inspect_err(|_| drop(fs::remove_file(&part)))?;
     if bytes > most || digest != content {
         fs::remove_file(&part)?;
         return Ok(None);
     }
+    File::open(&part)?.sync_data()?;
     fs::rename(&part, image.blob(content)?)?;
-    let (Format::Gzip(media_type) | Format::Zstd(media_type)) = format;
-    let mut manifest = image.manifest.clone();
-    manifest["layers"] = json!([{"mediaType": media_type, "size": bytes, "digest": content}]);
-    let manifest = serde_json::to_vec(&manifest)?;
-    let (size, digest) = write(&manifest[..], u64::MAX, &part)?;
-    fs::rename(&part, image.blob(&digest)?)?;
-    let mut index = image.index.clone();
-    index["manifests"][0]["size"] = size.into();
-    index["manifests"][0]["digest"] = digest.into();
-    write(&serde_json::to_vec(&index)?[..], u64::MAX, &part)?;
-    fs::rename(&part, image.folder.join("index.json"))?;
+    image.say(wanted, bytes, content)?;
     fs::remove_file(compressed)?;
-    fs::remove_file(image.blob(&image.digest)?)?;
     Ok(Some(bytes.saturating_sub(before)))
 }
 
 /// Writes to a new file, which stops after `most` bytes and one: how many there are, and their digest.
-///
-/// They are on the disk then. A file that a node lost with its power would fail every build that finds
-/// it, until somebody empties the cache.
 fn write(source: impl Read, most: u64, to: &Path) -> io::Result<(u64, String)> {
     let _none = fs::remove_file(to);
     let mut file = File::create_new(to)?;
@@ -153,7 +200,6 @@ fn write(source: impl Read, most: u64, to: &Path) -> io::Result<(u64, String)> {
         hasher.update(&buffer[..length]);
         bytes += length as u64;
     }
-    file.sync_data()?;
     let digest = hasher.finalize();
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((bytes, format!("sha256:{digits}")))
@@ -161,7 +207,7 @@ fn write(source: impl Read, most: u64, to: &Path) -> io::Result<(u64, String)> {
 
 /// Opens a file for reading and does not leave a trace of that: the times at which Kaniko read layers
 /// say which of them are of use.
-fn read(path: &Path) -> io::Result<File> {
+pub(crate) fn read(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOATIME;
     Ok(open(path, flags, Mode::empty())?.into())
 }
@@ -212,6 +258,25 @@ impl Image {
     fn blob(&self, digest: &str) -> io::Result<PathBuf> {
         blob(&self.folder, digest)
     }
+
+    /// Says which layer the image has.
+    fn say(&self, media_type: &str, size: u64, digest: &str) -> io::Result<()> {
+        let part = self.folder.join(PART);
+        let put = |value: &Value| {
+            let written = write(&serde_json::to_vec(value)?[..], u64::MAX, &part)?;
+            File::open(&part)?.sync_data().map(|()| written)
+        };
+        let mut manifest = self.manifest.clone();
+        manifest["layers"] = json!([{"mediaType": media_type, "size": size, "digest": digest}]);
+        let (size, digest) = put(&manifest)?;
+        fs::rename(&part, self.blob(&digest)?)?;
+        let mut index = self.index.clone();
+        index["manifests"][0]["size"] = size.into();
+        index["manifests"][0]["digest"] = digest.into();
+        put(&index)?;
+        fs::rename(&part, self.folder.join("index.json"))?;
+        fs::remove_file(self.blob(&self.digest)?)
+    }
 }
 
 fn text(value: &Value) -> &str {
@@ -225,12 +290,17 @@ fn value(path: &Path) -> io::Result<Value> {
 }
 
 fn blob(folder: &Path, digest: &str) -> io::Result<PathBuf> {
-    let digits = digest.strip_prefix("sha256:").unwrap_or_default();
-    if digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit()) {
-        Ok(folder.join("blobs/sha256").join(digits))
+    if is_digest(digest) {
+        Ok(folder.join("blobs").join(digest.replace(':', "/")))
     } else {
         Err(io::Error::other(format!("{digest} is no digest")))
     }
+}
+
+/// Whether this is a digest, and as the name of a file nothing else.
+pub(crate) fn is_digest(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

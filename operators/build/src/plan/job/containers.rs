@@ -8,54 +8,21 @@ use k8s_openapi::{
 };
 use kube::ResourceExt;
 use std::collections::BTreeMap;
-use trackbed_api::{
-    build::{BuildSpec, Provider, Strategy},
-    common::ResourceDefaults,
-};
+use trackbed_api::build::{BuildSpec, Provider, Strategy};
 
 use super::Place;
 use crate::plan::{claim, environment};
 
 /// User and group of fetch and push.
 pub(super) const USER: i64 = 65532;
-const WORKSPACE: &str = "/workspace";
-const CACHE: &str = "/cache";
+pub(super) const WORKSPACE: &str = "/workspace";
+pub(super) const CACHE: &str = "/cache";
 /// Build argument that says where compilers may keep what the next build can use.
-const CACHE_ARGUMENT: &str = "TRACKBED_CACHE";
+pub(super) const CACHE_ARGUMENT: &str = "TRACKBED_CACHE";
 const GIT: &str = "/etc/trackbed/git";
 const REGISTRY: &str = "/etc/trackbed/registry";
-/// Where RUN lines find the Build's secrets.
-const SECRETS: &str = "/run/secrets";
-/// Where Cargo looks for settings from wherever it runs: in the folders above.
-const CARGO: &str = "/.cargo";
 /// Where the kubelet reads a container's last words.
-const RESULT: &str = "/dev/termination-log";
-/// What a build gets when its spec says nothing.
-const BUILD_RESOURCES: ResourceDefaults = ["250m", "512Mi", "2", "4Gi"];
-/// What Kaniko needs as root: it unpacks file systems and changes users. All of them are within the
-/// Pod Security Standard `baseline`.
-const CAPABILITIES: [&str; 9] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "SETFCAP",
-    "SETGID",
-    "SETUID",
-];
-
-/// What keeps the maintained fork of Kaniko from taking one layer for another: most of it is on by
-/// itself in newer versions, and other executors do not know it.
-/// <https://github.com/osscontainertools/kaniko#feature-flags>
-const CACHE_KEYS: [&str; 5] = [
-    "FF_KANIKO_HASH_DIR_FRAMING",
-    "FF_KANIKO_RESOLVE_CACHE_KEY",
-    "FF_KANIKO_ROLLING_CACHE_KEY",
-    "FF_KANIKO_SCOPED_DOCKERIGNORE",
-    "FF_KANIKO_SKIP_WRITE_WHITEOUTS",
-];
+pub(super) const RESULT: &str = "/dev/termination-log";
 
 /// Fetches the commit with the repository's credentials.
 pub(super) fn fetch(place: &Place<'_>) -> Container {
@@ -122,7 +89,7 @@ fn overrides(spec: &BuildSpec) -> Vec<String> {
 }
 
 /// Kubernetes puts other variables into values (`$(NAME)`) unless the `$` is doubled.
-fn variable(name: &str, value: &str) -> EnvVar {
+pub(super) fn variable(name: &str, value: &str) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         value: Some(value.replace('$', "$$")),
@@ -131,112 +98,10 @@ fn variable(name: &str, value: &str) -> EnvVar {
 }
 
 /// The way to git hosts and registries.
-fn variables(place: &Place<'_>) -> Option<Vec<EnvVar>> {
+pub(super) fn variables(place: &Place<'_>) -> Option<Vec<EnvVar>> {
     let given = environment::ours(&place.environment);
     let variables = given.iter().map(|(name, value)| variable(name, value));
     (!given.is_empty()).then(|| variables.collect())
-}
-
-/// Makes the image. Nothing is mounted here that is worth stealing.
-pub(super) fn build(place: &Place<'_>) -> Container {
-    let spec = &place.object.spec;
-    let settings = &place.config.build;
-    let mut args = vec![
-        format!("--context=dir://{WORKSPACE}/context"),
-        format!("--dockerfile={WORKSPACE}/Dockerfile"),
-        "--no-push".to_owned(),
-        format!("--oci-layout-path={WORKSPACE}/image"),
-        format!("--destination={}", place.image()),
-        // Kaniko asks whether it is in a container and does not know all runtimes.
-        "--force".to_owned(),
-        "--log-format=text".to_owned(),
-        "--image-download-retry=3".to_owned(),
-        format!("--compression={}", settings.compression.as_str()),
-        "--ignore-path=/etc/trackbed".to_owned(),
-    ];
-    args.extend(
-        spec.build
-            .target
-            .as_ref()
-            .map(|it| format!("--target={it}")),
-    );
-    let arguments = environment::arguments(&place.environment, &spec.build.args);
-    let arguments = arguments.iter();
-    args.extend(arguments.map(|(name, value)| format!("--build-arg={name}={value}")));
-    let mirror = settings.registry_mirror.as_ref();
-    args.extend(mirror.map(|it| format!("--registry-mirror={it}")));
-    args.extend(
-        settings
-            .registry_maps
-            .iter()
-            .map(|it| format!("--registry-map={it}")),
-    );
-    let plain = settings.insecure_registries.iter();
-    args.extend(plain.map(|it| format!("--insecure-registry={it}")));
-    if !settings.insecure_registries.is_empty() {
-        args.push("--insecure-pull".to_owned());
-    }
-    let mut env = variables(place).unwrap_or_default();
-    env.extend(CACHE_KEYS.map(|flag| variable(flag, "true")));
-    let mut mounts = vec![mount("workspace", WORKSPACE, false)];
-    mounts.extend(certificates(place));
-    if place.environment.package_indexes.cargo.is_some() {
-        mounts.push(mount("cargo", CARGO, true));
-    }
-    if !spec.build.secrets.is_empty() {
-        mounts.push(mount("secrets", SECRETS, true));
-    }
-    if place.cache().is_some() {
-        args.push("--cache=true".to_owned());
-        // A stage of which everything is there is then not even unpacked.
-        args.push("--cache-copy-layers=true".to_owned());
-        args.push(format!("--cache-repo=oci:{CACHE}/layers"));
-        args.push(format!("--build-arg={CACHE_ARGUMENT}={CACHE}/programs"));
-        args.push("--compressed-caching=false".to_owned());
-        mounts.push(mount("cache", CACHE, false));
-    }
-    Container {
-        name: "build".to_owned(),
-        image: Some(place.config.images.kaniko.clone()),
-        command: Some(literal(unsynced(place))),
-        args: Some(literal(args)),
-        env: Some(env),
-        volume_mounts: Some(mounts),
-        resources: Some(resources(place)),
-        security_context: Some(SecurityContext {
-            run_as_user: Some(0),
-            run_as_group: Some(0),
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities {
-                add: Some(CAPABILITIES.iter().map(|it| (*it).to_owned()).collect()),
-                drop: Some(vec!["ALL".to_owned()]),
-            }),
-            ..SecurityContext::default()
-        }),
-        ..Container::default()
-    }
-}
-
-/// Kaniko, whose `sync` does nothing: it has the disk written before it reads again what it unpacked.
-/// The node would write all files of a build that goes a moment later, and wait for its slowest disk.
-/// <https://github.com/GoogleContainerTools/kaniko/issues/2288>
-fn unsynced(place: &Place<'_>) -> Vec<String> {
-    let program = format!("{WORKSPACE}/trackbed");
-    let result = format!("--result={RESULT}");
-    vec![program, "unsynced".to_owned(), result, place.executor()]
-}
-
-/// CPU and memory of the Build, and the disk of the operator's settings. Nothing is set aside of
-/// the disk: few builds take much of it.
-fn resources(place: &Place<'_>) -> ResourceRequirements {
-    const DISK: &str = "ephemeral-storage";
-    let own = &place.object.spec.build.resources;
-    let mut resources = own.with_defaults(BUILD_RESOURCES);
-    let limits = resources.limits.get_or_insert_default();
-    limits.insert(DISK.to_owned(), place.disk_limit());
-    let requests = resources.requests.get_or_insert_default();
-    requests.insert(DISK.to_owned(), Quantity("0".to_owned()));
-    resources
 }
 
 /// Trims the cache before a build whose predecessor failed and did not come to it: compilers and
@@ -250,7 +115,7 @@ pub(super) fn make_room(place: &Place<'_>) -> Option<Container> {
     })
 }
 
-fn cache_limit(place: &Place<'_>) -> [String; 2] {
+pub(super) fn cache_limit(place: &Place<'_>) -> [String; 2] {
     [
         format!("--cache-dir={CACHE}"),
         format!("--cache-max={}", claim::limit(place)),
@@ -312,7 +177,7 @@ fn patience(spec: &BuildSpec) -> u64 {
     (spec.build.timeout.seconds() / 4).min(MOST)
 }
 
-fn certificates(place: &Place<'_>) -> Option<VolumeMount> {
+pub(super) fn certificates(place: &Place<'_>) -> Option<VolumeMount> {
     let own = place.environment.ca_bundle.as_ref();
     own.map(|_| mount("environment", environment::FOLDER, true))
 }
@@ -357,7 +222,7 @@ fn own_container(
 }
 
 /// Kubernetes puts variables into arguments (`$(NAME)`) unless the `$` is doubled.
-fn literal(args: Vec<String>) -> Vec<String> {
+pub(super) fn literal(args: Vec<String>) -> Vec<String> {
     args.into_iter().map(|it| it.replace('$', "$$")).collect()
 }
 
@@ -375,7 +240,7 @@ fn amounts() -> ResourceRequirements {
     }
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),

@@ -92,7 +92,7 @@ fn files(cache: &TempDir, name: &str) -> usize {
 #[test]
 fn layers_that_no_image_has_are_uncompressed_and_nothing_else_is_left() {
     let (cache, layout) = folders(b'o');
-    let done = uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert_eq!(done.layers, 2);
     let (a, b) = (content(b'a'), content(b'b'));
     let compressed = zstd(&a).len() + gzip(&b).len();
@@ -107,7 +107,7 @@ fn layers_that_no_image_has_are_uncompressed_and_nothing_else_is_left() {
         3,
         "configuration, manifest, layer"
     );
-    let again = uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    let again = uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert_eq!(again, Uncompressed::default());
 }
 
@@ -115,11 +115,11 @@ fn layers_that_no_image_has_are_uncompressed_and_nothing_else_is_left() {
 fn layers_of_the_image_stay_compressed_and_do_so_when_a_later_image_has_others() {
     let (cache, layout) = folders(b'a');
     let before = found(&cache, "layers:a");
-    let done = uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert_eq!(done.layers, 1);
     let later = content(b'z');
     image(layout.path(), ZSTD, &zstd(&later), &later);
-    let done = uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert_eq!(done.layers, 0);
     assert_eq!(found(&cache, "layers:a"), before);
 }
@@ -127,7 +127,7 @@ fn layers_of_the_image_stay_compressed_and_do_so_when_a_later_image_has_others()
 #[test]
 fn a_layer_that_becomes_the_images_is_made_anew() {
     let (cache, layout) = folders(b'o');
-    uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     let a = content(b'a');
     image(
         layout.path(),
@@ -135,7 +135,7 @@ fn a_layer_that_becomes_the_images_is_made_anew() {
         &a,
         &a,
     );
-    uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert!(!cache.path().join("layers:a").exists());
     assert!(cache.path().join("layers:b").exists());
 }
@@ -144,14 +144,14 @@ fn a_layer_that_becomes_the_images_is_made_anew() {
 fn nothing_grows_beyond_the_room_that_there_is() {
     let (cache, layout) = folders(b'o');
     let before = [found(&cache, "layers:a"), found(&cache, "layers:b")];
-    let done = uncompress(cache.path(), layout.path(), 50_000).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), 50_000, Type::Own).expect("an image");
     assert_eq!(done, Uncompressed::default());
     assert_eq!(
         [found(&cache, "layers:a"), found(&cache, "layers:b")],
         before
     );
     assert!(!cache.path().join("layers:a").join(PART).exists());
-    let done = uncompress(cache.path(), layout.path(), 150_000).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), 150_000, Type::Own).expect("an image");
     assert_eq!(done.layers, 1, "there is room for one of them");
 }
 
@@ -168,7 +168,7 @@ fn a_layer_that_is_not_what_its_image_says_is_left_alone() {
     );
     fs::create_dir(cache.path().join("programs")).expect("a folder");
     fs::write(cache.path().join("file"), "").expect("a file");
-    let done = uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert_eq!(done.layers, 2);
     for name in ["layers:c", "layers:d"] {
         assert_eq!(found(&cache, name).0, ZSTD);
@@ -187,10 +187,23 @@ fn links_and_names_lead_nowhere() {
     fs::create_dir(&within).expect("a folder");
     symlink(outside.path().join("blobs"), within.join("blobs")).expect("a link");
     fs::copy(outside.path().join("index.json"), within.join("index.json")).expect("a file");
-    let done = uncompress(cache.path(), layout.path(), ROOM).expect("an image");
+    let done = uncompress(cache.path(), layout.path(), ROOM, Type::Own).expect("an image");
     assert_eq!(done.layers, 2);
     assert_eq!(files(&outside, ""), 3);
     for digest in ["sha256:../../../etc/passwd", "sha512:ab", ""] {
         assert!(blob(outside.path(), digest).is_err(), "{digest}");
+    }
+}
+
+#[test]
+fn layers_get_the_type_that_their_base_asks_for() {
+    let (cache, layout) = folders(b'o');
+    let oci = "application/vnd.oci.image.layer.v1.tar";
+    let docker = "application/vnd.docker.image.rootfs.diff.tar";
+    for (wanted, name) in [(Type::Own, oci), (Type::Docker, docker)] {
+        uncompress(cache.path(), layout.path(), ROOM, wanted).expect("an image");
+        let layer = found(&cache, "layers:a");
+        assert_eq!((layer.0.as_str(), layer.1), (name, 100_000));
+        assert_eq!(files(&cache, "layers:a"), 3);
     }
 }
