@@ -85,6 +85,11 @@ async fn keep(options: &Options) -> bool {
         // Kaniko says so better.
         Err(_) => BTreeSet::new(),
     };
+    if !names.is_empty() {
+        // Kaniko says nothing of its own for as long as this takes.
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        println!("base images of stages that build: {}", names.join(", "));
+    }
     let mut digests = Vec::new();
     for name in &names {
         store.clear();

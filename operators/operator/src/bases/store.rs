@@ -62,7 +62,9 @@ impl Store {
         for digest in list.lines().filter(is_digest) {
             let settled = self.settled(digest);
             if settled.symlink_metadata().is_err() {
-                crate::cache::read(&self.archive(digest))?.sync_data()?;
+                for path in [self.archive(digest), self.manifest(digest)] {
+                    crate::cache::read(&path)?.sync_data()?;
+                }
                 File::create_new(settled)?;
             }
         }
