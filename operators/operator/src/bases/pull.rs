@@ -15,11 +15,14 @@ use oci_distribution::{
     manifest::{OciDescriptor, OciImageManifest, OciManifest},
     secrets::RegistryAuth::Anonymous,
 };
-use sha2::{Digest, Sha256};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::store::{Archive, Store};
-use crate::{cache::Format, registry::roots};
+use crate::{
+    cache::{Format, is_digest},
+    origin::Blob,
+    registry::roots,
+};
 
 /// How long a registry may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -124,6 +127,9 @@ async fn from(
         .await?;
     // Registries that count downloads do not count this question.
     let index = client.fetch_manifest_digest(image, &Anonymous).await?;
+    if !is_digest(&index) {
+        return Err(Error::Other(format!("{index} is no digest by SHA-256")));
+    }
     if let Some(digest) = store.find(&index) {
         return Ok(digest);
     }
@@ -214,9 +220,7 @@ async fn layer(
 }
 
 fn digest(data: &[u8]) -> String {
-    let digits = Sha256::digest(data);
-    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
-    format!("sha256:{}", digits.collect::<String>())
+    Blob::new(data.to_vec()).digest
 }
 
 #[cfg(test)]
