@@ -241,11 +241,12 @@ fn busy(entrance: &Entrance) -> Result<Load, Error> {
 
 /// Whether it lets a user in.
 pub(crate) fn probe(options: &Options, login: &Login) -> Result<(), Error> {
-    Client::enter(&socket(options), login)?.say(&["PING"], "+PONG")?;
-    match options.pod {
-        Some(_) => several::probe(options),
-        None => Ok(()),
+    let mut client = Client::enter(&socket(options), login)?;
+    // First what it lacks: without its primary it answers nothing else.
+    if options.pod.is_some() {
+        several::probe(options)?;
     }
+    client.say(&["PING"], "+PONG")
 }
 
 #[cfg(test)]

@@ -134,22 +134,36 @@ fn another_takes_over(cluster: &Cluster, client: &Client, name: &str) {
     }
 }
 
-/// Somebody empties the primary's volume, and its server ends: nothing is lost.
+/// Somebody empties the primary's volume, and its server ends: nothing is lost, and clients that read
+/// all the while are told what is there or an error, and never that there is nothing.
 fn emptied(cluster: &Cluster, client: &Client, name: &str, container: &str) {
     let before = primary(cluster, name, 3);
     client.ask("set kept data").expect("it takes it");
+    // Some 50 MB, so that the one whose volume is empty takes a moment to have them again.
+    let fills =
+        r#"ask eval 'for i = 1, 20000 do redis.call("hset", "fill", i, string.rep(i, 500)) end' 0"#;
+    let filled = client.write(&format!("{ENTERS} {fills} >/dev/null && echo 1"));
+    assert_eq!(filled.end(), 1);
     let written = eventually(60, || client.ask("dbsize"));
+    // Who reads nothing, or anything else, has all of them end.
+    let mut reads = client.write(&format!(
+        r#"{ENTERS} reads() {{ until [ -e /tmp/wrong ] || [ "$(ask exists emptied 2>&1)" = 1 ]; do read=$(ask get kept 2>/dev/null) || continue; [ "$read" = data ] || touch /tmp/wrong; [ $1 = 1 ] && [ ! -e /tmp/wrong ] && echo $((i += 1)); done; }}; for reader in 2 3 4; do reads $reader & done; reads 1; wait"#
+    ));
+    reads.acknowledged(10);
     let empty = ["exec", "-n", NAMESPACE, &before, "-c", container, "--"];
     let words = ["sh", "-c", "rm -rf /data/*"];
     cluster.run(&[&empty[..], &words].concat(), "");
     cluster.kill_pod(NAMESPACE, &before);
-    assert_eq!(eventually(120, || client.ask("get kept")), "data");
     eventually(120, || client.ask("set more data"));
     let after = primary(cluster, name, 3);
     assert_ne!(before, after, "whose data are gone is the primary no more");
     client.ask("del more").expect("it takes it");
     assert_eq!(eventually(60, || client.ask("dbsize")), written);
-    println!("{name}: {before} was emptied, then {after}: nothing lost");
+    reads.acknowledged(10);
+    client.ask("set emptied 1").expect("it takes it");
+    let reads = reads.end();
+    client.ask("del fill").expect("it takes it");
+    println!("{name}: {before} was emptied, then {after}: nothing lost, {reads} reads");
 }
 
 fn sleeps_and_wakes(cluster: &Cluster, client: &Client, name: &str) {

@@ -132,13 +132,17 @@ fn introduce(entrance: &Entrance, applications: &Applications) -> Result<(), Err
 
 /// The lines of a configuration that say where it listens for other pods, whom it follows, and that it
 /// takes no writes alone: others may have another primary by then.
+///
+/// One that was the primary, and begins anew with an empty volume, is asked by clients of other pods
+/// until these know better. As long as it has not the primary's data it answers them by an error, and
+/// not that there is nothing.
 fn lines(servers: &Servers, begun: &Begun, run: &Path) -> String {
     let priority = match begun.follows {
         None => MAY,
         Some(_) => MAY_NOT,
     };
     let mut text = format!(
-        "{}appenddirname {FILES}\nreplica-announce-ip {}\nreplica-announce-port {SERVER}\nmasteruser {}\nmasterauth {}\nreplica-priority {priority}\nreplica-read-only yes\nrepl-diskless-load disabled\nmin-replicas-to-write 1\nmin-replicas-max-lag 10\n",
+        "{}appenddirname {FILES}\nreplica-announce-ip {}\nreplica-announce-port {SERVER}\nmasteruser {}\nmasterauth {}\nreplica-priority {priority}\nreplica-read-only yes\nreplica-serve-stale-data no\nrepl-diskless-load disabled\nmin-replicas-to-write 1\nmin-replicas-max-lag 10\n",
         shown::listens(SERVER, servers.tls.as_ref(), run),
         servers.own,
         users::REPLICATION,
@@ -171,6 +175,7 @@ mod tests {
             masterauth "secret"
             replica-priority 100
             replica-read-only yes
+            replica-serve-stale-data no
             repl-diskless-load disabled
             min-replicas-to-write 1
             min-replicas-max-lag 10
@@ -185,6 +190,7 @@ mod tests {
             masterauth "secret"
             replica-priority 0
             replica-read-only yes
+            replica-serve-stale-data no
             repl-diskless-load disabled
             min-replicas-to-write 1
             min-replicas-max-lag 10
