@@ -13,7 +13,10 @@ mod webhooks;
 use clap::{Args, ValueEnum};
 use cluster::Name;
 
-use crate::{error::Result, up};
+use crate::{
+    error::{Error, Result},
+    up,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -52,8 +55,16 @@ pub(crate) fn run(name: Name, options: &Options) -> Result<()> {
     let benchmarks = options
         .benchmark
         .map_or(Benchmark::value_variants().to_vec(), |one| vec![one]);
-    if !options.as_is && benchmarks.iter().any(|it| *it != Benchmark::Fetch) {
-        up::up(name, &up::Options::bare())?;
+    if benchmarks.iter().any(|it| *it != Benchmark::Fetch) {
+        match options.as_is {
+            false => up::up(name, &up::Options::bare())?,
+            true if cluster::status(name).is_empty() => {
+                return Err(Error::Failed(format!(
+                    "the cluster {name} is down, so there is none to take as it is: leave --as-is out to have it brought up"
+                )));
+            }
+            true => {}
+        }
     }
     for benchmark in benchmarks {
         match benchmark {
